@@ -1,0 +1,12 @@
+"""Real-time, full-band suppression of noise and reverberation in speech.
+
+>>> import percepnet
+>>> y = percepnet.enhance(x, 48000)  # doctest: +SKIP
+"""
+
+from percepnet.errors import AudioError, ModelError, PercepNetError
+from percepnet.model import Model, load_model
+from percepnet.stream import Enhancer, enhance
+
+__version__ = "0.1.0"
+__all__ = ["AudioError", "Enhancer", "Model", "ModelError", "PercepNetError", "enhance", "load_model"]

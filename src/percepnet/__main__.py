@@ -1,0 +1,3 @@
+from percepnet.cli import main
+
+main()

@@ -1,0 +1,364 @@
+"""Held-out mixtures: speech and noise that training never saw, mixed at known signal-to-noise ratios.
+
+The corpus is described by two manifests, ``speech.jsonl`` and ``noise.jsonl``: one JSON object a line with ``path``
+(relative to the manifest), ``source``, ``licence``, ``split``, and ``speaker`` or ``category``. Only what has
+``"split": "valid"`` is used. What comes out is a folder that ``percepnet evaluate`` reads: ``clean/NAME.wav``,
+``noisy/NAME.wav`` and ``mixtures.json``, which says of every mixture what it is made of and under which licences. The
+same seed and corpus give the same bytes.
+
+    python -m percepnet.evaluation.heldout --corpus CORPUS -o heldout --pairs 40 --snrs-db 0,5,10,15
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import soundfile as sf
+import soxr
+from numpy.typing import NDArray
+
+from percepnet.arrays import Samples
+from percepnet.errors import PercepNetError
+from percepnet.evaluation.recordings import read_mono, resampled
+from percepnet.params import SAMPLE_RATE_HZ
+
+Row = dict[str, Any]
+Item = TypeVar("Item")
+
+FRAME_SAMPLES = 960  # 20 ms
+SPEECH_ACTIVE_DB = -40.0  # frames this far below the loudest one are pauses
+SPEECH_ACTIVE_MIN = 0.5
+NOISE_ACTIVE_DB = -30.0
+CROSSFADE_SAMPLES = 4800  # 100 ms
+LOW_VOICE_HZ = 155.0  # between the voices of men and women
+LEVELS_DBFS = (-32.0, -20.0)  # active speech level
+PEAK_MAX = 0.95
+RECIPE = "mixtures.json"
+
+
+def frame_powers(x: Samples) -> NDArray[np.float64]:
+    """Mean power of each 20 ms frame; ``x`` is mono at 48 kHz."""
+    frames = x[: len(x) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    return np.asarray(np.mean(np.square(frames, dtype=np.float64), axis=-1))
+
+
+def activity(x: Samples, floor_db: float) -> float:
+    """Share of 20 ms frames whose power is within ``floor_db`` (negative) of the loudest frame; 0 for silence."""
+    powers = frame_powers(x)
+    return float(np.mean(powers > powers.max() * 10 ** (floor_db / 10))) if powers.size and powers.max() > 0 else 0.0
+
+
+def active_level_db(x: Samples) -> float:
+    """Level of the active frames of speech, those within 40 dB of the loudest, in dB re full scale."""
+    powers = frame_powers(x)
+    active = powers[powers > powers.max() * 10 ** (SPEECH_ACTIVE_DB / 10)]
+    return float(10 * np.log10(active.mean())) if active.size else -np.inf
+
+
+def median_f0_hz(x: Samples) -> float:
+    """Median fundamental frequency of the voiced frames, roughly: enough to tell low voices from high ones.
+
+    Peak of the autocorrelation of 40 ms frames, divided by that of their window (Boersma 1993); nan where nothing is
+    voiced.
+    """
+    rate_hz, size = 8000, 320
+    y = soxr.resample(x, SAMPLE_RATE_HZ, rate_hz)
+    frames = np.lib.stride_tricks.sliding_window_view(y, size)[:: size // 2]
+    window = np.hanning(size)
+
+    def autocorrelation(frame: NDArray[Any]) -> NDArray[Any]:
+        return np.fft.irfft(np.square(np.abs(np.fft.rfft(frame, 2 * size))))[..., : size // 2]
+
+    r = autocorrelation((frames - frames.mean(axis=-1, keepdims=True)) * window)
+    loud = r[:, 0] > r[:, 0].max() * 1e-3
+    r = r[loud] / np.maximum(r[loud, :1], 1e-20) / (autocorrelation(window) / np.sum(window**2))
+    lags = np.arange(rate_hz // 450, rate_hz // 65)
+    candidates = r[:, lags]
+    peak = candidates.max(axis=-1)
+    # The first lag that is nearly as good as the best one: a multiple of the period correlates just as well.
+    lag = lags[np.argmax(candidates > 0.95 * peak[:, None], axis=-1)]
+    voiced = peak > 0.7
+    return float(rate_hz / np.median(lag[voiced])) if voiced.any() else float("nan")
+
+
+def looped(x: Samples, samples: int, start: int = 0) -> Samples:
+    """``samples`` of ``x`` from ``start``, repeated with an equal-power crossfade of 100 ms where it is too short."""
+    if start + samples <= len(x):
+        return x[start : start + samples]
+    fade = min(CROSSFADE_SAMPLES, len(x) // 2)
+    phase = (np.arange(fade) + 0.5) / max(fade, 1) * np.pi / 2
+    period = x[: len(x) - fade].copy()
+    period[:fade] = x[:fade] * np.sin(phase) + x[len(x) - fade :] * np.cos(phase)
+    return np.take(period, np.arange(start, start + samples), mode="wrap")
+
+
+def mix(speech: Samples, noise: Samples, snr_db: float, level_dbfs: float) -> tuple[Samples, Samples]:
+    """Set speech to an active level and noise below it.
+
+    Parameters
+    ----------
+    speech, noise : np.ndarray [shape=(n,)]
+    snr_db : float
+        Active level of the speech (:func:`active_level_db`) over the mean level of the noise.
+    level_dbfs : float
+        Active level of the speech; both signals are lowered together where the sum would pass a peak of 0.95.
+
+    Returns
+    -------
+    clean, noisy : np.ndarray [shape=(n,)]
+    """
+    noise_db = 10 * np.log10(np.mean(np.square(noise, dtype=np.float64)))
+    clean = speech * np.float32(10 ** ((level_dbfs - active_level_db(speech)) / 20))
+    noisy = clean + noise * np.float32(10 ** ((level_dbfs - snr_db - noise_db) / 20))
+    scale = np.float32(min(1.0, PEAK_MAX / np.max(np.abs(noisy))))
+    return clean * scale, noisy * scale
+
+
+def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
+    """The ``valid`` rows of a manifest, and those whose ``key`` fits one of the patterns in ``also``.
+
+    Raises
+    ------
+    PercepNetError
+        If the manifest is missing, a line is not what it should be, or none is held out.
+    """
+    if not path.is_file():
+        raise PercepNetError(f"{path}: no such manifest; --corpus wants a folder with speech.jsonl and noise.jsonl")
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            row = row | {"path": str(row["path"]), key: str(row[key])}
+            if row["split"] == "valid" or any(fnmatch(row[key], pattern) for pattern in also):
+                rows.append(row)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise PercepNetError(
+                f"{path}, line {number}: expected an object with path, {key} and split ({error})"
+            ) from error
+    if not rows:
+        raise PercepNetError(f'{path}: nothing is held out, no line has "split": "valid"')
+    return rows
+
+
+def deck(items: Sequence[Item], rng: np.random.Generator) -> Iterator[Item]:
+    """Draw for ever, each item once before any comes again."""
+    while True:
+        yield from (items[i] for i in rng.permutation(len(items)))
+
+
+class _Speech:
+    """Draws low and high voices in turn; of a kind, every speaker before any comes again, and likewise their passages.
+
+    A voice is judged passage by passage: files of plays and language courses hold several people.
+    """
+
+    def __init__(self, corpus: Path, samples: int, also: Sequence[str], rng: np.random.Generator) -> None:
+        voices: dict[str, dict[str, list[tuple[Row, Samples]]]] = {}
+        for row in read_manifest(corpus / "speech.jsonl", "speaker", also):
+            x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
+            for start in range(0, len(x) - samples + 1, samples):
+                passage = x[start : start + samples]
+                if (active := activity(passage, SPEECH_ACTIVE_DB)) < SPEECH_ACTIVE_MIN:
+                    continue
+                if not np.isfinite(f0_hz := median_f0_hz(passage)):
+                    continue
+                voice = "low" if f0_hz < LOW_VOICE_HZ else "high"
+                facts = {"speaker": row["speaker"], "voice": voice, "median_f0_hz": round(f0_hz, 1)}
+                place = {"start_s": start / SAMPLE_RATE_HZ, "activity": round(active, 3)}
+                passages = voices.setdefault(voice, {}).setdefault(row["speaker"], [])
+                passages.append((_credit(row) | facts | place, passage))
+        if not voices:
+            raise PercepNetError(
+                f"{corpus}: no held-out passage of {samples / SAMPLE_RATE_HZ:g} s is speech for half the time"
+            )
+        self._voices = deck([deck([deck(p, rng) for p in speakers.values()], rng) for speakers in voices.values()], rng)
+
+    def draw(self) -> tuple[Row, Samples]:
+        return next(next(next(self._voices)))
+
+
+class _Noises:
+    """Draws every category before any comes again, and likewise the clips of a category."""
+
+    def __init__(self, corpus: Path, samples: int, min_activity: float, rng: np.random.Generator) -> None:
+        self._samples = samples
+        self._rng = rng
+        by_category: dict[str, list[tuple[Row, Samples]]] = {}
+        for row in read_manifest(corpus / "noise.jsonl", "category"):
+            x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
+            if np.any(x) and activity(x, NOISE_ACTIVE_DB) >= min_activity:
+                by_category.setdefault(row["category"], []).append((row, x))
+        if not by_category:
+            raise PercepNetError(
+                f"{corpus}: no held-out noise is active {min_activity:.0%} of the time; lower --min-activity"
+            )
+        self._clips = deck([deck(clips, rng) for clips in by_category.values()], rng)
+
+    def draw(self) -> tuple[Row, Samples]:
+        row, x = next(next(self._clips))
+        start = int(self._rng.integers(0, len(x)))
+        noise = looped(x, self._samples, start)
+        facts = {
+            "category": row["category"],
+            "url": row.get("url", ""),
+            "start_s": round(start / SAMPLE_RATE_HZ, 3),
+            "activity": round(activity(x, NOISE_ACTIVE_DB), 3),
+        }
+        return _credit(row) | facts, noise
+
+
+def _credit(row: Row) -> Row:
+    return {key: row.get(key) for key in ("path", "source", "licence", "bandwidth_hz")}
+
+
+def make_heldout(
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    pairs: int = 40,
+    snrs_db: Sequence[float] = (0.0, 5.0, 10.0, 15.0),
+    crossed: bool = False,
+    seconds: float = 8.0,
+    min_activity: float = 0.0,
+    also_speakers: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Row]:
+    """Make a folder of held-out mixtures, mono, 48 kHz, 16 bit.
+
+    Speakers are drawn low voice and high voice in turn, noises by category: everyone once before anyone comes again.
+
+    Parameters
+    ----------
+    corpus : path
+        Folder with ``speech.jsonl`` and ``noise.jsonl``.
+    out : path
+        Folder to make; ``clean/``, ``noisy/`` and ``mixtures.json`` are written in it.
+    pairs : int
+        How many times a passage of speech and a noise are drawn.
+    snrs_db : sequence of float
+        Samples-to-noise ratios, active speech level over mean noise level.
+    crossed : bool
+        Mix every pair at all the ratios, instead of one ratio a pair.
+    seconds : float
+        Length of each mixture.
+    min_activity : float
+        Leave out noises that are within 30 dB of their loudest 20 ms for less than this share of the time.
+    also_speakers : sequence of str
+        Patterns (``*`` and ``?``) of speakers to use although the manifest does not hold them out: those that training
+        was told to leave out, never others.
+    seed : int
+        Seed of every draw.
+
+    Returns
+    -------
+    mixtures : list of dict
+        As in ``mixtures.json``: name, snr_db, level_dbfs, speech, noise.
+
+    Raises
+    ------
+    PercepNetError
+        If the corpus holds no usable held-out speech or noise, or a file of it cannot be read.
+    """
+    corpus, out = Path(corpus), Path(out)
+    samples = round(seconds * SAMPLE_RATE_HZ)
+    if pairs < 1 or samples < FRAME_SAMPLES or not snrs_db:
+        raise PercepNetError("a held-out set needs at least one pair, one signal-to-noise ratio and 0.02 s")
+    rng = np.random.default_rng(seed)
+    passages, noises = _Speech(corpus, samples, also_speakers, rng), _Noises(corpus, samples, min_activity, rng)
+    ratios = deck(list(snrs_db), rng)
+    for kind in ("clean", "noisy"):
+        (out / kind).mkdir(parents=True, exist_ok=True)
+    mixtures = []
+    for pair in range(pairs):
+        (speech_row, speech), (noise_row, noise) = passages.draw(), noises.draw()
+        level_dbfs = float(rng.uniform(*LEVELS_DBFS))
+        for snr_db in snrs_db if crossed else (next(ratios),):
+            name = f"{pair:03d}_{noise_row['category'].replace(' ', '-')}_{speech_row['voice']}_{snr_db:g}dB"
+            clean, noisy = mix(speech, noise, snr_db, level_dbfs)
+            sf.write(out / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
+            sf.write(out / "noisy" / f"{name}.wav", noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
+            level = {"snr_db": float(snr_db), "level_dbfs": round(active_level_db(clean), 2)}
+            mixtures.append({"name": name} | level | {"speech": speech_row, "noise": noise_row})
+    recipe = {
+        "seed": seed,
+        "seconds": seconds,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "min_activity": min_activity,
+        "mixtures": mixtures,
+    }
+    (out / RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return mixtures
+
+
+def read_mixtures(folder: Path) -> list[Row]:
+    """The mixtures of a folder as ``make_heldout`` recorded them; none where there is no ``mixtures.json``.
+
+    Raises
+    ------
+    PercepNetError
+        If the file is not as ``make_heldout`` writes it.
+    """
+    path = folder / RECIPE
+    if not path.is_file():
+        return []
+    try:
+        mixtures = json.loads(path.read_text(encoding="utf-8"))["mixtures"]
+        return [mixture | {"name": str(mixture["name"]), "snr_db": float(mixture["snr_db"])} for mixture in mixtures]
+    except (ValueError, KeyError, TypeError) as error:
+        expected = "expected mixtures with name and snr_db"
+        raise PercepNetError(f"{path}: {expected} ({error}); delete it to do without") from error
+
+
+def read_snrs_db(folder: Path) -> dict[str, float]:
+    """Signal-to-noise ratios of a folder by name; empty where they are not recorded."""
+    return {mixture["name"]: mixture["snr_db"] for mixture in read_mixtures(folder)}
+
+
+def describe(mixtures: Sequence[Row]) -> str:
+    """Of what mixtures by ``make_heldout`` are made, for reports."""
+    files = {mixture["speech"]["path"]: mixture["speech"] for mixture in mixtures}
+    noises = {mixture["noise"]["path"]: mixture["noise"] for mixture in mixtures}
+    low = sum(mixture["speech"]["voice"] == "low" for mixture in mixtures)
+    return (
+        f"{len(files)} recordings of speech ({', '.join(sorted({str(row['source']) for row in files.values()}))}), "
+        f"{low} mixtures with a low voice and {len(mixtures) - low} with a high one; "
+        f"{len(noises)} noises ({', '.join(sorted({str(row['category']) for row in noises.values()}))})"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m percepnet.evaluation.heldout",
+        description="Make a folder of held-out mixtures, mono, 48 kHz, 16 bit.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    option = parser.add_argument
+    option("--corpus", type=Path, required=True, help="folder with speech.jsonl and noise.jsonl")
+    option("-o", "--out", type=Path, required=True, help="folder to make")
+    option("--pairs", type=int, default=40, help="passages of speech and noises to draw")
+    option("--snrs-db", default="0,5,10,15", help="signal-to-noise ratios")
+    option("--crossed", action="store_true", help="mix every pair at all the ratios")
+    option("--seconds", type=float, default=8.0, help="length of each mixture")
+    option("--min-activity", type=float, default=0.0, help="leave out noises that are active for a smaller share")
+    option("--also-speakers", action="append", default=[], help="pattern of further speakers that training left out")
+    option("--seed", type=int, default=0, help="seed of every draw")
+    options = vars(parser.parse_args(arguments))
+    try:
+        options["snrs_db"] = [float(snr) for snr in options["snrs_db"].split(",")]
+        mixtures = make_heldout(options.pop("corpus"), options.pop("out"), **options)
+    except ValueError as error:
+        print(f"percepnet: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(mixtures)} mixtures: {describe(mixtures)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Objective measures of speech: PESQ, STOI, SI-SDR and DNSMOS, each from the package that its field uses.
+
+PESQ, STOI and SI-SDR compare with the clean speech, which must be aligned in time; DNSMOS listens to the result alone.
+All take mono signals of one rate. Where a measure says nothing (a silent reference, less than a quarter of a second)
+the result is nan, with a warning.
+"""
+
+import importlib
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import soxr
+
+from percepnet.arrays import Samples
+from percepnet.errors import PercepNetError
+
+PESQ_RATES_HZ = {"wb": 16_000, "nb": 8_000}
+DNSMOS_RATE_HZ = 16_000
+
+Scores = dict[str, float]
+
+
+def pesq(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
+    """Perceptual evaluation of speech quality, ITU-T P.862.2 (wide band) and P.862.1 (narrow band).
+
+    From 1, bad, to 4.64 and 4.55.
+
+    Parameters
+    ----------
+    reference, estimate : np.ndarray [shape=(n,)]
+        Clean speech and what is judged, aligned in time.
+    sample_rate_hz : int
+        Rate of both; they are resampled to 16 kHz and 8 kHz.
+
+    Returns
+    -------
+    dict
+        ``pesq_wb`` and ``pesq_nb``.
+
+    Raises
+    ------
+    PercepNetError
+        If the lengths differ or the package ``pesq`` is missing.
+    """
+    package = _package("pesq")
+    names = {mode: f"pesq_{mode}" for mode in PESQ_RATES_HZ}
+    if not _comparable(reference, estimate, "PESQ"):
+        return dict.fromkeys(names.values(), np.nan)
+    scores = {}
+    for mode, rate_hz in PESQ_RATES_HZ.items():
+        x, y = (soxr.resample(signal, sample_rate_hz, rate_hz) for signal in (reference, estimate))
+        try:
+            scores[names[mode]] = float(package.pesq(rate_hz, x, y, mode))
+        except (package.NoUtterancesError, package.BufferTooShortError) as error:
+            warnings.warn(f"PESQ found no speech: {error}", stacklevel=2)
+            scores[names[mode]] = np.nan
+    return scores
+
+
+def stoi(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
+    """Short-time objective intelligibility (Taal et al. 2011) and its extension (Jensen and Taal 2016): 0 to 1.
+
+    Parameters
+    ----------
+    reference, estimate : np.ndarray [shape=(n,)]
+        Clean speech and what is judged, aligned in time.
+    sample_rate_hz : int
+        Rate of both.
+
+    Returns
+    -------
+    dict
+        ``stoi`` and ``estoi``.
+
+    Raises
+    ------
+    PercepNetError
+        If the lengths differ or the package ``pystoi`` is missing.
+    """
+    package = _package("pystoi")
+    if not _comparable(reference, estimate, "STOI"):
+        return {"stoi": np.nan, "estoi": np.nan}
+    with warnings.catch_warnings():
+        # For less than 0.4 s of speech pystoi warns and returns 1e-5, which would spoil a mean.
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return {
+                "stoi": float(package.stoi(reference, estimate, sample_rate_hz)),
+                "estoi": float(package.stoi(reference, estimate, sample_rate_hz, extended=True)),
+            }
+        except RuntimeWarning:
+            pass
+    warnings.warn("STOI needs 0.4 s of speech", stacklevel=2)
+    return {"stoi": np.nan, "estoi": np.nan}
+
+
+def si_sdr(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
+    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019).
+
+    ``10 log10(|a x|^2 / |a x - y|^2)`` with ``a = <x, y> / |x|^2``, of the signals without their means.
+
+    Parameters
+    ----------
+    reference, estimate : np.ndarray [shape=(n,)]
+        Clean speech x and what is judged y, aligned in time.
+    sample_rate_hz : int
+        Not used: the same for every measure.
+
+    Returns
+    -------
+    dict
+        ``si_sdr_db``; infinite where the estimate is the reference scaled.
+
+    Raises
+    ------
+    PercepNetError
+        If the lengths differ.
+    """
+    del sample_rate_hz
+    if not _comparable(reference, estimate, "SI-SDR"):
+        return {"si_sdr_db": np.nan}
+    x, y = (signal.astype(np.float64) - signal.mean(dtype=np.float64) for signal in (reference, estimate))
+    target = x * (x @ y) / (x @ x)
+    error = target - y
+    with np.errstate(divide="ignore"):
+        return {"si_sdr_db": float(10 * np.log10((target @ target) / (error @ error)))}
+
+
+def dnsmos(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
+    """DNSMOS P.835 (Reddy et al. 2022): opinion of speech, background and whole, 1 to 5, as a network predicts them.
+
+    Parameters
+    ----------
+    reference : np.ndarray
+        Not used: the measure hears the estimate alone.
+    estimate : np.ndarray [shape=(n,)]
+        Repeated by the package where it is shorter than 9 s.
+    sample_rate_hz : int
+        Rate of the estimate; it is resampled to 16 kHz.
+
+    Returns
+    -------
+    dict
+        ``dnsmos_sig``, ``dnsmos_bak`` and ``dnsmos_ovrl``.
+
+    Raises
+    ------
+    PercepNetError
+        If the package ``speechmos`` is missing.
+    """
+    del reference
+    package = _package("speechmos.dnsmos")
+    y = np.clip(soxr.resample(estimate, sample_rate_hz, DNSMOS_RATE_HZ), -1.0, 1.0)
+    result = package.run(y, sr=DNSMOS_RATE_HZ)
+    return {f"dnsmos_{part}": float(result[f"{part}_mos"]) for part in ("sig", "bak", "ovrl")}
+
+
+METRICS: dict[str, Callable[[Samples, Samples, int], Scores]] = {
+    "pesq": pesq,
+    "stoi": stoi,
+    "si_sdr": si_sdr,
+    "dnsmos": dnsmos,
+}
+TITLES = {
+    "pesq_wb": "PESQ-WB",
+    "pesq_nb": "PESQ-NB",
+    "stoi": "STOI",
+    "estoi": "ESTOI",
+    "si_sdr_db": "SI-SDR (dB)",
+    "dnsmos_sig": "DNSMOS SIG",
+    "dnsmos_bak": "DNSMOS BAK",
+    "dnsmos_ovrl": "DNSMOS OVRL",
+}
+
+
+def score(
+    reference: Samples, estimate: Samples, sample_rate_hz: int, metrics: Sequence[str] = tuple(METRICS)
+) -> Scores:
+    """All measures of one signal.
+
+    Parameters
+    ----------
+    reference, estimate : np.ndarray [shape=(n,)]
+        Clean speech and what is judged, aligned in time.
+    sample_rate_hz : int
+        Rate of both.
+    metrics : sequence of str
+        Which of ``pesq``, ``stoi``, ``si_sdr``, ``dnsmos``.
+
+    Returns
+    -------
+    dict
+        Name to score; the names are the keys of ``TITLES``.
+
+    Raises
+    ------
+    PercepNetError
+        If a measure is unknown, its package is missing, or the lengths differ.
+    """
+    scores: Scores = {}
+    for name in metrics:
+        if name not in METRICS:
+            raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
+        scores |= METRICS[name](reference, estimate, sample_rate_hz)
+    return scores
+
+
+def _comparable(reference: Samples, estimate: Samples, measure: str) -> bool:
+    if reference.ndim != 1 or reference.shape != estimate.shape:
+        raise PercepNetError(
+            f"{measure} compares mono signals of equal length; "
+            f"the reference has shape {reference.shape}, the estimate {estimate.shape}"
+        )
+    silent = next((name for name, x in (("reference", reference), ("estimate", estimate)) if not np.any(x)), None)
+    if silent:
+        warnings.warn(f"{measure} says nothing: the {silent} is silent", stacklevel=3)
+    return silent is None
+
+
+def _package(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise PercepNetError(f"{name} cannot be imported ({error}): pip install 'percepnet[eval]'") from error

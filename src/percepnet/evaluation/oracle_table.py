@@ -1,0 +1,104 @@
+"""Ceilings of every step of the article on a set of mixtures, as a page of documentation.
+
+python -m percepnet.evaluation.oracle_table --pairs heldout -o docs/oracle.md
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from percepnet.errors import PercepNetError
+from percepnet.evaluation.heldout import describe, read_mixtures, read_snrs_db
+from percepnet.evaluation.metrics import TITLES, Scores, score
+from percepnet.evaluation.oracle_report import METRICS, STEPS, step_signals
+from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
+from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table
+from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.spec.oracle import Pitch, oracle_steps
+
+MODULE = "percepnet.evaluation.oracle_table"
+PITCHES: tuple[Pitch, ...] = ("clean", "noisy")
+WITH_PITCH = ("comb", "postfilter")
+INTRODUCTION = """\
+# What perfect decisions would give
+
+Each step of the article, with gains and strengths calculated from the clean speech, as a network that has learnt them
+perfectly would give them. The bands lose what lies between the harmonics of the voice; the comb filter brings it back,
+as far as the pitch is right. With the pitch of the clean speech the tables show what the filter can do, with the pitch
+found in the noisy speech what is left of that in use.
+"""
+
+
+def score_oracle(pair: Pair) -> dict[str, Scores]:
+    """Scores of every step on a pair, by title: the steps after the bands once for each source of the pitch."""
+    clean, noisy = read_at_48k(pair)
+    scores = {}
+    for pitch in PITCHES:
+        for step, signal in step_signals(noisy, oracle_steps(clean, noisy, pitch=pitch)).items():
+            title = STEPS[step] + (f", pitch of the {pitch} speech" if step in WITH_PITCH else "")
+            if title not in scores:
+                scores[title] = score(clean, signal, SAMPLE_RATE_HZ, METRICS)
+    return scores
+
+
+def oracle_table(folder: Path, *, processes: int = 2) -> str:
+    """The page, in Markdown.
+
+    Parameters
+    ----------
+    folder : path
+        As for `compare.compare`.
+    processes : int
+        How many recordings are worked on at a time.
+
+    Raises
+    ------
+    PercepNetError
+        If a pair cannot be scored, or there is none.
+    """
+    done = list(on_each_pair(score_oracle, find_pairs(folder, read_snrs_db(folder)), processes))
+    failed = next((d for d in done if d.error), None)
+    if failed:
+        raise PercepNetError(f"{failed.pair.name}: {failed.error}")
+    done.sort(key=lambda d: d.pair.name)
+    snrs_db = sorted({d.pair.snr_db for d in done if d.pair.snr_db is not None})
+    groups = {f"{snr_db:g} dB": [d for d in done if d.pair.snr_db == snr_db] for snr_db in snrs_db} | {"all": done}
+    titles = list(done[0].result or {})
+    mixtures = read_mixtures(folder)
+    made_of = f", made of {describe(mixtures)}" if mixtures else ""
+    lines = [INTRODUCTION, f"{len(done)} mixtures, by signal-to-noise ratio{made_of}."]
+    for measure in ("pesq_wb", "stoi", "si_sdr_db"):
+        rows = [
+            [title, *(format_score(measure, _mean(group, title, measure)) for group in groups.values())]
+            for title in titles
+        ]
+        lines += ["", f"## {TITLES[measure]}", "", *markdown_table(["step", *groups], rows)]
+    used = ", ".join(f"{name} {number}" for name, number in made_with(("percepnet", "pesq", "pystoi")).items())
+    return "\n".join([*lines, "", f"Made with {used}.", ""])
+
+
+def _mean(group: Sequence[Done[dict[str, Scores]]], title: str, measure: str) -> float:
+    return finite_mean([d.result[title][measure] for d in group if d.result])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description="Ceilings of every step, as Markdown.")
+    parser.add_argument("--pairs", type=Path, required=True, help="folder with clean/ and noisy/")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--processes", type=int, default=2, help="recordings at a time (%(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        page = oracle_table(options.pairs, processes=options.processes)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(f"{page}\n    {shlex.join(['python', '-m', MODULE, *arguments])}\n", encoding="utf-8")
+    except (PercepNetError, OSError) as error:
+        print(f"percepnet: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Recordings for evaluation: mono, alone or as clean and noisy pairs of one name, and work done on each pair."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import soxr
+
+from percepnet.arrays import Samples
+from percepnet.audio import FORMATS, open_audio
+from percepnet.errors import AudioError, PercepNetError
+from percepnet.params import SAMPLE_RATE_HZ
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A noisy recording and the clean speech in it, two files of one name.
+
+    Attributes
+    ----------
+    snr_db : float or None
+        Signal-to-noise ratio, where it is known.
+    """
+
+    name: str
+    clean: Path
+    noisy: Path
+    snr_db: float | None = None
+
+
+def read_mono(path: Path) -> tuple[Samples, int]:
+    """A whole mono recording, `samples, sample_rate_hz`.
+
+    Returns
+    -------
+    np.ndarray [shape=(n,)]
+    int
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read, is empty or has several channels.
+    """
+    with open_audio(path) as reader:
+        if reader.info.channels != 1:
+            raise AudioError(f"{path}: has {reader.info.channels} channels; evaluation compares mono recordings")
+        return np.concatenate(list(reader.blocks()), axis=1)[0], reader.info.sample_rate_hz
+
+
+def read_aligned(clean: Path, noisy: Path) -> tuple[Samples, Samples, int]:
+    """Two mono recordings of one length and rate, `clean, noisy, sample_rate_hz`.
+
+    Raises
+    ------
+    AudioError
+        If one cannot be read, or their rates or lengths differ.
+    """
+    (x, x_rate_hz), (y, y_rate_hz) = read_mono(clean), read_mono(noisy)
+    if x_rate_hz != y_rate_hz:
+        raise AudioError(f"{clean} has {x_rate_hz} Hz and {noisy} has {y_rate_hz} Hz: give both one rate")
+    if len(x) != len(y):
+        raise AudioError(f"{clean} has {len(x)} samples and {noisy} has {len(y)}: cut both to one start and length")
+    return x, y, x_rate_hz
+
+
+def resampled(x: Samples, source_hz: int, target_hz: int) -> Samples:
+    """A whole signal [shape=(n,)] at another rate."""
+    return np.asarray(soxr.resample(x, source_hz, target_hz, quality="VHQ"), dtype=np.float32)
+
+
+def read_at_48k(pair: Pair) -> tuple[Samples, Samples]:
+    """Both signals of a pair at 48 kHz, `clean, noisy`; the errors are those of `read_aligned`."""
+    clean, noisy, rate_hz = read_aligned(pair.clean, pair.noisy)
+    return resampled(clean, rate_hz, SAMPLE_RATE_HZ), resampled(noisy, rate_hz, SAMPLE_RATE_HZ)
+
+
+def find_pairs(folder: Path, snrs_db: dict[str, float] | None = None) -> list[Pair]:
+    """The recordings that `folder/clean` and `folder/noisy` both have, by name.
+
+    Parameters
+    ----------
+    folder : path
+    snrs_db : dict, optional
+        Signal-to-noise ratios by name.
+
+    Raises
+    ------
+    PercepNetError
+        If a folder is missing or there is no pair.
+    """
+    files = {}
+    for kind in ("clean", "noisy"):
+        if not (folder / kind).is_dir():
+            raise PercepNetError(f"{folder / kind}: no such folder; pairs are clean/NAME.wav and noisy/NAME.wav")
+        files[kind] = {f.stem: f for f in sorted((folder / kind).iterdir()) if f.suffix.lower() in FORMATS}
+    names = [name for name in files["noisy"] if name in files["clean"]]
+    if not names:
+        raise PercepNetError(f"{folder}: no recording in noisy/ has one of the same name in clean/")
+    return [Pair(name, files["clean"][name], files["noisy"][name], (snrs_db or {}).get(name)) for name in names]
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    """What came of the work on a pair: a result, or what was wrong."""
+
+    pair: Pair
+    result: Result | None
+    error: str = ""
+
+
+def on_each_pair(work: Callable[[Pair], Result], pairs: Sequence[Pair], processes: int) -> Iterator[Done[Result]]:
+    """Do `work` on every pair, in any order; a pair that raises PercepNetError does not stop the others.
+
+    Parameters
+    ----------
+    work : callable
+        Of a module, if there is more than one process.
+    pairs : sequence of Pair
+    processes : int
+        How many at a time.
+    """
+    attempt = partial(_attempt, work)
+    processes = min(processes, len(pairs), os.cpu_count() or 1)
+    if processes <= 1:
+        yield from map(attempt, pairs)
+        return
+    # Forking a process whose libraries have started threads can hang.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(attempt, pair) for pair in pairs]):
+            yield future.result()
+
+
+def _attempt(work: Callable[[Pair], Result], pair: Pair) -> Done[Result]:
+    try:
+        return Done(pair, work(pair))
+    except PercepNetError as error:
+        return Done(pair, None, str(error))

@@ -1,0 +1,79 @@
+"""Every constant of the signal path, with its unit and its source.
+
+Sources: "article" is the Amazon Science description of PercepNet; "P20" is Valin et al., Interspeech 2020
+(arXiv 2008.04259); "P21" is Valin et al., arXiv 2102.05245; "RNNoise" is the later code of the same first author.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from percepnet.errors import ModelError
+
+SAMPLE_RATE_HZ = 48_000  # article: full band
+WINDOW_SAMPLES = 960  # article: 20 ms windows
+HOP_SAMPLES = 480  # article: 50 % overlap, 10 ms at a time
+BINS = WINDOW_SAMPLES // 2 + 1  # 50 Hz apart, 0 Hz to 24 kHz
+FRAMES_PER_SECOND = SAMPLE_RATE_HZ // HOP_SAMPLES
+
+# 34 edges in bins of 50 Hz, each the centre of a triangle: ERB wide (Glasberg and Moore), at least 100 Hz, 0 to 20 kHz.
+# P20 does not print its table; this is the one of RNNoise 0.2, whose 34 edges give the article's 34 bands.
+ERB_EDGES_34 = (
+    0, 2, 4, 6, 8, 10, 12, 15, 18, 21, 24, 28, 32, 36, 41, 47, 53,
+    60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400,
+)  # fmt: skip
+
+COMB_TAPS = 5  # periods on each side; P20's noise reduction of about 9 dB pins it
+PITCH_MIN_HZ = 62.5  # 768 samples
+PITCH_MAX_HZ = 500.0  # 96 samples
+PERIOD_MAX_SAMPLES = 768
+PERIOD_MIN_SAMPLES = 96
+
+NOISE_MASKING_TONE = 0.03  # n0 of P20's extra attenuation: the ear hides noise 15 dB below a tone
+POSTFILTER_BETA = 0.02  # P20's global compensation; at most 5.57 dB
+
+LOOKAHEAD_FRAMES = 2  # article: the network sees two windows, 20 ms, into the future
+LOOKAHEAD_FRAMES_MAX = 3
+
+
+@dataclass(frozen=True)
+class SignalParams:
+    """What of the signal path is chosen at training time, and therefore stored with the weights.
+
+    Parameters
+    ----------
+    lookahead_frames : int
+        M, the frames of 10 ms that a decision may look into the future; 0 to 3.
+        The delay of the whole system is (M + 1) * 480 samples.
+    band_edges : tuple of int
+        Centres of the triangular bands in bins of 50 Hz, increasing from 0.
+
+    Raises
+    ------
+    ModelError
+        If the look-ahead or the edges are outside what the signal path can do.
+    """
+
+    lookahead_frames: int = LOOKAHEAD_FRAMES
+    band_edges: tuple[int, ...] = ERB_EDGES_34
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lookahead_frames <= LOOKAHEAD_FRAMES_MAX:
+            raise ModelError(f"lookahead_frames is {self.lookahead_frames}; it must be 0 to {LOOKAHEAD_FRAMES_MAX}")
+        edges = self.band_edges
+        increasing = all(low < high for low, high in pairwise(edges))
+        if len(edges) < 2 or edges[0] != 0 or edges[-1] >= BINS or not increasing:
+            raise ModelError(f"band_edges must increase from 0 to at most {BINS - 1}; found {list(edges)}")
+
+    @property
+    def bands(self) -> int:
+        return len(self.band_edges)
+
+    @property
+    def features(self) -> int:
+        """Inputs of the network: energies and coherences of the bands, pitch period, correlation (70 for 34 bands)."""
+        return 2 * self.bands + 2
+
+    @property
+    def latency_samples(self) -> int:
+        """Delay of the signal path at 48 kHz: one hop of overlap and M of look-ahead."""
+        return (self.lookahead_frames + 1) * HOP_SAMPLES

@@ -1,0 +1,112 @@
+"""Before and after, as spectrograms in one picture; memory does not grow with the length of the recording."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from percepnet.arrays import Samples
+from percepnet.audio import replacing
+from percepnet.errors import PercepNetError
+
+COLUMNS = 1200  # at most; a long recording has many windows a column, whose power is averaged
+WINDOW_S = 0.02
+RANGE_DB = 90.0  # below the loudest point
+
+
+def require_matplotlib() -> None:
+    """Raise PercepNetError, saying what to install, if matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise PercepNetError("plots need matplotlib: pip install percepnet[plot]")
+
+
+class Spectrogram:
+    """Mean power over time and frequency of a recording that comes in blocks; channels are averaged.
+
+    Parameters
+    ----------
+    sample_rate_hz : int
+    samples : int
+        Length of the whole recording.
+    """
+
+    def __init__(self, sample_rate_hz: int, samples: int) -> None:
+        self.sample_rate_hz = sample_rate_hz
+        self.samples = samples
+        self._window_samples = 2 * round(sample_rate_hz * WINDOW_S / 2)
+        self._hop_samples = self._window_samples // 2
+        self._window = np.hanning(self._window_samples + 1)[:-1].astype(np.float32)
+        self._windows = -(-samples // self._hop_samples) + 1
+        self._columns = min(COLUMNS, self._windows)
+        self._power = np.zeros((self._columns, self._window_samples // 2 + 1))
+        self._counts = np.zeros(self._columns)
+        self._done = 0
+        self._tail: Samples | None = None
+
+    def add(self, x: Samples) -> None:
+        """Append a block [shape=(channels, n)]."""
+        if self._tail is None:  # windows are centred on multiples of the hop
+            self._tail = np.zeros((x.shape[0], self._hop_samples), dtype=np.float32)
+        x = np.concatenate((self._tail, x), axis=1)
+        count = (x.shape[1] - self._window_samples) // self._hop_samples + 1
+        if count > 0:
+            frames = np.lib.stride_tricks.sliding_window_view(x, self._window_samples, axis=1)
+            frames = frames[:, : count * self._hop_samples : self._hop_samples]
+            power = np.square(np.abs(np.fft.rfft(frames * self._window))).mean(axis=0)
+            columns = (self._done + np.arange(count)) * self._columns // self._windows
+            inside = columns < self._columns
+            np.add.at(self._power, columns[inside], power[inside])
+            np.add.at(self._counts, columns[inside], 1)
+            self._done += count
+            x = x[:, count * self._hop_samples :]
+        self._tail = x
+
+    def power_db(self) -> npt.NDArray[np.float64]:
+        """What has come so far [shape=(frequencies, columns)], in dB; 0 dB is a full-scale sine, silence is -200 dB."""
+        power = self._power / np.maximum(self._counts, 1)[:, None] / (self._window.sum() / 2) ** 2
+        return np.asarray(10 * np.log10(power + 1e-20).T)
+
+    def finish(self) -> None:
+        """Add the silence that the last windows reach into."""
+        if self._tail is not None:
+            self.add(np.zeros((self._tail.shape[0], self._window_samples), dtype=np.float32))
+
+
+def save_before_after(path: Path, before: Spectrogram, after: Spectrogram, title: str) -> None:
+    """Write both spectrograms, on one scale of time, frequency and level, as a PNG file.
+
+    Parameters
+    ----------
+    path : path
+        Appears only when it is complete.
+    before, after : Spectrogram
+        Finished ones of equal length and rate.
+    title : str
+
+    Raises
+    ------
+    PercepNetError
+        Without matplotlib, or if the file cannot be written.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    levels = [before.power_db(), after.power_db()]
+    top_db = max(float(levels[0].max()), -120.0)
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 1, sharex=True, sharey=True)
+    extent = (0.0, before.samples / before.sample_rate_hz, 0.0, before.sample_rate_hz / 2000)
+    for axis, level, name in zip(axes, levels, ("before", "after"), strict=True):
+        image = axis.imshow(
+            level, origin="lower", aspect="auto", extent=extent, vmin=top_db - RANGE_DB, vmax=top_db, cmap="magma"
+        )
+        axis.set_title(name, loc="left")
+        axis.set_ylabel("frequency (kHz)")
+    axes[-1].set_xlabel("time (s)")
+    figure.suptitle(title)
+    figure.colorbar(image, ax=axes, label="level (dB, full-scale sine)")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

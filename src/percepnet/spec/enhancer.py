@@ -1,0 +1,78 @@
+"""The whole system on a stream: one hop in, one hop out, (M + 1) * 480 samples later."""
+
+import numpy as np
+
+from percepnet.model import Model
+from percepnet.params import HOP_SAMPLES
+from percepnet.spec import stft
+from percepnet.spec.analysis import Analysis
+from percepnet.spec.bands import bands_of
+from percepnet.spec.mix import enhance_spectrum
+from percepnet.spec.network import Network
+
+
+class FrameEnhancer:
+    """Enhance one stream, 10 ms at a time.
+
+    Parameters
+    ----------
+    model : Model
+    channels : int
+        They share every decision, so that a stereo image stays where it was.
+    comb_filter : bool
+        Without it all strengths are zero.
+    post_filter : bool
+    attenuation_limit_db : float, optional
+        At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        channels: int = 1,
+        *,
+        comb_filter: bool = True,
+        post_filter: bool = True,
+        attenuation_limit_db: float | None = None,
+    ) -> None:
+        self.model = model
+        self.channels = channels
+        self.comb_filter = comb_filter
+        self.post_filter = post_filter
+        self._dry = np.float32(0.0 if attenuation_limit_db is None else 10.0 ** (-attenuation_limit_db / 20.0))
+        self._bands = bands_of(model.params.band_edges)
+        self._analysis = Analysis(model.params, channels)
+        self._network = Network(model)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._analysis.reset()
+        self._state = self._network.initial_state()
+        self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
+
+    def process(self, hop: np.ndarray) -> np.ndarray:
+        """Enhance the next 10 ms.
+
+        Parameters
+        ----------
+        hop : np.ndarray [shape=(channels, 480), dtype=float32]
+
+        Returns
+        -------
+        np.ndarray [shape=(channels, 480), dtype=float32]
+            The enhanced signal, delayed by `model.params.latency_samples`.
+        """
+        frames = self._analysis.push(hop)
+        gains, strengths = self._network.step(frames.features[0], self._state)
+        if not self.comb_filter:
+            strengths = np.zeros_like(strengths)
+        spectrum = enhance_spectrum(
+            frames.noisy, frames.comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
+        )[0]
+        if self._dry:
+            spectrum = spectrum + self._dry * (frames.noisy[0] - spectrum)
+        frame = stft.synthesis(spectrum)
+        out: np.ndarray = self._overlap + frame[:, :HOP_SAMPLES]
+        self._overlap = frame[:, HOP_SAMPLES:]
+        return out

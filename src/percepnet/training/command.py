@@ -1,0 +1,108 @@
+"""`percepnet train` and `percepnet export`: options in, a run or a model out."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from percepnet.errors import PercepNetError
+from percepnet.model import PRESETS
+from percepnet.params import LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
+
+Places = Annotated[list[str] | None, typer.Option(metavar="PLACE", help="A .jsonl manifest, a folder or a file.")]
+
+
+def train(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder.")],
+    speech: Places = None,
+    noise: Places = None,
+    rooms: Places = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Leave out recordings with this in their path.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE=FACTOR", help="Draw a source of speech more or less often.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help=f"Size of the network: {', '.join(PRESETS)}.")] = "small",
+    init: Annotated[str | None, typer.Option(metavar="MODEL", help="Start from a model, by name or path.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run, with its own settings.")] = False,
+    lookahead: Annotated[
+        int, typer.Option(min=0, max=LOOKAHEAD_FRAMES_MAX, help="Frames of 10 ms to look ahead.")
+    ] = LOOKAHEAD_FRAMES,
+    seed: int = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Sequences side by side.")] = 32,
+    hours: Annotated[float, typer.Option(min=0, help="Stop after so much training in all; 0: no limit.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0, help="Added to the hours.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make features.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Of the training itself.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON, and nothing else.")] = False,
+) -> None:
+    """Train a network on your own recordings. Ctrl-C stops after a moment; --resume continues."""
+    try:
+        from percepnet.training.fit import Config, Progress, run_training
+    except ImportError as error:
+        raise PercepNetError(f"training needs more packages ({error.name}): pip install 'percepnet[train]'") from error
+
+    def show(progress: Progress) -> None:
+        print(json.dumps(asdict(progress)) if as_json else progress.line(), flush=True)
+
+    config = Config(
+        out=str(out),
+        speech=tuple(speech or ()),
+        noise=tuple(noise or ()),
+        rooms=tuple(rooms or ()),
+        exclude=tuple(exclude or ()),
+        speech_weights=_weights(weight or []),
+        preset=preset,
+        init=init,
+        resume=resume,
+        lookahead_frames=lookahead,
+        seed=seed,
+        batch=batch,
+        hours=hours + minutes / 60 or None,
+        workers=workers,
+        threads=threads,
+    )
+    model = run_training(config, show)
+    print(json.dumps({"model": str(model)}) if as_json else f"wrote {model}")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="The model file to write.")],
+    info: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=TEXT", help="An entry for the model's card, such as licence.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON, and nothing else.")] = False,
+) -> None:
+    """Write a training's averaged weights as a model file of 8-bit weights."""
+    try:
+        from percepnet.training.export import export_model
+    except ImportError as error:
+        raise PercepNetError(f"exporting needs more packages ({error.name}): pip install 'percepnet[train]'") from error
+
+    model = export_model(run, output, dict(_pair(entry, "--info") for entry in info or []))
+    if as_json:
+        print(json.dumps({"output": str(output), "weights": model.weight_count, "info": model.info}))
+    else:
+        print(f"wrote {output}: {model.weight_count / 1e6:.2f} million weights")
+
+
+def _weights(entries: list[str]) -> dict[str, float]:
+    weights = {}
+    for entry in entries:
+        source, factor = _pair(entry, "--weight")
+        try:
+            weights[source] = float(factor)
+        except ValueError:
+            raise PercepNetError(f"--weight {entry}: {factor!r} is not a number") from None
+    return weights
+
+
+def _pair(entry: str, option: str) -> tuple[str, str]:
+    name, equals, value = entry.partition("=")
+    if not name or not equals:
+        raise PercepNetError(f"{option} {entry}: expected NAME=VALUE")
+    return name, value

@@ -1,0 +1,304 @@
+"""Mixtures turned into what the network is trained on, by processes of their own, in files that the trainer draws from.
+
+A shard is one file with an array [shape=(sequences, frames, features + 2 * bands)] of float16: features, then gains,
+then strengths. A gain of -1 says that the targets of this band are unknown. The newest shards make up a ring: the
+trainer draws from all of them while the oldest is replaced, so that it need not wait for the features, and hears
+everything a few times, in another order and in other company.
+"""
+
+import multiprocessing
+import os
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from percepnet.errors import PercepNetError
+from percepnet.params import SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
+from percepnet.spec.oracle import training_example
+from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
+from percepnet.training.mixing import Mixer, MixingConfig
+
+Array = npt.NDArray[np.float32]
+Shard = npt.NDArray[np.float16]
+
+UNKNOWN = -1.0
+SEQUENCE_SECONDS = 10.0
+SHARD_SEQUENCES = 32
+VALID_SEQUENCES = 48
+RING_SHARDS = 400  # 36 hours of audio in 3.5 GB, for 34 bands
+ATTEMPTS = 3
+NICENESS = 5  # features yield to the training, which in turn waits for none of them
+VALID_NAME = "valid.npy"
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The recordings of a run, of both splits, and how to mix them.
+
+    Parameters
+    ----------
+    speech, noise, rooms : sequence of Clip
+    folder : Path
+        Where decoded audio is kept.
+    speech_weights : mapping of str to float
+        Factor on the probability of a source of speech.
+    mixing : MixingConfig
+    """
+
+    speech: Sequence[Clip]
+    noise: Sequence[Clip]
+    rooms: Sequence[Clip]
+    folder: Path
+    speech_weights: Mapping[str, float] = field(default_factory=dict)
+    mixing: MixingConfig = field(default_factory=MixingConfig)
+
+    def mixer(self, split: Split) -> Mixer | None:
+        """Makes the mixtures of one split; None if there is no speech in it."""
+        speech, noise, rooms = (of_split(clips, split) for clips in (self.speech, self.noise, self.rooms))
+        if not speech:
+            return None
+        sources = {clip.source for clip in speech}
+        weights = {name: factor for name, factor in self.speech_weights.items() if name in sources}
+        return Mixer(
+            ClipPool(AudioStore(speech, self.folder), "source", weights),
+            ClipPool(AudioStore(noise, self.folder), "category") if noise else None,
+            AudioStore(rooms, self.folder) if rooms else None,
+            self.mixing,
+        )
+
+
+def known_bands(params: SignalParams, bandwidth_hz: float) -> npt.NDArray[np.bool_]:
+    """Which bands are centred within a bandwidth.
+
+    Returns
+    -------
+    np.ndarray [shape=(bands,)]
+
+    Examples
+    --------
+    >>> known_bands(SignalParams(band_edges=(0, 80, 160)), 4000.0).tolist()
+    [True, True, False]
+    """
+    return np.array(params.band_edges) * (SAMPLE_RATE_HZ / WINDOW_SAMPLES) <= bandwidth_hz
+
+
+def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: float) -> Array:
+    """Features and targets of the mixture of a seed.
+
+    Returns
+    -------
+    np.ndarray [shape=(frames, features + 2 * bands)]
+
+    Raises
+    ------
+    PercepNetError
+        If there are numbers that are not finite, for three mixtures in turn.
+    """
+    for attempt in range(ATTEMPTS):
+        mixture = mixer.mixture([*seed, attempt], seconds)
+        features, gains, strengths = training_example(mixture.clean, mixture.noisy, params)
+        gains[:, ~known_bands(params, mixture.bandwidth_hz)] = UNKNOWN
+        rows = np.concatenate([features, gains, strengths], axis=1)
+        if np.isfinite(rows).all():
+            return rows
+        warnings.warn(f"the mixture of seed {[*seed, attempt]} has features that are not finite", stacklevel=2)
+    raise PercepNetError(f"mixtures of seed {list(seed)} have features that are not finite: check the recordings")
+
+
+def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequences: int, seconds: float) -> Shard:
+    """A shard; the same for the same seed.
+
+    Returns
+    -------
+    np.ndarray [shape=(sequences, frames, features + 2 * bands)]
+    """
+    rows = [sequence(mixer, params, [*seed, number], seconds).astype(np.float16) for number in range(sequences)]
+    return np.stack(rows)
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    """Write a shard; the file appears whole or not at all."""
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.npy")
+    np.save(beside, shard)
+    beside.replace(path)
+
+
+class Shards:
+    """The shards of a folder, to draw sequences from.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, Shard] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def refresh(self) -> None:
+        """Take note of shards that came and went."""
+        names = {path.name for path in self._folder.glob("shard-*.npy")}
+        for name in self._open.keys() - names:
+            del self._open[name]
+        for name in names - self._open.keys():
+            with suppress(FileNotFoundError):  # replaced a moment ago
+                self._open[name] = np.load(self._folder / name, mmap_mode="r")
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Array:
+        """Sequences of random shards.
+
+        Returns
+        -------
+        np.ndarray [shape=(batch, frames, features + 2 * bands)]
+        """
+        names = sorted(self._open)
+        rows = []
+        for shard in (self._open[names[int(rng.integers(len(names)))]] for _ in range(batch)):
+            rows.append(shard[int(rng.integers(len(shard)))])
+        return np.stack(rows).astype(np.float32)
+
+
+class Producers:
+    """Processes that keep a folder's ring of shards fresh.
+
+    Parameters
+    ----------
+    recordings : Recordings
+    params : SignalParams
+    folder : Path
+        The run's; shards go to its `shards`, the held-out one beside it.
+    seed : int
+        Shard k of a seed is the same whatever the number of processes.
+    workers : int
+    ring : int
+        Shards to keep.
+    sequences, seconds
+        Size of a shard.
+    """
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        params: SignalParams,
+        folder: Path,
+        *,
+        seed: int,
+        workers: int = 1,
+        ring: int = RING_SHARDS,
+        sequences: int = SHARD_SEQUENCES,
+        seconds: float = SEQUENCE_SECONDS,
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.Event()
+        self._errors: SimpleQueue[str] = context.SimpleQueue()
+        (folder / "shards").mkdir(parents=True, exist_ok=True)
+        size = (sequences, seconds)
+        self._processes = [
+            context.Process(
+                target=_produce,
+                args=(recordings, params, folder, seed, worker, workers, ring, size, self._stop, self._errors),
+                daemon=True,
+            )
+            for worker in range(workers)
+        ]
+
+    def start(self) -> None:
+        """Start the processes, each with one thread for its arithmetic."""
+        before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        os.environ.update(dict.fromkeys(before, "1"))
+        try:
+            for process in self._processes:
+                process.start()
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+    def check(self) -> None:
+        """Raise what went wrong in a process.
+
+        Raises
+        ------
+        PercepNetError
+        """
+        if not self._errors.empty():
+            raise PercepNetError(f"making features failed: {self._errors.get()}")
+        for process in self._processes:
+            if process.exitcode not in (None, 0):
+                raise PercepNetError(
+                    f"a process that makes features ended with code {process.exitcode}: out of memory?"
+                )
+
+    def stop(self) -> None:
+        """End the processes; a shard that is being made is lost, and made again on resuming."""
+        self._stop.set()
+        for process in self._processes:
+            if process.is_alive():
+                process.terminate()
+            process.join()
+
+
+def shard_name(index: int) -> str:
+    """File name of shard number `index` of a run."""
+    return f"shard-{index:08d}.npy"
+
+
+def _produce(
+    recordings: Recordings,
+    params: SignalParams,
+    folder: Path,
+    seed: int,
+    worker: int,
+    workers: int,
+    ring: int,
+    size: tuple[int, float],
+    stop: Event,
+    errors: "SimpleQueue[str]",
+) -> None:
+    _run_in_background()
+    try:
+        mixer = recordings.mixer("train")
+        if mixer is None:
+            raise PercepNetError("no speech of the split 'train'")
+        shards = folder / "shards"
+        existing = [int(path.stem.removeprefix("shard-")) for path in shards.glob("shard-*.npy")]
+        # shard k belongs to worker k % workers, in this run and in the one that it resumes
+        rounds = (max(existing) + 1) // workers if existing else 0
+        index = rounds * workers + worker
+        trainer = multiprocessing.parent_process()
+        while not stop.is_set() and trainer is not None and trainer.is_alive():
+            if not (shards / shard_name(index)).exists():
+                write_shard(shards / shard_name(index), make_shard(mixer, params, [seed, 0, index], *size))
+            for old in shards.glob("shard-*.npy"):
+                if int(old.stem.removeprefix("shard-")) <= index - ring:
+                    old.unlink(missing_ok=True)
+            if worker == 0 and not (folder / VALID_NAME).exists() and (held_out := recordings.mixer("valid")):
+                sequences = min(VALID_SEQUENCES, 2 * size[0])
+                write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1]))
+            index += workers
+    except Exception as error:
+        traceback.print_exc()
+        errors.put(str(error) or type(error).__name__)
+
+
+def _run_in_background() -> None:
+    import signal
+
+    # Ctrl-C goes to every process of the terminal: the trainer handles it, and ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)

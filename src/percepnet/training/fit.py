@@ -1,0 +1,569 @@
+"""The training itself: a network, its optimiser, and a folder in which a run can be stopped and continued at any time.
+
+A run's folder holds `settings.json` (what it was started with), `checkpoint.pt` (where it is), `model.safetensors` (the
+averaged weights of that moment, ready to use), `training.log`, `validation.jsonl`, the features in `shards/` and the
+decoded audio in `audio/`.
+"""
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from percepnet.errors import PercepNetError
+from percepnet.model import PRESETS, load_model, save_model
+from percepnet.params import FRAMES_PER_SECOND, SignalParams
+from percepnet.training.corpus import Clip, find_clips, summary
+from percepnet.training.features import (
+    RING_SHARDS,
+    SEQUENCE_SECONDS,
+    SHARD_SEQUENCES,
+    VALID_NAME,
+    Producers,
+    Recordings,
+    Shards,
+)
+from percepnet.training.loss import LossWeights, total_loss
+from percepnet.training.mixing import MixingConfig
+from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
+
+SETTINGS_NAME = "settings.json"
+CHECKPOINT_NAME = "checkpoint.pt"
+MODEL_NAME = "model.safetensors"
+LOG_NAME = "training.log"
+VALIDATION_NAME = "validation.jsonl"
+FIRST_SHARDS = 4  # enough company for a batch to start with
+WAIT_S = 0.5
+EARLY_UPDATES = 20  # reported one by one, to show that it has begun
+BETAS = (0.8, 0.98)  # RNNoise's trainer
+WEIGHT_DECAY = 0.01
+CLIP_NORM = 1.0
+VALID_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    out : str
+        The run's folder.
+    speech, noise, rooms : tuple of str
+        Manifests, folders or files. Noise and rooms are synthetic where there are none.
+    exclude : tuple of str
+        Recordings with this in their path are left out.
+    speech_weights : dict of str to float
+        Factor on how often a source of speech is drawn.
+    preset : str
+        Architecture, by name; with `init` it is that model's.
+    init : str or None
+        A model, by name or path, to start from.
+    resume : bool
+        Continue the run in `out`, with its own settings; only limits, threads and workers may change.
+    lookahead_frames : int
+    seed : int
+    batch : int
+        Sequences trained on side by side.
+    chunk_frames : int
+        Frames between updates; state is carried on from chunk to chunk of a sequence.
+    learning_rate, warmup_updates, decay : float
+        The rate rises for `warmup_updates`, then falls as 1 / (1 + decay * updates).
+    cooldown_share : float
+        The last share of the limit, over which the rate falls to a twentieth.
+    average : float
+        Decay of the running average of the weights, which is what becomes the model.
+    hours, updates : float or None
+        Limits of the whole run, in hours of training or updates; None for no limit.
+    checkpoint_minutes, validate_minutes : float
+    workers : int
+        Processes that make features; 0 trains on the shards that are there.
+    threads : int
+        Of the training's arithmetic.
+    ring, shard_sequences, sequence_seconds
+        Of the features that are kept.
+    loss : LossWeights
+    mixing : MixingConfig
+    """
+
+    out: str
+    speech: tuple[str, ...] = ()
+    noise: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    speech_weights: dict[str, float] = field(default_factory=dict)
+    preset: str = "small"
+    init: str | None = None
+    resume: bool = False
+    lookahead_frames: int = 2
+    seed: int = 0
+    batch: int = 32
+    chunk_frames: int = 125
+    learning_rate: float = 1e-3
+    warmup_updates: int = 200
+    decay: float = 5e-5
+    cooldown_share: float = 0.2
+    average: float = 0.999
+    hours: float | None = None
+    updates: int | None = None
+    checkpoint_minutes: float = 10.0
+    validate_minutes: float = 15.0
+    workers: int = 1
+    threads: int = 1
+    ring: int = RING_SHARDS
+    shard_sequences: int = SHARD_SEQUENCES
+    sequence_seconds: float = SEQUENCE_SECONDS
+    loss: LossWeights = field(default_factory=LossWeights)
+    mixing: MixingConfig = field(default_factory=MixingConfig)
+
+
+# What a resumed run may be given anew; everything else is as it was started.
+CHANGEABLE = ("out", "resume", "hours", "updates", "checkpoint_minutes", "validate_minutes", "workers", "threads")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of a run's log. Losses are averages since the line before.
+
+    Parameters
+    ----------
+    updates : int
+    minutes : float
+        Of training, over all sittings.
+    hours_heard : float
+        Of audio.
+    gain_loss, strength_loss : float
+    speed : float
+        Seconds of audio a second.
+    validation : dict of str to float, optional
+        Losses on held-out mixtures, where there was time for it.
+    """
+
+    updates: int
+    minutes: float
+    hours_heard: float
+    gain_loss: float
+    strength_loss: float
+    speed: float
+    validation: dict[str, float] | None = None
+
+    def line(self) -> str:
+        """As text."""
+        text = (
+            f"{self.minutes:7.1f} min  update {self.updates:6d}  heard {self.hours_heard:7.2f} h  "
+            f"gain {self.gain_loss:.4f}  strength {self.strength_loss:.4f}  {self.speed:5.1f} s/s"
+        )
+        if self.validation:
+            text += f"  | held out: gain {self.validation['gain']:.4f}  strength {self.validation['strength']:.4f}"
+        return text
+
+
+def run_training(config: Config, report: Callable[[Progress], None] | None = None) -> Path:
+    """Train until a limit is reached or somebody interrupts (Ctrl-C or SIGTERM), and leave a run that can be resumed.
+
+    Parameters
+    ----------
+    config : Config
+    report : callable, optional
+        Gets a Progress about once a minute and at every validation.
+
+    Returns
+    -------
+    Path
+        The model that was written.
+
+    Raises
+    ------
+    PercepNetError
+        If no speech is found or a recording is unreadable, if the folder holds another run, or if there is nothing to
+        resume.
+    """
+    config = _settled(config)
+    run = Path(config.out)
+    clips = {kind: find_clips(getattr(config, kind), config.exclude) for kind in ("speech", "noise", "rooms")}
+    _refuse_empty(config, clips["speech"])
+    recordings = Recordings(
+        clips["speech"], clips["noise"], clips["rooms"], run / "audio", config.speech_weights, config.mixing
+    )
+    unused = set(config.speech_weights) - {clip.source for clip in clips["speech"]}
+    if unused:
+        known = ", ".join(sorted({clip.source for clip in clips["speech"]}))
+        raise PercepNetError(f"no source of speech {min(unused)!r} to weight; there are: {known}")
+    trainer = Trainer(config, corpus_info(clips))
+    run.mkdir(parents=True, exist_ok=True)
+    _write_text(run / SETTINGS_NAME, json.dumps(asdict(config), indent=1))
+    producers = Producers(
+        recordings,
+        trainer.network.params,
+        run,
+        seed=config.seed,
+        workers=config.workers,
+        ring=config.ring,
+        sequences=config.shard_sequences,
+        seconds=config.sequence_seconds,
+    )
+    with _interruptible() as interrupted:
+        producers.start()
+        try:
+            _fit(trainer, producers, report or (lambda progress: None), interrupted)
+        finally:
+            producers.stop()
+    return run / MODEL_NAME
+
+
+class Trainer:
+    """A network in training: everything that a checkpoint holds.
+
+    Parameters
+    ----------
+    config : Config
+    corpus : dict of str to str
+        About the recordings, for the model's card.
+
+    Attributes
+    ----------
+    network, average : TrainingNetwork
+        The network that is trained, and the running average of its weights.
+    updates : int
+    heard_s, trained_s : float
+        Seconds of audio, and of time.
+    """
+
+    def __init__(self, config: Config, corpus: dict[str, str]) -> None:
+        torch.set_num_threads(config.threads)
+        # subnormal numbers, which vanishing gradients are full of, cost a hundred times as much as others
+        torch.set_flush_denormal(True)
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.corpus = corpus
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = _initial_network(config).to(self.device)
+        self.average = deepcopy(self.network).requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY
+        )
+        self.rng = np.random.default_rng([config.seed, 2])
+        self.updates = 0
+        self.heard_s = 0.0
+        self.trained_s = 0.0
+        self.validation: dict[str, float] = {}
+        if config.resume:
+            self._load(Path(config.out) / CHECKPOINT_NAME)
+
+    @property
+    def progress(self) -> float:
+        """How much of the limit is used; 0 without a limit."""
+        shares = [0.0]
+        if self.config.hours:
+            shares.append(self.trained_s / (3600 * self.config.hours))
+        if self.config.updates:
+            shares.append(self.updates / self.config.updates)
+        return max(shares)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next update."""
+        config = self.config
+        rate = config.learning_rate / (1 + config.decay * self.updates)
+        rate *= min(1.0, (self.updates + 1) / max(1, config.warmup_updates))
+        if config.cooldown_share > 0:
+            rate *= max(0.05, min(1.0, (1 - self.progress) / config.cooldown_share))
+        return rate
+
+    def train(self, shards: Shards) -> tuple[float, float]:
+        """Train on one batch of sequences, an update for each chunk of them.
+
+        Parameters
+        ----------
+        shards : Shards
+
+        Returns
+        -------
+        gain_loss, strength_loss : float
+        """
+        rows = torch.from_numpy(shards.draw(self.rng, self.config.batch)).to(self.device)
+        state: State | None = None
+        losses = []
+        for chunk in torch.split(rows, self.config.chunk_frames, dim=1):
+            with self._autocast():
+                features, gain_target, strength_target, mask = self._parts(chunk)
+                gains, strengths, state = self.network(features, state)
+            loss, gain, strength = total_loss(
+                gains.float(), strengths.float(), gain_target, strength_target, mask, self.config.loss
+            )
+            self._update(loss)
+            state = detach(state)
+            losses.append((gain.item(), strength.item()))
+        self.heard_s += rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
+        gain_mean, strength_mean = np.mean(losses, axis=0)
+        return float(gain_mean), float(strength_mean)
+
+    @torch.no_grad()
+    def validate(self, held_out: npt.NDArray[np.float16]) -> dict[str, float]:
+        """Losses of the averaged network on held-out sequences.
+
+        Parameters
+        ----------
+        held_out : np.ndarray [shape=(sequences, frames, features + 2 * bands)]
+        """
+        totals = np.zeros(3)
+        for start in range(0, len(held_out), VALID_BATCH):
+            rows = torch.from_numpy(held_out[start : start + VALID_BATCH].astype(np.float32)).to(self.device)
+            features, gain_target, strength_target, mask = self._parts(rows)
+            gains, strengths, _ = self.average(features)
+            losses = total_loss(gains, strengths, gain_target, strength_target, mask, self.config.loss)
+            totals += len(rows) * np.array([loss.item() for loss in losses])
+        self.validation = dict(zip(("loss", "gain", "strength"), (totals / len(held_out)).tolist(), strict=True))
+        return self.validation
+
+    def save(self) -> None:
+        """Write the checkpoint and the model of this moment."""
+        run = Path(self.config.out)
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "updates": self.updates,
+            "heard_s": self.heard_s,
+            "trained_s": self.trained_s,
+            "validation": self.validation,
+            "corpus": self.corpus,
+            "architecture": asdict(self.network.architecture),
+            "params": asdict(self.network.params),
+            "settings": asdict(self.config),
+        }
+        beside = run / f".{CHECKPOINT_NAME}.{os.getpid()}"
+        torch.save(state, beside)
+        beside.replace(run / CHECKPOINT_NAME)
+        save_model(to_model(self.average, model_info(state)), run / MODEL_NAME)
+
+    def _load(self, path: Path) -> None:
+        state = read_checkpoint(path)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.bit_generator.state = state["rng"]
+        self.updates = state["updates"]
+        self.heard_s = state["heard_s"]
+        self.trained_s = state["trained_s"]
+        self.validation = state["validation"]
+
+    def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        params = self.network.params
+        features, gains, strengths = torch.split(rows, [params.features, params.bands, params.bands], dim=-1)
+        mask = (gains >= 0).to(rows.dtype)
+        return features, gains.clamp(min=0), strengths, mask
+
+    def _autocast(self) -> torch.autocast:
+        # where it is not in the hardware, bfloat16 is emulated and slower than float32
+        fast = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
+    def _update(self, loss: Tensor) -> None:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
+        self.optimiser.step()
+        self.network.clamp_weights()
+        self.updates += 1
+        # a young average would otherwise be mostly the random start
+        keep = min(self.config.average, self.updates / (self.updates + 9))
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                slow.lerp_(fast, 1 - keep)
+
+
+def corpus_info(clips: dict[str, list[Clip]]) -> dict[str, str]:
+    """What a model was trained on, by kind and source: hours and licences."""
+    return {
+        f"{kind}/{source}": text
+        for kind, found in clips.items()
+        for source, text in summary([clip for clip in found if clip.split == "train"]).items()
+    }
+
+
+def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
+    """The card of a model: how and on what it was trained, without the paths of the machine it was trained on."""
+    settings = checkpoint["settings"]
+    info = {
+        "hours_heard": f"{checkpoint['heard_s'] / 3600:.1f}",
+        "updates": str(checkpoint["updates"]),
+        "hours_trained": f"{checkpoint['trained_s'] / 3600:.2f}",
+        "seed": str(settings["seed"]),
+        "loss": json.dumps(settings["loss"]),
+        "speech_weights": json.dumps(settings["speech_weights"]),
+        "excluded": json.dumps(settings["exclude"]),
+    }
+    info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in checkpoint["validation"].items()})
+    return info | checkpoint["corpus"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A run's checkpoint.
+
+    Raises
+    ------
+    PercepNetError
+        If there is none, or if it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PercepNetError(f"{path}: no such checkpoint; a run's folder has one after its first minutes") from None
+    except Exception as error:
+        raise PercepNetError(f"{path}: not a checkpoint of a training, or a damaged one ({error})") from error
+    if not isinstance(state, dict) or "average" not in state:
+        raise PercepNetError(f"{path}: not a checkpoint of a training")
+    return state
+
+
+def _settled(config: Config) -> Config:
+    run = Path(config.out)
+    if config.resume:
+        saved = _read_settings(run / SETTINGS_NAME)
+        return replace(saved, **{name: getattr(config, name) for name in CHANGEABLE})
+    if (run / CHECKPOINT_NAME).exists():
+        raise PercepNetError(f"{run} holds a training already; continue it with --resume, or choose another folder")
+    if not config.speech:
+        raise PercepNetError("give speech to train on: --speech FOLDER_OR_MANIFEST")
+    if config.preset not in PRESETS:
+        raise PercepNetError(f"no preset {config.preset!r}; there are: {', '.join(PRESETS)}")
+    positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
+    if wrong := [name for name in positive if getattr(config, name) < 1]:
+        raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
+    absolute = {
+        kind: tuple(str(Path(place).resolve()) for place in getattr(config, kind))
+        for kind in ("speech", "noise", "rooms")
+    }
+    return replace(config, **absolute)  # type: ignore[arg-type]
+
+
+def _read_settings(path: Path) -> Config:
+    try:
+        values = json.loads(path.read_text())
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        values["loss"] = LossWeights(**values["loss"])
+        values["mixing"] = MixingConfig(**values["mixing"])
+        return Config(**values)
+    except OSError:
+        raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PercepNetError(f"{path}: not the settings of a training, or of another version ({error})") from error
+
+
+def _refuse_empty(config: Config, speech: list[Clip]) -> None:
+    if not any(clip.split == "train" for clip in speech):
+        raise PercepNetError(f"{', '.join(config.speech)}: no speech of the split 'train'")
+
+
+def _initial_network(config: Config) -> TrainingNetwork:
+    if config.init is not None:
+        return from_model(load_model(config.init))
+    return TrainingNetwork(SignalParams(config.lookahead_frames), PRESETS[config.preset])
+
+
+def _fit(
+    trainer: Trainer, producers: Producers, report: Callable[[Progress], None], interrupted: Callable[[], bool]
+) -> None:
+    config, run = trainer.config, Path(trainer.config.out)
+    shards = _first_shards(config, run, producers, interrupted)
+    last = {"report": time.monotonic(), "checkpoint": time.monotonic(), "validation": time.monotonic()}
+    heard_s = trainer.heard_s
+    losses: list[tuple[float, float]] = []
+
+    def due(what: str, minutes: float) -> bool:
+        return time.monotonic() - last[what] >= 60 * minutes
+
+    while trainer.progress < 1 and not interrupted():
+        producers.check()
+        shards.refresh()
+        started = time.monotonic()
+        losses.append(trainer.train(shards))
+        trainer.trained_s += time.monotonic() - started
+        if not all(map(math.isfinite, losses[-1])):
+            raise PercepNetError(
+                f"the loss is no longer finite at update {trainer.updates}; the last checkpoint is good"
+            )
+        finished = trainer.progress >= 1 or interrupted()
+        validation = None
+        if (due("validation", config.validate_minutes) or finished) and (run / VALID_NAME).exists():
+            validation = trainer.validate(np.load(run / VALID_NAME))
+            last["validation"] = time.monotonic()
+        if due("report", 1) or validation or finished or trainer.updates <= EARLY_UPDATES:
+            gain, strength = np.mean(losses, axis=0)
+            speed = (trainer.heard_s - heard_s) / (time.monotonic() - last["report"])
+            progress = Progress(
+                trainer.updates,
+                trainer.trained_s / 60,
+                trainer.heard_s / 3600,
+                float(gain),
+                float(strength),
+                speed,
+                validation,
+            )
+            _log(run, progress)
+            report(progress)
+            last["report"], heard_s, losses = time.monotonic(), trainer.heard_s, []
+        if due("checkpoint", config.checkpoint_minutes) or finished:
+            trainer.save()
+            last["checkpoint"] = time.monotonic()
+
+
+def _first_shards(config: Config, run: Path, producers: Producers, interrupted: Callable[[], bool]) -> Shards:
+    shards = Shards(run / "shards")
+    if config.workers == 0 and not len(shards):
+        raise PercepNetError(f"{run / 'shards'}: no features to train on; use at least one worker")
+    while len(shards) < min(FIRST_SHARDS, config.ring) and config.workers > 0 and not interrupted():
+        producers.check()
+        time.sleep(WAIT_S)
+        shards.refresh()
+    return shards
+
+
+def _log(run: Path, progress: Progress) -> None:
+    with (run / LOG_NAME).open("a") as file:
+        print(progress.line(), file=file)
+    if progress.validation:
+        with (run / VALIDATION_NAME).open("a") as file:
+            row = {"updates": progress.updates, "minutes": progress.minutes, "hours_heard": progress.hours_heard}
+            print(json.dumps(row | progress.validation), file=file)
+
+
+def _write_text(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a wish that the training grants after the batch it is at."""
+    wishes: list[int] = []
+
+    def wish(number: int, frame: FrameType | None) -> None:
+        if wishes:
+            raise KeyboardInterrupt  # the second time somebody means it
+        wishes.append(number)
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,119 @@
+"""What the training minimises: the losses of P21 (default) and of P20, on gains and comb filter strengths."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+LossKind = Literal["P21", "P20"]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Parameters of the loss.
+
+    Parameters
+    ----------
+    kind : {"P21", "P20"}
+        P21's gain loss divides by the larger of the two gains, which stresses speech that is removed entirely and small
+        leaks in silence; P20's is a plain compressed distance.
+    strength : float
+        Weight of the strength loss relative to the gain loss. Not published.
+    quartic : float
+        lambda_4 of P21 and C_4 of P20.
+    strength_floor : float
+        Weight of a strength in a band without speech. The strength matters as far as there is speech to be heard:
+        elsewhere the gain removes the band, whatever the comb filter does.
+    """
+
+    kind: LossKind = "P21"
+    strength: float = 1.0
+    quartic: float = 10.0
+    strength_floor: float = 0.05
+
+
+P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
+P20_EXPONENT = 0.5  # gamma
+STRENGTH_EXPONENT = 0.5
+# x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
+POWER_FLOOR = 1e-3
+DENOMINATOR_FLOOR = 1e-2
+
+
+def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None) -> Tensor:
+    """Distance of band gains from their targets, mean over the bands that count.
+
+    Parameters
+    ----------
+    found, target : Tensor [shape=(..., bands)]
+        From 0 to 1.
+    mask : Tensor [shape=(..., bands)]
+        1 where the target is known, 0 where it is not.
+    weights : LossWeights, optional
+
+    Returns
+    -------
+    Tensor [shape=()]
+    """
+    weights = weights or LossWeights()
+    exponent = P21_EXPONENT if weights.kind == "P21" else P20_EXPONENT
+    a, b = _power(found, exponent), _power(target, exponent)
+    distance = (a - b) ** 2
+    if weights.kind == "P21":
+        distance = distance / (torch.maximum(a, b) + DENOMINATOR_FLOOR)
+    return _mean(distance + weights.quartic * distance**2, mask)
+
+
+def strength_loss(
+    found: Tensor, target: Tensor, gain_target: Tensor, mask: Tensor, weights: LossWeights | None = None
+) -> Tensor:
+    """Distance of comb filter strengths from their targets, by how much speech there is in the band.
+
+    Parameters
+    ----------
+    found, target, gain_target, mask : Tensor [shape=(..., bands)]
+    weights : LossWeights, optional
+
+    Returns
+    -------
+    Tensor [shape=()]
+    """
+    weights = weights or LossWeights()
+    distance = (_power(1 - found, STRENGTH_EXPONENT) - _power(1 - target, STRENGTH_EXPONENT)) ** 2
+    heard = weights.strength_floor + (1 - weights.strength_floor) * gain_target.clamp(0, 1)
+    return _mean(distance, mask * heard)
+
+
+def total_loss(
+    gains: Tensor,
+    strengths: Tensor,
+    gain_target: Tensor,
+    strength_target: Tensor,
+    mask: Tensor,
+    weights: LossWeights | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The whole loss, and its two parts (gain, strength).
+
+    Parameters
+    ----------
+    gains, strengths, gain_target, strength_target, mask : Tensor [shape=(..., bands)]
+    weights : LossWeights, optional
+
+    Returns
+    -------
+    total, gain, strength : Tensor [shape=()]
+    """
+    weights = weights or LossWeights()
+    gain = gain_loss(gains, gain_target, mask, weights)
+    strength = strength_loss(strengths, strength_target, gain_target, mask, weights)
+    return gain + weights.strength * strength, gain, strength
+
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    return (x.clamp(0, 1) + POWER_FLOOR) ** exponent
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    # a batch without a single known band has no loss, and no NaN
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)

@@ -1,0 +1,155 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from percepnet.errors import ModelError, PercepNetError
+from percepnet.evaluation import compare as module
+from percepnet.evaluation.compare import Comparison, Row, compare, measured_delay_samples, run_evaluation
+
+RATE_HZ = 48_000
+SI_SDR = ("si_sdr",)
+
+
+def halve_the_noise(x, factor=0.5):
+    """A system whose gain in SI-SDR is known: 6.02 dB where speech and noise are in different halves of the band."""
+    spectrum = np.fft.rfft(x)
+    spectrum[len(spectrum) // 2 :] *= factor
+    return np.fft.irfft(spectrum, len(x)).astype(np.float32)
+
+
+@pytest.fixture
+def systems(monkeypatch):
+    def missing(_model):
+        raise PercepNetError("peer is not installed: pip install peer")
+
+    known = {"noisy": module.SYSTEMS["noisy"], "half": lambda _model: halve_the_noise, "peer": missing}
+    monkeypatch.setattr(module, "SYSTEMS", known)
+    module._system.cache_clear()
+    yield known
+    module._system.cache_clear()
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Four pairs, speech below 12 kHz and noise above, at 0 and 6 dB, with a record of the ratios."""
+    rng = np.random.default_rng(0)
+    half = RATE_HZ // 4 + 1
+    mixtures = []
+    for kind in ("clean", "noisy"):
+        (tmp_path / kind).mkdir()
+    for i, snr_db in enumerate((0, 6, 0, 6)):
+        low, high = rng.standard_normal((2, RATE_HZ))
+        low, high = np.fft.rfft(low), np.fft.rfft(high)
+        low[half - 1 :], high[:half] = 0, 0
+        clean, noise = (0.05 * x / x.std() for x in (np.fft.irfft(low), np.fft.irfft(high)))
+        sf.write(tmp_path / "clean" / f"{i}.wav", clean, RATE_HZ, subtype="FLOAT")
+        sf.write(tmp_path / "noisy" / f"{i}.wav", clean + noise * 10 ** (-snr_db / 20), RATE_HZ, subtype="FLOAT")
+        mixtures.append({"name": str(i), "snr_db": snr_db})
+    (tmp_path / "mixtures.json").write_text(json.dumps({"mixtures": mixtures}))
+    return tmp_path
+
+
+def test_scores_and_differences_are_those_of_theory(systems, pairs):
+    result = compare(pairs, ["half"], metrics=SI_SDR, processes=1)
+    assert result.systems == ["noisy", "half"]
+    assert result.values("noisy", "si_sdr_db") == pytest.approx([0, 6, 0, 6], abs=0.01)
+    assert result.values("half", "si_sdr_db", 6.0) == pytest.approx([12.02, 12.02], abs=0.01)
+    difference = result.difference("half", "si_sdr_db")
+    assert [difference.mean, difference.difference] == pytest.approx([9.02, 6.02], abs=0.01)
+    assert difference.low == pytest.approx(difference.high, abs=0.02)
+
+
+def test_the_interval_is_that_of_a_mean_of_normal_differences():
+    rng = np.random.default_rng(1)
+    differences = rng.normal(1.0, 0.5, 400)
+    rows = [Row(str(i), s, None, {"stoi": v}) for i, d in enumerate(differences) for s, v in (("noisy", 0.0), ("x", d))]
+    result = Comparison("pairs", rows).difference("x", "stoi")
+    half_width = 1.96 * differences.std() / np.sqrt(differences.size)
+    assert result.high - result.difference == pytest.approx(half_width, rel=0.1)
+    assert result.difference - result.low == pytest.approx(half_width, rel=0.1)
+
+
+def test_what_has_no_score_is_left_out_of_means():
+    scores = [("0", "noisy", 1.0), ("0", "x", 2.0), ("1", "noisy", 1.0), ("1", "x", np.nan)]
+    result = Comparison("pairs", [Row(name, system, None, {"pesq_wb": value}) for name, system, value in scores])
+    assert result.difference("x", "pesq_wb").difference == 1.0
+    assert json.loads(result.to_json())["rows"][3]["scores"] == {"pesq_wb": None}
+
+
+def test_a_broken_pair_is_named_and_the_others_are_scored(systems, pairs):
+    (pairs / "noisy" / "1.wav").write_bytes(b"not audio")
+    clean, rate_hz = sf.read(pairs / "clean" / "2.wav")
+    sf.write(pairs / "clean" / "2.wav", clean[:-1], rate_hz)
+    result = compare(pairs, ["half"], metrics=SI_SDR, processes=1)
+    assert [row.name for row in result.rows if row.system == "half"] == ["0", "3"]
+    assert set(result.failures) == {"1", "2"}
+    assert "47999 samples" in result.failures["2"]
+    assert "- `1`:" in result.to_markdown()
+
+
+def test_a_system_that_is_not_installed_is_left_out_with_a_word(systems, pairs):
+    result = compare(pairs, ["peer"], metrics=SI_SDR, processes=1)
+    assert result.systems == ["noisy"]
+    assert result.skipped == {"peer": "peer is not installed: pip install peer"}
+
+
+def test_the_report_has_means_and_a_breakdown(systems, pairs, tmp_path, capsys):
+    run_evaluation(pairs, ["half"], metrics=SI_SDR, output=tmp_path / "new" / "report.md", processes=1)
+    report = (tmp_path / "new" / "report.md").read_text()
+    assert "| half | 9.0 (+6.0, +6.0 to +6.0) |" in report
+    assert "| 6 dB | half | 12.0 |" in report
+    assert capsys.readouterr().out == ""
+
+
+def test_json_has_every_score(systems, pairs, capsys):
+    run_evaluation(pairs, ["half"], metrics=SI_SDR, as_json=True, processes=1)
+    document = json.loads(capsys.readouterr().out)
+    assert document["recordings"] == 4
+    assert document["summary"]["half"]["si_sdr_db"]["difference"] == pytest.approx(6.02, abs=0.01)
+    assert len(document["rows"]) == 8
+
+
+def test_two_processes_give_the_scores_of_one(pairs):
+    one, two = (compare(pairs, ["noisy"], metrics=SI_SDR, processes=n) for n in (1, 2))
+    assert one.rows == two.rows
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"systems": ["magic"]}, "unknown system 'magic'"), ({"metrics": ["mos"]}, "unknown measure 'mos'")],
+)
+def test_unknown_names_are_refused_before_any_work(pairs, arguments, message):
+    with pytest.raises(PercepNetError, match=message):
+        compare(pairs, **({"systems": ["noisy"], "metrics": SI_SDR} | arguments))
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_not_a_gap(pairs):
+    with pytest.raises(ModelError):
+        compare(pairs, ["percepnet"], model=str(pairs / "none.safetensors"), metrics=SI_SDR)
+
+
+def test_a_folder_without_pairs_is_refused(tmp_path):
+    with pytest.raises(PercepNetError, match="no such folder"):
+        compare(tmp_path)
+    (tmp_path / "clean").mkdir()
+    (tmp_path / "noisy").mkdir()
+    with pytest.raises(PercepNetError, match="no recording"):
+        compare(tmp_path)
+
+
+def test_a_known_delay_is_measured():
+    x = np.random.default_rng(0).standard_normal(RATE_HZ).astype(np.float32)
+    for delay in (0, 1, 960, 4800):
+        assert measured_delay_samples(x, 0.1 * np.roll(x, delay)) == delay
+
+
+def test_rnnoise_comes_out_aligned_and_as_long_as_it_went_in():
+    pytest.importorskip("pyrnnoise", reason="the package pyrnnoise is not installed")
+    t = np.arange(RATE_HZ + 123) / RATE_HZ
+    syllables = np.clip(np.sin(2 * np.pi * 4 * t), 0, None)
+    x = (0.05 * syllables * sum(np.cos(2 * np.pi * 140 * k * t) / k for k in range(1, 20))).astype(np.float32)
+    y = module.SYSTEMS["rnnoise"](None)(x)
+    assert y.shape == x.shape
+    assert measured_delay_samples(np.pad(x, (0, 4800)), np.pad(y, (0, 4800))) == 0

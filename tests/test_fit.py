@@ -1,0 +1,194 @@
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
+pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepnet[train]'")
+
+from percepnet.errors import PercepNetError
+from percepnet.model import load_model
+from percepnet.params import SignalParams
+from percepnet.spec.network import Network
+from percepnet.training.export import export_model
+from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
+from percepnet.training.fit import Config, Trainer, read_checkpoint, run_training
+
+BANDS, FEATURES = 34, 70
+
+
+def learnable_shard(seed, sequences=4, frames=40):
+    """Gains that one can hear from the features: a band is kept where its energy is positive. The top band is unknown."""
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(-1, 1, (sequences, frames, FEATURES))
+    gains = (features[..., :BANDS] > 0) * 0.9 + 0.05
+    gains[..., -1] = -1
+    strengths = np.full((sequences, frames, BANDS), 0.5)
+    return np.concatenate([features, gains, strengths], axis=-1).astype(np.float16)
+
+
+@pytest.fixture
+def speech(tmp_path):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(48000), 48000)
+    (tmp_path / "speech.jsonl").write_text('{"path": "speech.wav", "split": "train", "source": "s", "licence": "CC0"}')
+    return str(tmp_path / "speech.jsonl")
+
+
+@pytest.fixture
+def config(tmp_path, speech):
+    return Config(
+        out=str(tmp_path / "run"),
+        speech=(speech,),
+        preset="tiny",
+        batch=2,
+        chunk_frames=20,
+        workers=0,
+        warmup_updates=1,
+        cooldown_share=0,
+    )
+
+
+def prepared(config):
+    run = Path(config.out)
+    (run / "shards").mkdir(parents=True)
+    for index in range(3):
+        write_shard(run / "shards" / shard_name(index), learnable_shard(index))
+    write_shard(run / VALID_NAME, learnable_shard(99))
+    return config
+
+
+def weights_of(config, kind="network"):
+    return read_checkpoint(Path(config.out) / "checkpoint.pt")[kind]
+
+
+def test_learns(config):
+    config = prepared(replace(config, updates=400, learning_rate=0.01, batch=4, validate_minutes=0, average=0.9))
+    seen = []
+    run_training(config, seen.append)
+    assert seen[-1].updates == 400
+    assert seen[-1].gain_loss < 0.7 * seen[0].gain_loss
+    assert seen[-1].validation["gain"] < 0.7 * seen[0].validation["gain"]
+    rows = (Path(config.out) / "validation.jsonl").read_text().splitlines()
+    assert json.loads(rows[-1])["updates"] == 400
+    assert "held out" in (Path(config.out) / "training.log").read_text()
+
+
+def test_resumed_is_the_same_as_in_one_go(config, tmp_path):
+    whole = prepared(replace(config, updates=6))
+    run_training(whole)
+    parts = prepared(replace(config, out=str(tmp_path / "parts"), updates=2))
+    run_training(parts)
+    first = weights_of(parts)
+    run_training(Config(out=parts.out, resume=True, updates=6, workers=0))
+    assert not torch.equal(first["dense.weight"], weights_of(parts)["dense.weight"])
+    for kind in ("network", "average"):
+        expected, found = weights_of(whole, kind), weights_of(parts, kind)
+        assert all(torch.equal(expected[name], found[name]) for name in expected)
+    state = read_checkpoint(Path(parts.out) / "checkpoint.pt")
+    assert state["updates"] == 6
+    assert state["heard_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
+
+
+def test_interrupted_leaves_a_checkpoint(config):
+    config = prepared(config)  # without any limit
+    before = signal.getsignal(signal.SIGTERM)
+    path = run_training(config, lambda progress: progress.updates >= 4 and os.kill(os.getpid(), signal.SIGTERM))
+    assert read_checkpoint(Path(config.out) / "checkpoint.pt")["updates"] >= 4
+    assert load_model(path).info["updates"] == str(read_checkpoint(Path(config.out) / "checkpoint.pt")["updates"])
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_unknown_bands_get_no_gradient(config):
+    config = prepared(config)
+    trainer = Trainer(config, {})
+    before = trainer.network.gain.weight.detach().clone()
+    trainer.train(Shards(Path(config.out) / "shards"))
+    moved = (trainer.network.gain.weight.detach() - before).abs().amax(dim=1)
+    decay = 1e-3 * 0.01 * 0.5 * 4  # all that weight decay can do in two updates, and more
+    assert moved[-1] < decay
+    assert (moved[:-1] > decay).all()
+
+
+def test_weights_stay_within_a_half(config):
+    config = prepared(replace(config, learning_rate=1.0))
+    trainer = Trainer(config, {})
+    trainer.train(Shards(Path(config.out) / "shards"))
+    assert trainer.network.gru1.weight_hh_l0.abs().max() <= 0.5
+    assert trainer.network.conv2.weight.abs().max() <= 0.5
+
+
+def test_learning_rate_rises_falls_and_cools_down(config):
+    trainer = Trainer(replace(config, warmup_updates=10, decay=0.01, cooldown_share=0.2, updates=200), {})
+    rates = []
+    for trainer.updates in range(200):
+        rates.append(trainer.learning_rate)
+    assert rates[0] == pytest.approx(1e-4)
+    assert rates[50] == pytest.approx(1e-3 / 1.5)
+    assert rates[180] == pytest.approx(0.5 * 1e-3 / 2.8)
+    assert min(rates[100:]) == pytest.approx(0.05 * 1e-3 / 2.99, rel=0.02)
+
+
+def test_starts_from_a_model(config, tmp_path):
+    run_training(prepared(replace(config, updates=2)))
+    start = load_model(Path(config.out) / "model.safetensors")
+    trainer = Trainer(replace(config, out=str(tmp_path / "b"), init=str(Path(config.out) / "model.safetensors")), {})
+    np.testing.assert_array_equal(trainer.network.dense.weight.detach().numpy(), start.weights["dense.weight"])
+
+
+def test_export_is_the_average_and_says_what_it_was_trained_on(config, tmp_path):
+    run_training(prepared(replace(config, updates=4, exclude=("secret",))))
+    exact = export_model(config.out, tmp_path / "m.safetensors", {"licence": "CC0"})
+    model = load_model(tmp_path / "m.safetensors")
+    assert model.params == SignalParams()
+    assert model.info["licence"] == "CC0"
+    assert model.info["speech/s"] == "0.0 h, CC0"
+    assert model.info["updates"] == "4"
+    assert str(tmp_path) not in json.dumps(model.info)
+    average = weights_of(config, "average")
+    np.testing.assert_array_equal(exact.weights["gru1.weight_hh"], average["gru1.weight_hh_l0"].numpy())
+    features = np.random.default_rng(0).uniform(-1, 1, (20, FEATURES)).astype(np.float32)
+    np.testing.assert_allclose(Network(model).run(features)[0], Network(exact).run(features)[0], atol=0.02)
+
+
+def test_with_processes_from_audio_to_model(config):
+    config = replace(config, workers=1, updates=4, sequence_seconds=0.4, shard_sequences=2)
+    model = load_model(run_training(config))
+    assert model.info["updates"] == "4"
+    assert len(list((Path(config.out) / "shards").glob("*.npy"))) >= 4
+    assert not (Path(config.out) / VALID_NAME).exists()  # nothing is held out
+
+
+def test_mistakes(config, tmp_path):
+    with pytest.raises(PercepNetError, match="give speech to train on"):
+        run_training(replace(config, speech=()))
+    with pytest.raises(PercepNetError, match="no preset 'huge'; there are: percepnet, small, tiny"):
+        run_training(replace(config, preset="huge"))
+    with pytest.raises(PercepNetError, match="batch is 0"):
+        run_training(replace(config, batch=0))
+    with pytest.raises(PercepNetError, match="no training to resume"):
+        run_training(replace(config, resume=True))
+    with pytest.raises(PercepNetError, match="no source of speech 'x' to weight; there are: s"):
+        run_training(replace(config, speech_weights={"x": 2}))
+    with pytest.raises(PercepNetError, match="no features to train on"):
+        run_training(config)
+    with pytest.raises(PercepNetError, match="no such checkpoint"):
+        export_model(tmp_path, tmp_path / "m.safetensors")
+    run_training(prepared(replace(config, updates=1)))
+    with pytest.raises(PercepNetError, match="holds a training already; continue it with --resume"):
+        run_training(config)
+    checkpoint = Path(config.out) / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(PercepNetError, match="damaged"):
+        run_training(replace(config, resume=True))
+
+
+def test_only_held_out_speech(config, tmp_path):
+    (tmp_path / "speech.jsonl").write_text('{"path": "speech.wav", "split": "valid"}')
+    with pytest.raises(PercepNetError, match="no speech of the split 'train'"):
+        run_training(config)

@@ -1,0 +1,130 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from percepnet.errors import PercepNetError
+from percepnet.evaluation import heldout
+
+RATE_HZ = 48_000
+
+
+def voice(f0_hz, seconds, seed):
+    """Pulses through one formant, a third of the time silent."""
+    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    tone = sum(np.cos(2 * np.pi * k * f0_hz * t) / (1 + ((k * f0_hz - 600) / 300) ** 2) for k in range(1, 20))
+    noise = 1e-3 * np.random.default_rng(seed).standard_normal(t.size)
+    return 0.1 * (tone + noise) * ((t % 0.6) < 0.4)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two low voices, one high, one that training has; two noises, one of them mostly silent."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    speech = {"low1": (110, "valid"), "low2": (130, "valid"), "high": (220, "valid"), "trained": (120, "train")}
+    rows = []
+    for i, (speaker, (f0_hz, split)) in enumerate(speech.items()):
+        sf.write(folder / f"{speaker}.wav", voice(f0_hz, 3, i), RATE_HZ)
+        rows.append({"path": f"{speaker}.wav", "source": "test", "speaker": speaker, "licence": "CC0", "split": split})
+    (folder / "speech.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    steady = 0.05 * rng.standard_normal(RATE_HZ // 2)
+    knock = np.where(np.arange(RATE_HZ) < 4800, 0.3, 0.0) * rng.standard_normal(RATE_HZ)
+    rows = []
+    for category, x in {"rain": steady, "knock": knock}.items():
+        sf.write(folder / f"{category}.wav", x, RATE_HZ)
+        rows.append({"path": f"{category}.wav", "category": category, "licence": "CC-BY", "split": "valid"})
+    (folder / "noise.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def digest(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(corpus, tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        heldout.make_heldout(corpus, tmp_path / name, pairs=3, seconds=1.0, seed=seed)
+    assert digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "c")
+
+
+def test_files_have_the_promised_ratio_format_and_record(corpus, tmp_path):
+    mixtures = heldout.make_heldout(corpus, tmp_path, pairs=8, snrs_db=(0, 10), seconds=1.0)
+    assert json.loads((tmp_path / "mixtures.json").read_text())["mixtures"] == mixtures
+    assert heldout.read_snrs_db(tmp_path) == {m["name"]: m["snr_db"] for m in mixtures}
+    for mixture in mixtures:
+        clean, noisy = (sf.read(tmp_path / kind / f"{mixture['name']}.wav")[0] for kind in ("clean", "noisy"))
+        info = sf.info(tmp_path / "noisy" / f"{mixture['name']}.wav")
+        assert (info.samplerate, info.channels, info.subtype, info.frames) == (RATE_HZ, 1, "PCM_16", RATE_HZ)
+        # The definition, written out: frames of 20 ms within 40 dB of the loudest, over all of the noise.
+        powers = (clean.reshape(-1, 960) ** 2).mean(axis=1)
+        active = powers[powers > 1e-4 * powers.max()].mean()
+        assert 10 * np.log10(active / np.mean((noisy - clean) ** 2)) == pytest.approx(mixture["snr_db"], abs=0.1)
+        assert mixture["speech"]["licence"] == "CC0"
+        assert mixture["noise"]["licence"] == "CC-BY"
+
+
+def test_draws_are_balanced(corpus, tmp_path):
+    mixtures = heldout.make_heldout(corpus, tmp_path, pairs=8, snrs_db=(0, 5), seconds=1.0)
+    assert sum(m["speech"]["voice"] == "low" for m in mixtures) == 4
+    assert sum(m["snr_db"] == 5 for m in mixtures) == 4
+    assert sum(m["noise"]["category"] == "rain" for m in mixtures) == 4
+    assert {m["speech"]["speaker"] for m in mixtures} == {"low1", "low2", "high"}
+
+
+def test_crossed_mixes_each_pair_at_all_ratios(corpus, tmp_path):
+    mixtures = heldout.make_heldout(corpus, tmp_path, pairs=2, snrs_db=(0, 5, 10), seconds=1.0, crossed=True)
+    assert [m["snr_db"] for m in mixtures] == [0, 5, 10] * 2
+    assert all(m["speech"] == mixtures[0]["speech"] for m in mixtures[:3])
+
+
+def test_noises_with_pauses_can_be_left_out(corpus, tmp_path):
+    mixtures = heldout.make_heldout(corpus, tmp_path, pairs=4, seconds=1.0, min_activity=0.6)
+    assert {m["noise"]["category"] for m in mixtures} == {"rain"}
+
+
+def test_other_speakers_are_used_only_when_named(corpus, tmp_path):
+    mixtures = heldout.make_heldout(corpus, tmp_path, pairs=6, seconds=1.0, also_speakers=["train*"])
+    assert "trained" in {m["speech"]["speaker"] for m in mixtures}
+
+
+@pytest.mark.parametrize("f0_hz", [85.0, 120.0, 210.0, 320.0])
+def test_median_f0_is_the_fundamental(f0_hz):
+    assert heldout.median_f0_hz(voice(f0_hz, 1.0, 0).astype(np.float32)) == pytest.approx(f0_hz, rel=0.03)
+
+
+def test_a_looped_noise_keeps_its_power_at_the_seams():
+    noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    powers = heldout.frame_powers(heldout.looped(noise, 480_000))
+    assert powers.min() > 0.8
+    assert powers.max() < 1.25
+
+
+def test_a_long_noise_is_not_changed():
+    noise = np.arange(1000, dtype=np.float32)
+    np.testing.assert_array_equal(heldout.looped(noise, 300, start=700), noise[700:])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 1"),
+        ('{"path": "x.wav"}', "split"),
+        ('{"path": "x.wav", "speaker": "a", "split": "train"}', "held out"),
+    ],
+)
+def test_a_bad_manifest_is_named(tmp_path, line, message):
+    (tmp_path / "speech.jsonl").write_text(line + "\n")
+    with pytest.raises(PercepNetError, match=rf"speech\.jsonl.*{message}"):
+        heldout.make_heldout(tmp_path, tmp_path / "out", seconds=1.0)
+
+
+def test_the_command_reports_errors_on_one_line(corpus, tmp_path, capsys):
+    assert heldout.main(["--corpus", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("percepnet: ")
+    options = ["--pairs", "2", "--seconds", "1", "--snrs-db", "5"]
+    assert heldout.main(["--corpus", str(corpus), "-o", str(tmp_path / "out"), *options]) == 0
+    assert len(list((tmp_path / "out" / "noisy").iterdir())) == 2

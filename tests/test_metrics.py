@@ -1,0 +1,104 @@
+import importlib
+
+import numpy as np
+import pytest
+
+from percepnet.errors import PercepNetError
+from percepnet.evaluation import metrics
+
+RATE_HZ = 48_000
+
+
+@pytest.fixture(scope="module")
+def speech():
+    """Two seconds of syllables: a pulse train through formants, with pauses."""
+    rng = np.random.default_rng(0)
+    t = np.arange(2 * RATE_HZ) / RATE_HZ
+    phase = 2 * np.pi * np.cumsum(120 + 30 * np.sin(2 * np.pi * 0.7 * t)) / RATE_HZ
+    voice = sum(np.cos(k * phase) / (1 + ((k * 120 - 700) / 400) ** 2) for k in range(1, 30))
+    syllables = np.clip(np.sin(2 * np.pi * 3 * t), 0, None)
+    return (0.1 * (voice + 0.05 * rng.standard_normal(t.size)) * syllables).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def noise(speech):
+    return (0.02 * np.random.default_rng(1).standard_normal(speech.size)).astype(np.float32)
+
+
+def test_si_sdr_is_the_ratio_of_a_signal_to_noise_orthogonal_to_it(speech, noise):
+    x = speech - speech.mean()
+    n = noise - noise.mean()
+    n -= x * (n @ x) / (x @ x)
+    for expected_db in (-5.0, 0.0, 12.5):
+        y = x + n * np.sqrt((x @ x) / (n @ n)) * 10 ** (-expected_db / 20)
+        assert metrics.si_sdr(x, y, RATE_HZ)["si_sdr_db"] == pytest.approx(expected_db, abs=1e-3)
+
+
+def test_si_sdr_ignores_scale_and_offset(speech, noise):
+    expected_db = metrics.si_sdr(speech, speech + noise, RATE_HZ)["si_sdr_db"]
+    assert metrics.si_sdr(speech, 0.3 * (speech + noise) + 0.1, RATE_HZ)["si_sdr_db"] == pytest.approx(
+        expected_db, abs=1e-3
+    )
+    assert metrics.si_sdr(7 * speech, speech + noise, RATE_HZ)["si_sdr_db"] == pytest.approx(expected_db, abs=1e-3)
+
+
+def test_pesq_of_the_reference_itself_is_its_maximum(speech, noise):
+    pytest.importorskip("pesq", reason="the package pesq is not installed")
+    # The mappings of P.862.2 and P.862.1 at a raw score of 4.5.
+    assert metrics.pesq(speech, speech, RATE_HZ) == pytest.approx({"pesq_wb": 4.644, "pesq_nb": 4.549}, abs=1e-3)
+    assert metrics.pesq(speech, speech + noise, RATE_HZ)["pesq_wb"] < 4.0
+
+
+def test_stoi_of_the_reference_itself_is_one(speech, noise):
+    pytest.importorskip("pystoi", reason="the package pystoi is not installed")
+    assert metrics.stoi(speech, speech, RATE_HZ) == pytest.approx({"stoi": 1.0, "estoi": 1.0}, abs=1e-6)
+    assert metrics.stoi(speech, 0.2 * speech, RATE_HZ)["stoi"] == pytest.approx(1.0, abs=1e-6)
+    assert metrics.stoi(speech, speech + 5 * noise, RATE_HZ)["estoi"] < 0.9
+
+
+def test_dnsmos_hears_less_background_without_noise(speech, noise):
+    pytest.importorskip("speechmos", reason="the package speechmos is not installed")
+    clean, noisy = (metrics.dnsmos(speech, y, RATE_HZ) for y in (speech, speech + 5 * noise))
+    assert set(clean) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"}
+    assert all(1.0 <= value <= 5.0 for value in (*clean.values(), *noisy.values()))
+    assert clean["dnsmos_bak"] > noisy["dnsmos_bak"] + 0.5
+
+
+@pytest.mark.parametrize(("metric", "package"), [("pesq", "pesq"), ("stoi", "pystoi"), ("si_sdr", "numpy")])
+def test_silence_gives_nan_and_a_warning(metric, package, speech):
+    pytest.importorskip(package, reason=f"the package {package} is not installed")
+    silence = np.zeros_like(speech)
+    for reference, estimate, which in ((silence, speech, "reference"), (speech, silence, "estimate")):
+        with pytest.warns(UserWarning, match=f"the {which} is silent"):
+            assert np.isnan(list(metrics.METRICS[metric](reference, estimate, RATE_HZ).values())).all()
+
+
+@pytest.mark.parametrize(("metric", "package"), [("pesq", "pesq"), ("stoi", "pystoi")])
+def test_a_clip_too_short_to_judge_gives_nan_and_a_warning(metric, package, speech):
+    pytest.importorskip(package, reason=f"the package {package} is not installed")
+    short = speech[3000:7800]
+    with pytest.warns(UserWarning, match="speech"):
+        assert np.isnan(list(metrics.METRICS[metric](short, short, RATE_HZ).values())).all()
+
+
+@pytest.mark.parametrize(("metric", "package"), [("pesq", "pesq"), ("stoi", "pystoi"), ("si_sdr", "numpy")])
+def test_signals_of_different_length_are_refused(metric, package, speech):
+    pytest.importorskip(package, reason=f"the package {package} is not installed")
+    with pytest.raises(PercepNetError, match=r"equal length.*\(96000,\).*\(95999,\)"):
+        metrics.METRICS[metric](speech, speech[:-1], RATE_HZ)
+
+
+@pytest.mark.parametrize("metric", ["pesq", "stoi", "dnsmos"])
+def test_a_missing_package_names_the_extra_to_install(metric, monkeypatch, speech):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(PercepNetError, match=r"pip install 'percepnet\[eval\]'"):
+        metrics.METRICS[metric](speech, speech, RATE_HZ)
+
+
+def test_score_collects_the_measures_asked_for(speech, noise):
+    assert set(metrics.score(speech, speech + noise, RATE_HZ, ("si_sdr",))) == {"si_sdr_db"}
+    with pytest.raises(PercepNetError, match="unknown measure 'mos'"):
+        metrics.score(speech, speech, RATE_HZ, ("mos",))

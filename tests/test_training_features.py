@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepnet[train]'")
+import soundfile
+
+from percepnet.errors import PercepNetError
+from percepnet.params import SignalParams
+from percepnet.spec.oracle import training_example
+from percepnet.training import features as made
+from percepnet.training.corpus import find_clips
+from percepnet.training.features import (
+    UNKNOWN,
+    Producers,
+    Recordings,
+    Shards,
+    known_bands,
+    make_shard,
+    sequence,
+    shard_name,
+    write_shard,
+)
+from percepnet.training.mixing import Mixture
+
+PARAMS = SignalParams()
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    rng = np.random.default_rng(0)
+    voice = 0.2 * np.sign(np.sin(2 * np.pi * 150 * np.arange(48000) / 48000)) * (rng.random(48000) < 0.9)
+    for folder in ("train", "valid"):
+        (tmp_path / folder).mkdir()
+        soundfile.write(tmp_path / folder / "speech.wav", voice.astype(np.float32), 48000)
+    (tmp_path / "speech.jsonl").write_text(
+        '{"path": "train/speech.wav", "split": "train"}\n{"path": "valid/speech.wav", "split": "valid"}'
+    )
+    return Recordings(find_clips([tmp_path / "speech.jsonl"]), (), (), tmp_path / "audio")
+
+
+class FixedMixer:
+    """Gives the same mixture for every seed."""
+
+    def __init__(self, bandwidth_hz=24000.0, scale=1.0):
+        rng = np.random.default_rng(0)
+        clean = (0.1 * rng.standard_normal(9600)).astype(np.float32)
+        noisy = (clean + 0.1 * rng.standard_normal(9600)).astype(np.float32) * np.float32(scale)
+        self.result = Mixture(clean, noisy, bandwidth_hz)
+
+    def mixture(self, seed, seconds):
+        return self.result
+
+
+def test_known_bands():
+    # the last centres of the 34 bands are at 15.85 kHz (bin 317), 17.8 (356) and 20 kHz (400)
+    assert known_bands(PARAMS, 24000).all()
+    assert known_bands(PARAMS, 17800).sum() == 33
+    assert known_bands(PARAMS, 17799).sum() == 32
+
+
+def test_a_row_is_features_then_gains_then_strengths():
+    mixer = FixedMixer(bandwidth_hz=8000)
+    rows = sequence(mixer, PARAMS, [0], 0.2)
+    features, gains, strengths = training_example(mixer.result.clean, mixer.result.noisy, PARAMS)
+    known = known_bands(PARAMS, 8000)
+    np.testing.assert_array_equal(rows[:, :70], features)
+    np.testing.assert_array_equal(rows[:, 70:104][:, known], gains[:, known])
+    assert (rows[:, 70:104][:, ~known] == UNKNOWN).all()
+    np.testing.assert_array_equal(rows[:, 104:], strengths)
+
+
+@pytest.mark.filterwarnings("ignore:the mixture of seed", "ignore:invalid value:RuntimeWarning")
+def test_features_that_are_not_finite_are_refused(monkeypatch):
+    def broken(clean, noisy, params):
+        return np.full((20, 70), np.nan), np.zeros((20, 34)), np.zeros((20, 34))
+
+    monkeypatch.setattr(made, "training_example", broken)
+    with pytest.raises(PercepNetError, match=r"seed \[7, 1\] have features that are not finite"):
+        sequence(FixedMixer(), PARAMS, [7, 1], 0.2)
+
+
+def test_shards_are_reproducible(recordings):
+    mixer = recordings.mixer("train")
+    one = make_shard(mixer, PARAMS, [5, 0, 3], 2, 0.3)
+    two = make_shard(recordings.mixer("train"), PARAMS, [5, 0, 3], 2, 0.3)
+    assert one.shape == (2, 30, 138)
+    assert one.dtype == np.float16
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, make_shard(mixer, PARAMS, [5, 0, 4], 2, 0.3))
+
+
+def test_shards_come_and_go(tmp_path):
+    write_shard(tmp_path / shard_name(0), np.zeros((2, 3, 4), np.float16))
+    shards = Shards(tmp_path)
+    write_shard(tmp_path / shard_name(1), np.ones((2, 3, 4), np.float16))
+    assert len(shards) == 1
+    shards.refresh()
+    batch = shards.draw(np.random.default_rng(0), 64)
+    assert batch.shape == (64, 3, 4)
+    assert batch.dtype == np.float32
+    assert 0.2 < batch.mean() < 0.8
+    (tmp_path / shard_name(0)).unlink()
+    shards.refresh()
+    assert shards.draw(np.random.default_rng(0), 8).mean() == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_speech_of_a_split(recordings):
+    only = Recordings(recordings.speech[:1], (), (), recordings.folder)
+    assert only.mixer("valid") is None
+
+
+def wait_for(condition, producers, seconds=90):
+    import time
+
+    until = time.monotonic() + seconds
+    while not condition():
+        producers.check()
+        assert time.monotonic() < until, "the processes took too long"
+        time.sleep(0.1)
+
+
+def test_processes_keep_a_ring(recordings, tmp_path):
+    folder = tmp_path / "run"
+    producers = Producers(recordings, PARAMS, folder, seed=5, workers=2, ring=3, sequences=2, seconds=0.3)
+    producers.start()
+    try:
+        wait_for(lambda: (folder / "shards" / shard_name(6)).exists(), producers)
+        wait_for(lambda: (folder / "valid.npy").exists(), producers)
+    finally:
+        producers.stop()
+    kept = sorted((folder / "shards").glob("shard-*.npy"))
+    assert len(kept) <= 6  # the ring, and what two processes add before they clear
+    index = int(kept[-1].stem.removeprefix("shard-"))
+    expected = make_shard(recordings.mixer("train"), PARAMS, [5, 0, index], 2, 0.3)
+    np.testing.assert_array_equal(np.load(kept[-1]), expected)
+    assert np.load(folder / "valid.npy").shape == (4, 30, 138)
+
+
+def test_what_goes_wrong_in_a_process_is_raised(recordings, tmp_path):
+    only_held_out = Recordings(recordings.speech[1:], (), (), recordings.folder)
+    producers = Producers(only_held_out, PARAMS, tmp_path / "run", seed=0)
+    producers.start()
+    try:
+        with pytest.raises(PercepNetError, match="making features failed: no speech of the split 'train'"):
+            wait_for(lambda: False, producers)
+    finally:
+        producers.stop()
