@@ -33,12 +33,15 @@ class IdentityFrameEnhancer:
     def reset(self) -> None:
         self.line = [np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)] * self.hops
 
-    def process(self, hop: Samples) -> Samples:
-        assert hop.shape == (self.channels, HOP_SAMPLES)
-        assert hop.dtype == np.float32
-        time.sleep(self.pause_s)
-        self.line.append(hop.copy())
-        return self.line.pop(0)
+    def process(self, hops: Samples) -> Samples:
+        assert hops.shape[0] == self.channels
+        assert hops.dtype == np.float32
+        count, rest = divmod(hops.shape[1], HOP_SAMPLES)
+        assert not rest
+        time.sleep(self.pause_s * count)
+        self.line += np.split(hops.copy(), count, axis=1)
+        ready, self.line = self.line[:count], self.line[count:]
+        return np.concatenate(ready, axis=1)
 
 
 def load_identity(name_or_path: object = None) -> IdentityModel:
@@ -58,7 +61,7 @@ def random_model() -> Model:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(percepnet.stream, "FrameEnhancer", IdentityFrameEnhancer)
+    monkeypatch.setattr(percepnet.stream, "frame_enhancer", IdentityFrameEnhancer)
     monkeypatch.setattr(percepnet.stream, "Model", IdentityModel)
     monkeypatch.setattr(percepnet.stream, "load_model", load_identity)
     monkeypatch.setattr(percepnet.cli, "load_model", load_identity)

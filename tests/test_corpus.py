@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
+
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.training.corpus import AudioStore, ClipPool, find_clips, of_split, summary
 

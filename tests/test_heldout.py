@@ -67,6 +67,14 @@ def test_files_have_the_promised_ratio_format_and_record(corpus, tmp_path):
         assert mixture["noise"]["licence"] == "CC-BY"
 
 
+def test_the_command_is_kept_without_the_folders_of_the_machine(corpus, tmp_path):
+    arguments = ["--corpus", str(corpus), "-o", str(tmp_path / "set"), "--pairs", "1", "--seconds", "1"]
+    assert heldout.main(arguments) == 0
+    command = heldout.read_command(tmp_path / "set")
+    assert command.startswith(f"python -m percepnet.evaluation.heldout --corpus {corpus.name} -o set ")
+    assert heldout.read_command(tmp_path) == ""
+
+
 def test_draws_are_balanced(corpus, tmp_path):
     mixtures = heldout.make_heldout(corpus, tmp_path, pairs=8, snrs_db=(0, 5), seconds=1.0)
     assert sum(m["speech"]["voice"] == "low" for m in mixtures) == 4

@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from percepnet.training.loss import LossWeights, gain_loss, strength_loss, total_loss  # noqa: E402
+from percepnet.training.loss import LossWeights, gain_loss, strength_loss, total_loss
 
 KINDS = ("P21", "P20")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import identity_system
 import percepnet
 from percepnet import AudioError, Enhancer, ModelError, PercepNetError, enhance
+from percepnet.engine import frame_enhancer
 from percepnet.model import Model
-from percepnet.spec.enhancer import FrameEnhancer
 from percepnet.stream import enhance_blocks
 
 RATES_HZ = [8000, 8001, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 44101, 48000, 88200, 96000, 192000]
@@ -289,7 +289,7 @@ def test_input_is_not_changed_and_not_returned() -> None:
 
 @pytest.fixture
 def real(monkeypatch: pytest.MonkeyPatch) -> Model:
-    monkeypatch.setattr(percepnet.stream, "FrameEnhancer", FrameEnhancer)
+    monkeypatch.setattr(percepnet.stream, "frame_enhancer", frame_enhancer)
     monkeypatch.setattr(percepnet.stream, "Model", Model)
     return identity_system.random_model()
 

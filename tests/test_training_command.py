@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from percepnet.errors import PercepNetError
 from percepnet.training import command
 
-pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
+fit = pytest.importorskip("percepnet.training.fit", reason="training needs torch: pip install 'percepnet[train]'")
 
 app = typer.Typer()
 app.command()(command.train)
@@ -17,23 +17,25 @@ app.command()(command.export)
 
 
 def test_train_resume_and_export(tmp_path):
-    (tmp_path / "speech").mkdir()
-    for number in range(3):
-        audio = 0.1 * np.random.default_rng(number).standard_normal(24000)
-        soundfile.write(tmp_path / "speech" / f"{number}.wav", audio, 48000)
+    soundfile.write(tmp_path / "speech.wav", 0.1 * np.random.default_rng(0).standard_normal(24000), 48000)
+    (tmp_path / "speech.jsonl").write_text('{"path": "speech.wav", "split": "train"}')
+    # features are given, since making them has tests of its own
+    (tmp_path / "run" / "shards").mkdir(parents=True)
+    np.save(tmp_path / "run" / "shards" / "shard-00000000.npy", np.full((2, 500, 138), 0.5, np.float16))
     run = str(tmp_path / "run")
     # a millisecond: the first batch is the last one
-    options = ["--speech", str(tmp_path / "speech"), "--preset", "tiny", "--minutes", "0.00002", "--batch", "2"]
-    from percepnet.training import features, fit
+    common = ["train", "-o", run, "--minutes", "0.00002", "--workers", "0"]
+    options = ["--speech", str(tmp_path / "speech.jsonl"), "--preset", "tiny", "--batch", "2", "--json"]
 
-    started = CliRunner().invoke(app, ["train", "-o", run, *options, "--json"])
+    started = CliRunner().invoke(app, [*common, *options])
     assert started.exit_code == 0, started.output
     lines = [json.loads(line) for line in started.stdout.splitlines()]
-    assert lines[0]["updates"] == features.SEQUENCE_SECONDS * 100 / fit.Config(out="").chunk_frames
+    assert lines[0]["updates"] == 500 / fit.Config(out="").chunk_frames
     assert lines[-1] == {"model": str(tmp_path / "run" / "model.safetensors")}
 
-    resumed = CliRunner().invoke(app, ["train", "-o", run, "--resume", "--minutes", "0.00002", "--workers", "0"])
+    resumed = CliRunner().invoke(app, [*common, "--resume"])
     assert resumed.exit_code == 0, resumed.output
+    assert "wrote" in resumed.stdout
 
     target = tmp_path / "m.safetensors"
     exported = CliRunner().invoke(app, ["export", run, "-o", str(target), "--info", "licence=CC0", "--json"])

@@ -125,8 +125,8 @@ def test_processes_keep_a_ring(recordings, tmp_path):
     producers = Producers(recordings, PARAMS, folder, seed=5, workers=2, ring=3, sequences=2, seconds=0.3)
     producers.start()
     try:
-        wait_for(lambda: (folder / "shards" / shard_name(6)).exists(), producers)
-        wait_for(lambda: (folder / "valid.npy").exists(), producers)
+        wait_for((folder / "shards" / shard_name(6)).exists, producers)
+        wait_for((folder / "valid.npy").exists, producers)
     finally:
         producers.stop()
     kept = sorted((folder / "shards").glob("shard-*.npy"))

@@ -3,10 +3,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from percepnet.model import PRESETS, Architecture, load_model, save_model  # noqa: E402
-from percepnet.params import SignalParams  # noqa: E402
-from percepnet.spec.network import Network  # noqa: E402
-from percepnet.training.network import TrainingNetwork, detach, from_model, to_model  # noqa: E402
+from percepnet.model import PRESETS, Architecture, load_model, save_model
+from percepnet.params import SignalParams
+from percepnet.spec.network import Network
+from percepnet.training.network import TrainingNetwork, detach, from_model, to_model
 
 PARAMS = SignalParams(band_edges=(0, 10, 400))
 SIZES = Architecture(dense=5, conv1=6, conv2=7, gru=4, strength_gru=3)

@@ -14,11 +14,11 @@ from typing import SupportsIndex
 import numpy as np
 
 from percepnet.arrays import CHANNELS_MAX, AnySamples, Samples, check_finite, from_float32, to_float32
+from percepnet.engine import frame_enhancer
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model, load_model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.resample import Resampler, half_width_samples
-from percepnet.spec.enhancer import FrameEnhancer
 
 SAMPLE_RATE_MIN_HZ = 8_000
 SAMPLE_RATE_MAX_HZ = 192_000
@@ -92,7 +92,7 @@ class Enhancer:
         model = model if isinstance(model, Model) else load_model(model)
         groups = 1 if link_channels else self._channels
         self._frame_enhancers = [
-            FrameEnhancer(
+            frame_enhancer(
                 model,
                 self._channels // groups,
                 comb_filter=comb_filter,
@@ -182,23 +182,29 @@ class Enhancer:
 
     def _run(self, x: Samples) -> Samples:
         x = np.concatenate((self._pending, x), axis=1)
-        ready = []
+        hops = []
+        sizes = []
         taken = 0
         while (end := taken + self._hop_start(self._hops + 1) - self._hop_start(self._hops)) <= x.shape[1]:
-            ready.append(self._step(x[:, taken:end]))
+            hop = x[:, taken:end]
+            hops.append(self._to_48k.process(hop, HOP_SAMPLES) if self._to_48k else hop)
+            sizes.append(end - taken)
             self._hops += 1
             taken = end
         self._pending = x[:, taken:].copy()
-        return np.concatenate(ready, axis=1) if ready else np.zeros((self._channels, 0), dtype=np.float32)
+        if not hops:
+            return np.zeros((self._channels, 0), dtype=np.float32)
+        y = self._enhance(np.concatenate(hops, axis=1))
+        if self._from_48k is None:
+            return y
+        parts = zip(np.split(y, len(sizes), axis=1), sizes, strict=True)
+        return np.concatenate([self._from_48k.process(part, size) for part, size in parts], axis=1)
 
-    def _step(self, x: Samples) -> Samples:
-        hop = self._to_48k.process(x, HOP_SAMPLES) if self._to_48k else x
+    def _enhance(self, hops: Samples) -> Samples:
         if len(self._frame_enhancers) == 1:
-            y = self._frame_enhancers[0].process(hop)
-        else:
-            channels = zip(self._frame_enhancers, hop[:, None], strict=True)
-            y = np.concatenate([enhancer.process(channel) for enhancer, channel in channels])
-        return self._from_48k.process(y, x.shape[1]) if self._from_48k else y
+            return self._frame_enhancers[0].process(hops)
+        channels = zip(self._frame_enhancers, hops[:, None], strict=True)
+        return np.concatenate([enhancer.process(channel) for enhancer, channel in channels])
 
 
 def _in_range(value: SupportsIndex, name: str, low: int, high: int) -> int:

@@ -18,7 +18,7 @@ from rich.progress import track
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.heldout import read_snrs_db
+from percepnet.evaluation.heldout import describe, read_command, read_mixtures, read_snrs_db
 from percepnet.evaluation.metrics import METRICS, TITLES, Scores, score
 from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
@@ -123,6 +123,8 @@ class Comparison:
     rows: list[Row]
     failures: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    made_of: str = ""
+    command: str = ""
 
     @property
     def systems(self) -> list[str]:
@@ -173,8 +175,8 @@ class Comparison:
         lines = [
             "# Evaluation",
             "",
-            f"{recordings} recordings of `{self.pairs}`. Means; in brackets the difference to the "
-            "noisy recordings, and its 95 % bootstrap interval.",
+            f"{recordings} recordings of `{self.pairs}`{self.made_of and ': '}{self.made_of}. Means; in brackets the "
+            "difference to the noisy recordings, and its 95 % bootstrap interval.",
             "",
         ]
         means = [[system, *(self._cell(system, m) for m in self.measures)] for system in self.systems]
@@ -188,7 +190,9 @@ class Comparison:
             if reasons:
                 lines += ["", f"## {title}", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
         versions = ", ".join(f"{name} {number}" for name, number in made_with().items())
-        return "\n".join([*lines, "", f"Made with {versions}.", ""])
+        evaluation = f"percepnet evaluate --pairs {self.pairs} --systems {','.join(self.systems)}"
+        commands = [f"    {command}" for command in (self.command, evaluation) if command]
+        return "\n".join([*lines, "", f"Made with {versions}.", "", *commands, ""])
 
     def _means(self, system: str, snr_db: float) -> list[str]:
         return [format_score(m, finite_mean(self.values(system, m, snr_db))) for m in self.measures]
@@ -264,7 +268,9 @@ def compare(
         raise PercepNetError(
             f"{folder}: none of {len(pairs)} pairs could be scored; the first: {next(iter(failures.values()))}"
         )
-    return Comparison(str(folder), rows, failures, skipped)
+    mixtures = read_mixtures(folder)
+    made_of = describe(mixtures) if mixtures else ""
+    return Comparison(folder.name, rows, failures, skipped, made_of, read_command(folder))
 
 
 def run_evaluation(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
@@ -40,6 +41,7 @@ CROSSFADE_SAMPLES = 4800  # 100 ms
 LOW_VOICE_HZ = 155.0  # between the voices of men and women
 LEVELS_DBFS = (-32.0, -20.0)  # active speech level
 PEAK_MAX = 0.95
+MODULE = "percepnet.evaluation.heldout"
 RECIPE = "mixtures.json"
 
 
@@ -229,6 +231,7 @@ def make_heldout(
     min_activity: float = 0.0,
     also_speakers: Sequence[str] = (),
     seed: int = 0,
+    command: str = "",
 ) -> list[Row]:
     """Make a folder of held-out mixtures, mono, 48 kHz, 16 bit.
 
@@ -255,6 +258,8 @@ def make_heldout(
         was told to leave out, never others.
     seed : int
         Seed of every draw.
+    command : str
+        What made the folder; kept in ``mixtures.json`` for reports.
 
     Returns
     -------
@@ -291,6 +296,7 @@ def make_heldout(
         "seconds": seconds,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "min_activity": min_activity,
+        "command": command,
         "mixtures": mixtures,
     }
     (out / RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -305,15 +311,26 @@ def read_mixtures(folder: Path) -> list[Row]:
     PercepNetError
         If the file is not as ``make_heldout`` writes it.
     """
-    path = folder / RECIPE
-    if not path.is_file():
-        return []
     try:
-        mixtures = json.loads(path.read_text(encoding="utf-8"))["mixtures"]
+        mixtures = _recipe(folder).get("mixtures", [])
         return [mixture | {"name": str(mixture["name"]), "snr_db": float(mixture["snr_db"])} for mixture in mixtures]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         expected = "expected mixtures with name and snr_db"
-        raise PercepNetError(f"{path}: {expected} ({error}); delete it to do without") from error
+        raise PercepNetError(f"{folder / RECIPE}: {expected} ({error}); delete it to do without") from error
+
+
+def read_command(folder: Path) -> str:
+    """The command that made a folder of mixtures; empty where it is not recorded."""
+    try:
+        return str(_recipe(folder).get("command", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _recipe(folder: Path) -> Row:
+    path = folder / RECIPE
+    recipe: Row = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return recipe
 
 
 def read_snrs_db(folder: Path) -> dict[str, float]:
@@ -335,7 +352,7 @@ def describe(mixtures: Sequence[Row]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m percepnet.evaluation.heldout",
+        prog=f"python -m {MODULE}",
         description="Make a folder of held-out mixtures, mono, 48 kHz, 16 bit.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -349,7 +366,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     option("--min-activity", type=float, default=0.0, help="leave out noises that are active for a smaller share")
     option("--also-speakers", action="append", default=[], help="pattern of further speakers that training left out")
     option("--seed", type=int, default=0, help="seed of every draw")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = vars(parser.parse_args(arguments))
+    # without the folders of this machine
+    folders = (str(options["corpus"]), str(options["out"]))
+    shown = [Path(word).name if word in folders else word for word in arguments]
+    options["command"] = shlex.join(["python", "-m", MODULE, *shown])
     try:
         options["snrs_db"] = [float(snr) for snr in options["snrs_db"].split(",")]
         mixtures = make_heldout(options.pop("corpus"), options.pop("out"), **options)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.heldout import describe, read_mixtures, read_snrs_db
+from percepnet.evaluation.heldout import describe, read_command, read_mixtures, read_snrs_db
 from percepnet.evaluation.metrics import TITLES, Scores, score
 from percepnet.evaluation.oracle_report import METRICS, STEPS, step_signals
 from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
@@ -92,8 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         page = oracle_table(options.pairs, processes=options.processes)
+        commands = [read_command(options.pairs), shlex.join(["python", "-m", MODULE, *arguments])]
+        page += "".join(f"\n    {command}" for command in commands if command)
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(f"{page}\n    {shlex.join(['python', '-m', MODULE, *arguments])}\n", encoding="utf-8")
+        options.output.write_text(f"{page}\n", encoding="utf-8")
     except (PercepNetError, OSError) as error:
         print(f"percepnet: {error}", file=sys.stderr)
         return 2

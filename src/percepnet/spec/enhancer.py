@@ -51,18 +51,22 @@ class FrameEnhancer:
         self._state = self._network.initial_state()
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
 
-    def process(self, hop: np.ndarray) -> np.ndarray:
-        """Enhance the next 10 ms.
+    def process(self, hops: np.ndarray) -> np.ndarray:
+        """Enhance the next 10 ms, or any number of them.
 
         Parameters
         ----------
-        hop : np.ndarray [shape=(channels, 480), dtype=float32]
+        hops : np.ndarray [shape=(channels, 480 * n), dtype=float32]
 
         Returns
         -------
-        np.ndarray [shape=(channels, 480), dtype=float32]
-            The enhanced signal, delayed by `model.params.latency_samples`.
+        np.ndarray [shape=(channels, 480 * n), dtype=float32]
+            The enhanced signal, delayed by `model.params.latency_samples`; the same to the bit whatever n is.
         """
+        starts = range(0, hops.shape[1], HOP_SAMPLES)
+        return np.concatenate([self._step(hops[:, start : start + HOP_SAMPLES]) for start in starts], axis=1)
+
+    def _step(self, hop: np.ndarray) -> np.ndarray:
         frames = self._analysis.push(hop)
         gains, strengths = self._network.step(frames.features[0], self._state)
         if not self.comb_filter:

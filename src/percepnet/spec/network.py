@@ -55,9 +55,7 @@ class Network:
         self.architecture = model.architecture
         self._weights = dict(model.weights)
         for name in ("conv1.weight", "conv2.weight"):
-            # (outputs, inputs, taps) to (outputs, taps * inputs): a convolution is one product with the last frames
-            kernel = model.weights[name]
-            self._weights[name] = np.ascontiguousarray(kernel.transpose(0, 2, 1).reshape(len(kernel), -1))
+            self._weights[name] = convolution_matrix(model.weights[name])
 
     def initial_state(self) -> NetworkState:
         """The state before the first frame: all zeros."""
@@ -136,6 +134,20 @@ class Network:
         reset, update = gates[:units], gates[units:]
         new = np.tanh(from_input[2 * units :] + reset * from_state[2 * units :])
         state[:] = (1 - update) * new + update * state
+
+
+def convolution_matrix(kernel: Array) -> Array:
+    """The matrix that makes a convolution one product with the last frames, joined, oldest first.
+
+    Parameters
+    ----------
+    kernel : np.ndarray [shape=(outputs, inputs, taps)]
+
+    Returns
+    -------
+    np.ndarray [shape=(outputs, taps * inputs)]
+    """
+    return np.ascontiguousarray(kernel.transpose(0, 2, 1).reshape(len(kernel), -1))
 
 
 def _sigmoid(x: Array) -> Array:

@@ -520,9 +520,11 @@ def _fit(
             _log(run, progress)
             report(progress)
             last["report"], heard_s, losses = time.monotonic(), trainer.heard_s, []
-        if due("checkpoint", config.checkpoint_minutes) or finished:
+        if due("checkpoint", config.checkpoint_minutes):
             trainer.save()
             last["checkpoint"] = time.monotonic()
+    if trainer.updates:
+        trainer.save()
 
 
 def _first_shards(config: Config, run: Path, producers: Producers, interrupted: Callable[[], bool]) -> Shards:
