@@ -268,8 +268,7 @@ def compare(
         raise PercepNetError(
             f"{folder}: none of {len(pairs)} pairs could be scored; the first: {next(iter(failures.values()))}"
         )
-    mixtures = read_mixtures(folder)
-    made_of = describe(mixtures) if mixtures else ""
+    made_of = describe(read_mixtures(folder))
     return Comparison(folder.name, rows, failures, skipped, made_of, read_command(folder))
 
 

@@ -339,7 +339,9 @@ def read_snrs_db(folder: Path) -> dict[str, float]:
 
 
 def describe(mixtures: Sequence[Row]) -> str:
-    """Of what mixtures by ``make_heldout`` are made, for reports."""
+    """Of what mixtures by ``make_heldout`` are made, for reports; empty for others."""
+    if not mixtures or not all({"speech", "noise"} <= mixture.keys() for mixture in mixtures):
+        return ""
     files = {mixture["speech"]["path"]: mixture["speech"] for mixture in mixtures}
     noises = {mixture["noise"]["path"]: mixture["noise"] for mixture in mixtures}
     low = sum(mixture["speech"]["voice"] == "low" for mixture in mixtures)

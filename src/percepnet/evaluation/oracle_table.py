@@ -66,9 +66,8 @@ def oracle_table(folder: Path, *, processes: int = 2) -> str:
     snrs_db = sorted({d.pair.snr_db for d in done if d.pair.snr_db is not None})
     groups = {f"{snr_db:g} dB": [d for d in done if d.pair.snr_db == snr_db] for snr_db in snrs_db} | {"all": done}
     titles = list(done[0].result or {})
-    mixtures = read_mixtures(folder)
-    made_of = f", made of {describe(mixtures)}" if mixtures else ""
-    lines = [INTRODUCTION, f"{len(done)} mixtures, by signal-to-noise ratio{made_of}."]
+    made_of = describe(read_mixtures(folder))
+    lines = [INTRODUCTION, f"{len(done)} mixtures, by signal-to-noise ratio{made_of and ', made of '}{made_of}."]
     for measure in ("pesq_wb", "stoi", "si_sdr_db"):
         rows = [
             [title, *(format_score(measure, _mean(group, title, measure)) for group in groups.values())]
