@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import identity_system
 import percepnet
 from percepnet import AudioError, Enhancer, ModelError, PercepNetError, enhance
-from percepnet.engine import frame_enhancer
+from percepnet.engine import CORE, NUMPY, VARIABLE, engine, frame_enhancer
 from percepnet.model import Model
 from percepnet.stream import enhance_blocks
 
@@ -287,8 +287,13 @@ def test_input_is_not_changed_and_not_returned() -> None:
 # The real signal path, with random weights.
 
 
-@pytest.fixture
-def real(monkeypatch: pytest.MonkeyPatch) -> Model:
+@pytest.fixture(params=[CORE, NUMPY])
+def real(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Model:
+    monkeypatch.setenv(VARIABLE, request.param)
+    try:
+        engine()
+    except PercepNetError as error:
+        pytest.skip(str(error))
     monkeypatch.setattr(percepnet.stream, "frame_enhancer", frame_enhancer)
     monkeypatch.setattr(percepnet.stream, "Model", Model)
     return identity_system.random_model()

@@ -173,8 +173,8 @@ class Enhancer:
 
     def reset(self) -> None:
         """Forget the stream so far, and be ready for another."""
-        for frame_enhancer in self._frame_enhancers:
-            frame_enhancer.reset()
+        for inside in self._frame_enhancers:
+            inside.reset()
         self._start_stream()
 
     def _hop_start(self, hop: int) -> int:

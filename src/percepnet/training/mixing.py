@@ -56,6 +56,8 @@ class MixingConfig:
     speed_share, speed_min, speed_max : float
         Speech is played slower or faster, pitch and formants with it. More is lowered than raised, since low voices are
         rarer in open recordings.
+    noise_speed_share, noise_speed_min, noise_speed_max : float
+        The same of noises, which have no sound of their own to keep: a few hours of them go further.
     level_min_db, level_max_db : float
         Of active speech, relative to full scale.
     no_noise_share, no_speech_share : float
@@ -80,6 +82,9 @@ class MixingConfig:
     speed_share: float = 0.6
     speed_min: float = 0.82
     speed_max: float = 1.12
+    noise_speed_share: float = 0.7
+    noise_speed_min: float = 0.6
+    noise_speed_max: float = 1.6
     level_min_db: float = -45.0
     level_max_db: float = -6.0
     no_noise_share: float = 0.06
@@ -165,12 +170,7 @@ class Mixer:
 
     def _voice(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
         config = self.config
-        if rng.random() >= config.speed_share:
-            return self.speech.draw(rng, samples)
-        speed = float(np.exp(rng.uniform(np.log(config.speed_min), np.log(config.speed_max))))
-        audio, bandwidth_hz = self.speech.draw(rng, int(np.ceil(samples * speed)) + 1)
-        resampled = soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
-        return _fit(resampled, samples), min(bandwidth_hz * speed, SAMPLE_RATE_HZ / 2)
+        return _played(rng, self.speech, samples, config.speed_share, config.speed_min, config.speed_max)
 
     def _filtered(self, rng: np.random.Generator, audio: Array) -> Array:
         """A random microphone: RNNoise's second-order filter, its poles well inside the unit circle."""
@@ -213,7 +213,8 @@ class Mixer:
 
     def _one_noise(self, rng: np.random.Generator, samples: int) -> Array:
         """Of active level 1."""
-        if self.noise is None or rng.random() < self.config.synthetic_share:
+        config = self.config
+        if self.noise is None or rng.random() < config.synthetic_share:
             kind = int(rng.choice(4, p=(0.4, 0.15, 0.2, 0.25)))
             if kind == 0:
                 audio = swelling(rng, tilted_noise(rng, samples, rng.uniform(-9, 3)))
@@ -224,7 +225,8 @@ class Mixer:
             else:
                 audio = self._babble(rng, samples)
         else:
-            audio, _ = self.noise.draw(rng, samples)
+            speeds = (config.noise_speed_share, config.noise_speed_min, config.noise_speed_max)
+            audio, _ = _played(rng, self.noise, samples, *speeds)
         audio = self._filtered(rng, audio)
         level = active_rms(audio)
         return audio / np.float32(level) if level > 0 else audio
@@ -264,6 +266,18 @@ class Mixer:
         if rng.random() < config.rounding_share:
             noisy = np.asarray(np.rint(noisy * 32768) / 32768, np.float32)
         return clean, noisy
+
+
+def _played(
+    rng: np.random.Generator, pool: ClipPool, samples: int, share: float, slowest: float, fastest: float
+) -> tuple[Array, float]:
+    """Recordings at another speed, for a share of the draws, and the bandwidth that they then have."""
+    if rng.random() >= share:
+        return pool.draw(rng, samples)
+    speed = float(np.exp(rng.uniform(np.log(slowest), np.log(fastest))))
+    audio, bandwidth_hz = pool.draw(rng, int(np.ceil(samples * speed)) + 1)
+    resampled = soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
+    return _fit(resampled, samples), min(bandwidth_hz * speed, SAMPLE_RATE_HZ / 2)
 
 
 def active_rms(audio: Array) -> float:
