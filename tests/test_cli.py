@@ -341,6 +341,8 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         [*IDENTITY, "enhance", "a.wav", "-o", "b.wav", "--overwrite"],
         cwd=tmp_path,
         env=os.environ | {"IDENTITY_PAUSE_S": "0.02"},
+        # a job in the background of a shell ignores the signal, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

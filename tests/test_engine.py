@@ -69,11 +69,14 @@ def test_unknown_engine_is_refused(monkeypatch):
 @needs_core
 @pytest.mark.parametrize("name", ["sea_female", "helicopter_male"])
 def test_engines_agree_on_real_speech(monkeypatch, name):
-    """At 48 kHz: bands without any signal hold rounding errors, and the coherence of those is anybody's."""
+    """To what 8 bits allow; `test_core` holds the same arithmetic to 1e-4.
+
+    At 48 kHz: bands without any signal hold rounding errors, and the coherence of those is anybody's.
+    """
     x, _ = soundfile.read(CLIPS / f"{name}.flac", frames=2 * 48_000, dtype="float32")
     outputs = {}
     for choice in (CORE, NUMPY):
         monkeypatch.setenv(VARIABLE, choice)
         outputs[choice] = percepnet.enhance(x, 48_000, model=random_model(6))
     error = np.linalg.norm(outputs[CORE] - outputs[NUMPY])
-    assert error < 1e-4 * np.linalg.norm(outputs[NUMPY])
+    assert error < 0.02 * np.linalg.norm(outputs[NUMPY])

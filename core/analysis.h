@@ -1,0 +1,47 @@
+#ifndef ANALYSIS_H
+#define ANALYSIS_H
+
+#include "bands.h"
+#include "comb.h"
+#include "pitch.h"
+#include "stft.h"
+
+/* What all streams share. */
+typedef struct analysis_tables {
+    real_fft window;
+    pitch_tables pitch;
+    bands bands;
+} analysis_tables;
+
+typedef struct analysis {
+    int channels, lookahead_frames, future_samples;
+    int kept;     /* samples that the next hop will look back on */
+    int capacity; /* of a plane */
+    int end;      /* of what has been heard, in each plane */
+    float *planes[COMB_PHASES]; /* each channels * capacity: the samples, and the values between them */
+    complex32 *spectra;         /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
+    complex32 *comb;            /* channels * 481, of the decided frame */
+    float *features;
+    float *energy; /* bands each */
+    float *energy_comb;
+    float *correlation;
+    float *one_channel;
+    complex32 *work;
+    double contour[COMB_PAST_FRAMES]; /* periods of the frames before the decided one */
+    double tap_delays[COMB_ALL_TAPS];
+    float tap_weights[COMB_ALL_TAPS];
+    float period_samples, pitch_correlation;
+    pitch pitch;
+} analysis;
+
+void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, arena *a);
+void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a);
+void analysis_reset(analysis *s, int bands);
+
+/* Where the next 480 samples of a channel go, before analysis_push. */
+float *analysis_input(analysis *s, int channel);
+
+/* Find out everything that is known of the frame before the network decides. */
+void analysis_push(analysis *s, const analysis_tables *tables);
+
+#endif

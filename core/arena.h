@@ -1,0 +1,25 @@
+/* One block of memory for everything that lives equally long. What needs memory has a function that takes it from an
+   arena, and that runs twice: with no memory behind the arena, which adds up the size, and then with it. */
+
+#ifndef ARENA_H
+#define ARENA_H
+
+#include <stddef.h>
+
+#define ARENA_ALIGNMENT 64 /* a cache line, and the widest vector */
+
+typedef struct arena {
+    char *memory; /* NULL while the size is added up */
+    size_t used;
+} arena;
+
+static inline void *arena_take(arena *a, size_t count, size_t size) {
+    void *taken = a->memory ? a->memory + a->used : NULL;
+    size_t bytes = count * size;
+    a->used += (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    return taken;
+}
+
+#define ARENA_TAKE(a, type, count) ((type *)arena_take((a), (size_t)(count), sizeof(type)))
+
+#endif

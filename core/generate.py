@@ -1,0 +1,109 @@
+"""Writes constants.h and tables.c: the constants of the signal path for the C core, from their one home in percepnet.
+
+python core/generate.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from percepnet import model, params
+from percepnet.spec import bands, comb, features, mix, pitch, stft
+
+FOLDER = Path(__file__).parent
+NOTE = "/* Written by core/generate.py from percepnet.params and percepnet.spec: change those, and run it again. */\n"
+
+CONSTANTS: dict[str, int | float] = {
+    "HOP_SAMPLES": params.HOP_SAMPLES,
+    "WINDOW_SAMPLES": params.WINDOW_SAMPLES,
+    "BINS": params.BINS,
+    "LOOKAHEAD_FRAMES_MAX": params.LOOKAHEAD_FRAMES_MAX,
+    "PERIOD_MIN_SAMPLES": params.PERIOD_MIN_SAMPLES,
+    "PERIOD_MAX_SAMPLES": params.PERIOD_MAX_SAMPLES,
+    "UNITS_MAX": model.UNITS_MAX,
+    "CONV1_TAPS": model.CONV1_TAPS,
+    "CONV2_TAPS": model.CONV2_TAPS,
+    "TINY": float(bands.TINY),
+    "COMB_TAPS": params.COMB_TAPS,
+    "COMB_PHASES": comb.PHASES,
+    "COMB_REACH": comb.INTERPOLATOR_REACH,
+    "COMB_PAST_SAMPLES": comb.PAST_SAMPLES,
+    "COMB_PAST_FRAMES": comb.PAST_FRAMES,
+    "PITCH_DECIMATION": pitch.DECIMATION,
+    "PITCH_HOP": pitch.HOP,
+    "PITCH_LOW_PASS_TAPS": pitch.LOW_PASS_TAPS,
+    "PITCH_SEGMENT": pitch.SEGMENT,
+    "PITCH_FFT": pitch.FFT,
+    "PITCH_BINS": pitch.FFT // 2 + 1,
+    "PITCH_OVERSAMPLING": pitch.OVERSAMPLING,
+    "PITCH_ENVELOPE_REACH": round(pitch.ENVELOPE_HZ * pitch.FFT / pitch.RATE_HZ),
+    "PITCH_WHITENING": pitch.WHITENING,
+    "PITCH_FIRST_LAG": pitch._FIRST_LAG,
+    "PITCH_LAGS": pitch._LAST_LAG + 1 - pitch._FIRST_LAG,
+    "PITCH_STEP_SAMPLES": pitch._STEP_SAMPLES,
+    "PITCH_CELLS": pitch.CELLS,
+    "PITCH_STEP_CELLS": pitch.STEP_CELLS,
+    "PITCH_JUMP_COST": pitch.JUMP_COST,
+    "SILENT_PERIOD_SAMPLES": pitch.SILENT_PERIOD_SAMPLES,
+    "FEATURE_WINDOW_ENERGY": features._WINDOW_ENERGY,
+    "FEATURE_FLOOR": float(features.FLOOR),
+    "FEATURE_CENTRE_DB": float(features._CENTRE_DB),
+    "FEATURE_SPAN_DB": float(features._SPAN_DB),
+    "RESCALE_MAX": float(mix.RESCALE_MAX),
+    "POSTFILTER_BETA": params.POSTFILTER_BETA,
+}
+
+TABLES: dict[str, np.ndarray] = {
+    "VORBIS_WINDOW": stft.WINDOW,
+    "COMB_WEIGHTS": comb._WEIGHTS,
+    "COMB_INTERPOLATORS": comb._INTERPOLATORS,
+    "PITCH_LOW_PASS": pitch._LOW_PASS,
+    "PITCH_WINDOW": pitch._WINDOW,
+    "PITCH_EMPHASIS": pitch._EMPHASIS,
+    "PITCH_WINDOW_CORRELATION": pitch._WINDOW_CORRELATION,
+    "PITCH_CELL_START": np.append(pitch._CELL_START, pitch._LAST_LAG - 1 - pitch._FIRST_LAG).astype(np.int16),
+    "PITCH_CELL_COSTS": pitch._CELL_COST,
+    "PITCH_STEP_COSTS": pitch._STEP_COSTS,
+}
+
+TYPES = {"float32": "float", "int16": "int16_t"}
+
+
+def literal(value: object) -> str:
+    """A constant of C, exact to the bit: floats in single precision."""
+    if isinstance(value, (int, np.integer)):
+        return str(value)
+    digits = f"{float(np.float32(value)):.9g}"
+    number = f"{digits}f" if "." in digits or "e" in digits else f"{digits}.0f"
+    return f"({number})" if number.startswith("-") else number
+
+
+def constants_h() -> str:
+    """The header: every number by name, and the declarations of the tables."""
+    lines = [NOTE, "#ifndef CONSTANTS_H", "#define CONSTANTS_H", "", "#include <stdint.h>", ""]
+    lines += [f"#define {name} {literal(value)}" for name, value in CONSTANTS.items()]
+    lines += ["", *(f"extern const {declaration(name)};" for name in TABLES)]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def tables_c() -> str:
+    """The tables themselves."""
+    lines = [NOTE, '#include "constants.h"']
+    for name, table in TABLES.items():
+        numbers = [literal(value) for value in table.ravel()]
+        rows = [", ".join(numbers[start : start + 8]) for start in range(0, len(numbers), 8)]
+        lines += ["", f"const {declaration(name)} = {{", *(f"    {row}," for row in rows), "};"]
+    return "\n".join([*lines, ""])
+
+
+def declaration(name: str) -> str:
+    """A table's type, name and size."""
+    table = TABLES[name]
+    return f"{TYPES[table.dtype.name]} {name}[{table.size}]"
+
+
+FILES = {"constants.h": constants_h, "tables.c": tables_c}
+
+if __name__ == "__main__":
+    for file, text in FILES.items():
+        (FOLDER / file).write_text(text())

@@ -1,0 +1,361 @@
+/* What the core promises by itself, for sanitizers and for machines without Python: core/check.sh builds and runs it. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "activation.h"
+#include "bands.h"
+#include "constants.h"
+#include "fft.h"
+#include "kernels.h"
+#include "percepnet.h"
+
+#define BANDS 34
+#define HOPS 60
+
+static int failures;
+
+static void check(int holds, const char *what) {
+    if (!holds) {
+        failures++;
+        printf("failed: %s\n", what);
+    }
+}
+
+static uint32_t random_state = 1;
+
+static float uniform(void) {
+    random_state = random_state * 1664525u + 1013904223u;
+    return (float)(random_state >> 8) / 8388608.0f - 1.0f;
+}
+
+static void *allocate(size_t size) {
+    void *memory = calloc(1, size);
+    if (!memory) {
+        abort();
+    }
+    return memory;
+}
+
+/* Against the definition, in double precision. */
+static void test_fft(int length) {
+    const double two_pi = 6.283185307179586476925;
+    real_fft fft;
+    arena a = {NULL, 0};
+    real_fft_init(&fft, length, &a);
+    a.memory = allocate(a.used);
+    a.used = 0;
+    real_fft_init(&fft, length, &a);
+    int bins = length / 2 + 1;
+    float *x = allocate(sizeof(float) * (size_t)length), *back = allocate(sizeof(float) * (size_t)length);
+    complex32 *spectrum = allocate(sizeof(complex32) * (size_t)bins);
+    complex32 *work = allocate(sizeof(complex32) * (size_t)length);
+    for (int n = 0; n < length; n++) {
+        x[n] = uniform();
+    }
+    real_fft_forward(&fft, x, spectrum, work);
+    double error = 0.0;
+    for (int k = 0; k < bins; k++) {
+        double re = 0.0, im = 0.0;
+        for (int n = 0; n < length; n++) {
+            double angle = two_pi * (double)((int64_t)k * n % length) / length;
+            re += x[n] * cos(angle);
+            im -= x[n] * sin(angle);
+        }
+        error = fmax(error, hypot(spectrum[k].re - re, spectrum[k].im - im));
+    }
+    check(error < 1e-6 * length, "a spectrum is that of the definition");
+    real_fft_inverse(&fft, spectrum, back, work);
+    error = 0.0;
+    for (int n = 0; n < length; n++) {
+        error = fmax(error, fabsf(back[n] - x[n]));
+    }
+    check(error < 1e-6, "the inverse gives the samples back");
+    free(a.memory);
+    free(x);
+    free(back);
+    free(spectrum);
+    free(work);
+}
+
+static void test_activations(void) {
+    double tanh_error = 0.0, sigmoid_error = 0.0;
+    for (int i = -50000; i <= 50000; i++) {
+        float x = (float)i * 3e-4f, t = x, s = x;
+        activation_tanh(&t, 1);
+        activation_sigmoid(&s, 1);
+        tanh_error = fmax(tanh_error, fabs(t - tanh(x)));
+        sigmoid_error = fmax(sigmoid_error, fabs(s - 1.0 / (1.0 + exp(-(double)x))));
+        check(fabsf(t) <= 1.0f && s >= 0.0f && s <= 1.0f, "activations stay in their range");
+    }
+    check(tanh_error <= TANH_ERROR_MAX, "tanh is within its stated error");
+    check(sigmoid_error <= SIGMOID_ERROR_MAX, "the sigmoid is within its stated error");
+}
+
+static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10, 12,  15,  18,  21,  24,  28,  32,  36,  41,  47,  53,
+                                     60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400};
+
+/* Rows and columns of each layer, of sizes that are no multiple of any vector. */
+enum { DENSE = 9, CONV1 = 17, CONV2 = 33, GRU = 21, STRENGTH_GRU = 5 };
+static const int32_t SHAPES[PERCEPNET_LAYERS][2] = {
+    {DENSE, 2 * BANDS + 2}, {CONV1, 5 * DENSE},          {CONV2, 3 * CONV1},
+    {3 * GRU, CONV2},       {3 * GRU, GRU},              {3 * GRU, GRU},
+    {3 * GRU, GRU},         {3 * GRU, GRU},              {3 * GRU, GRU},
+    {3 * GRU, GRU},         {3 * GRU, GRU},              {3 * STRENGTH_GRU, GRU + CONV2},
+    {3 * STRENGTH_GRU, STRENGTH_GRU}, {BANDS, CONV2 + 4 * GRU}, {BANDS, STRENGTH_GRU},
+};
+
+static percepnet_description description(int lookahead_frames, float spread) {
+    percepnet_description d = {.lookahead_frames = lookahead_frames, .bands = BANDS, .band_edges = EDGES};
+    random_state = 7;
+    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
+        int rows = SHAPES[layer][0], columns = SHAPES[layer][1];
+        float *weight = allocate(sizeof(float) * (size_t)(rows * columns));
+        float *bias = allocate(sizeof(float) * (size_t)rows);
+        for (int i = 0; i < rows * columns; i++) {
+            weight[i] = spread * uniform();
+        }
+        for (int i = 0; i < rows; i++) {
+            bias[i] = spread * uniform();
+        }
+        d.layers[layer] = (percepnet_affine){.weight = weight, .bias = bias, .rows = rows, .columns = columns};
+    }
+    return d;
+}
+
+static void discard(percepnet_description *d) {
+    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
+        free((void *)(uintptr_t)d->layers[layer].weight);
+        free((void *)(uintptr_t)d->layers[layer].bias);
+    }
+}
+
+static void test_refusals(void) {
+    percepnet_description d = description(2, 0.3f), wrong = d;
+    wrong.lookahead_frames = 4;
+    check(!percepnet_model_create(&wrong), "a look-ahead out of range is refused");
+    wrong = d;
+    wrong.bands = 33;
+    check(!percepnet_model_create(&wrong), "a number of bands that is not the network's is refused");
+    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
+        wrong = d;
+        wrong.layers[layer].columns++;
+        check(!percepnet_model_create(&wrong), "a matrix that is too wide is refused");
+        wrong = d;
+        wrong.layers[layer].rows = 0;
+        check(!percepnet_model_create(&wrong), "a matrix without rows is refused");
+        wrong = d;
+        wrong.layers[layer].bias = NULL;
+        check(!percepnet_model_create(&wrong), "a layer without bias is refused");
+    }
+    int32_t edges[BANDS];
+    memcpy(edges, EDGES, sizeof edges);
+    edges[5] = edges[4];
+    wrong = d;
+    wrong.band_edges = edges;
+    check(!percepnet_model_create(&wrong), "edges that do not increase are refused");
+    percepnet_model *model = percepnet_model_create(&d);
+    percepnet_settings settings = {0, 1, 1, 0.0f};
+    check(!percepnet_create(model, &settings), "no channel is refused");
+    settings = (percepnet_settings){1, 1, 1, NAN};
+    check(!percepnet_create(model, &settings), "a level that is no number is refused");
+    percepnet_model_destroy(model);
+    discard(&d);
+}
+
+/* Pulses whose period wanders over the whole range, in noise. */
+static void voice(float *x, int samples) {
+    double phase = 0.0;
+    random_state = 3;
+    for (int n = 0; n < samples; n++) {
+        phase += (220.0 + 180.0 * sin(n * 3e-4)) / 48000.0;
+        x[n] = 0.02f * uniform();
+        if (phase >= 1.0) {
+            phase -= 1.0;
+            x[n] += 0.5f;
+        }
+    }
+}
+
+static void test_stream(int lookahead_frames, int channels) {
+    const int samples = HOPS * HOP_SAMPLES;
+    size_t size = sizeof(float) * (size_t)(channels * samples);
+    float *x = allocate(size), *whole = allocate(size), *pieces = allocate(size);
+    percepnet_description d = description(lookahead_frames, 0.3f);
+    percepnet_model *model = percepnet_model_create(&d);
+    discard(&d);
+    percepnet_settings settings = {channels, 1, 1, 0.05f};
+    percepnet_enhancer *e = percepnet_create(model, &settings);
+    for (int channel = 0; channel < channels; channel++) {
+        voice(x + channel * samples, samples);
+    }
+    percepnet_process(e, x, whole, HOPS, samples);
+    float peak = 0.0f;
+    int finite = 1;
+    for (int i = 0; i < channels * samples; i++) {
+        finite &= isfinite(whole[i]) != 0;
+        peak = fmaxf(peak, fabsf(whole[i]));
+    }
+    check(finite && peak > 1e-3f && peak < 5.0f, "a voice comes out as a signal");
+
+    percepnet_reset(e);
+    memcpy(pieces, x, size);
+    for (int hop = 0, count = 1; hop < HOPS; hop += count, count = 1 + hop % 4) {
+        int hops = hop + count <= HOPS ? count : HOPS - hop;
+        percepnet_process(e, pieces + hop * HOP_SAMPLES, pieces + hop * HOP_SAMPLES, hops, samples);
+    }
+    check(!memcmp(pieces, whole, size), "any number of hops a call gives the same bits, in place too");
+    check(percepnet_refused_hops(e) == 0, "no hop of a voice is refused");
+
+    const float bad[] = {NAN, INFINITY, -INFINITY, 3e38f};
+    memcpy(pieces, x, size);
+    for (int i = 0; i < 4; i++) {
+        pieces[channels * samples - 1 - i * 700] = bad[i];
+    }
+    percepnet_process(e, pieces, pieces, HOPS, samples);
+    check(percepnet_refused_hops(e) > 1, "hops that are no audio are counted");
+    memset(pieces, 0, size);
+    percepnet_process(e, pieces, pieces, HOPS, samples);
+    finite = 1;
+    for (int i = 0; i < channels * samples; i++) {
+        finite &= fabsf(pieces[i]) < 5.0f;
+    }
+    check(finite, "and leave no trace");
+
+    for (int i = 0; i < channels * samples; i++) {
+        pieces[i] = uniform() > 0.0f ? 1e4f : -1e4f;
+    }
+    percepnet_process(e, pieces, pieces, HOPS, samples);
+    finite = 1;
+    for (int i = 0; i < channels * samples; i++) {
+        finite &= fabsf(pieces[i]) < 2e5f;
+    }
+    check(finite, "the loudest input stays finite");
+    percepnet_destroy(e);
+    percepnet_model_destroy(model);
+    free(x);
+    free(whole);
+    free(pieces);
+}
+
+/* Against the definition, also at the ends of the range, where narrower sums would saturate. */
+static void test_kernel(const kernel *k, int blocks, int groups) {
+    int rows = blocks * KERNEL_ROWS, columns = groups * KERNEL_COLUMNS;
+    int8_t *matrix = allocate((size_t)(rows * columns)), *packed = allocate((size_t)(rows * columns));
+    int8_t *x = allocate((size_t)columns);
+    int32_t *correction = allocate(sizeof(int32_t) * (size_t)rows), *sums = allocate(sizeof(int32_t) * (size_t)rows);
+    for (int column = 0; column < columns; column++) {
+        x[column] = (int8_t)(column % 7 ? 127.0f * uniform() : uniform() > 0 ? 127 : -127);
+    }
+    for (int row = 0; row < rows; row++) {
+        for (int column = 0; column < columns; column++) {
+            int8_t weight = (int8_t)(row % 3 == 0 ? 127 : row % 3 == 1 ? -127 : 127.0f * uniform());
+            int lane = (row / KERNEL_ROWS * groups + column / KERNEL_COLUMNS) * KERNEL_ROWS + row % KERNEL_ROWS;
+            matrix[row * columns + column] = weight;
+            packed[lane * KERNEL_COLUMNS + column % KERNEL_COLUMNS] = weight;
+            correction[row] -= 128 * weight;
+        }
+    }
+    for (int extremes = 0; extremes < 3; extremes++) {
+        if (extremes) {
+            memset(x, extremes == 1 ? 127 : -127, (size_t)columns);
+        }
+        k->run(packed, x, correction, blocks, groups, sums);
+        for (int row = 0; row < rows; row++) {
+            int32_t expected = 0;
+            for (int column = 0; column < columns; column++) {
+                expected += matrix[row * columns + column] * x[column];
+            }
+            check(sums[row] == expected, k->name);
+        }
+    }
+    free(matrix);
+    free(packed);
+    free(x);
+    free(correction);
+    free(sums);
+}
+
+/* In 8 bits, a voice comes out the same to the bit with every kernel. */
+static void test_integers(void) {
+    const int samples = HOPS * HOP_SAMPLES;
+    float *x = allocate(sizeof(float) * (size_t)samples), *y = allocate(sizeof(float) * (size_t)samples);
+    float *first = allocate(sizeof(float) * (size_t)samples);
+    percepnet_description d = description(2, 0.3f), integers = d;
+    int8_t *weights[PERCEPNET_LAYERS];
+    float scale[3 * 512];
+    for (int i = 0; i < 3 * 512; i++) {
+        scale[i] = 0.3f / 128.0f;
+    }
+    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
+        int size = SHAPES[layer][0] * SHAPES[layer][1];
+        weights[layer] = allocate((size_t)size);
+        for (int i = 0; i < size; i++) {
+            weights[layer][i] = (int8_t)(128.0f * uniform()); /* -128 now and then, which is out of range */
+        }
+        integers.layers[layer].weight = NULL;
+        integers.layers[layer].integers = weights[layer];
+        integers.layers[layer].scale = scale;
+    }
+    voice(x, samples);
+    for (int32_t index = 0; percepnet_kernel(index); index++) {
+        integers.kernel = percepnet_kernel(index);
+        percepnet_model *model = percepnet_model_create(&integers);
+        percepnet_settings settings = {1, 1, 1, 0.0f};
+        percepnet_enhancer *e = percepnet_create(model, &settings);
+        percepnet_process(e, x, index ? y : first, HOPS, samples);
+        check(!index || !memcmp(y, first, sizeof(float) * (size_t)samples), "all kernels give the same bits");
+        percepnet_destroy(e);
+        percepnet_model_destroy(model);
+    }
+    integers.kernel = "abacus";
+    check(!percepnet_model_create(&integers), "an unknown kernel is refused");
+    integers.kernel = NULL;
+    integers.layers[3].scale = NULL;
+    check(!percepnet_model_create(&integers), "integers without a scale are refused");
+    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
+        free(weights[layer]);
+    }
+    discard(&d);
+    free(x);
+    free(y);
+    free(first);
+}
+
+/* Weights of any size are no danger to memory. */
+static void test_huge_weights(void) {
+    float x[10 * HOP_SAMPLES];
+    percepnet_description d = description(2, 1e30f);
+    percepnet_model *model = percepnet_model_create(&d);
+    discard(&d);
+    percepnet_settings settings = {1, 1, 1, 0.0f};
+    percepnet_enhancer *e = percepnet_create(model, &settings);
+    voice(x, 10 * HOP_SAMPLES);
+    percepnet_process(e, x, x, 10, 0);
+    percepnet_destroy(e);
+    percepnet_model_destroy(model);
+}
+
+int main(void) {
+    test_fft(WINDOW_SAMPLES);
+    test_fft(PITCH_FFT);
+    test_fft(PITCH_FFT * PITCH_OVERSAMPLING);
+    test_fft(30);
+    test_activations();
+    test_refusals();
+    for (int lookahead_frames = 0; lookahead_frames <= LOOKAHEAD_FRAMES_MAX; lookahead_frames++) {
+        test_stream(lookahead_frames, 1);
+        test_stream(lookahead_frames, 2);
+    }
+    test_huge_weights();
+    for (int index = 0; kernel_at(index); index++) {
+        test_kernel(kernel_at(index), 1, 1);
+        test_kernel(kernel_at(index), 3, 7);
+        test_kernel(kernel_at(index), 2, 512);
+    }
+    test_integers();
+    printf(failures ? "%d failures\n" : "the core holds\n", failures);
+    return failures != 0;
+}

@@ -1,0 +1,327 @@
+"""The C core against the definition in NumPy, box by box: each gets the same input as its counterpart."""
+
+import copy
+import gc
+import itertools
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from models import random_model
+from percepnet import core
+from percepnet.errors import AudioError, PercepNetError
+from percepnet.model import Model, dequantise, is_quantised, quantise
+from percepnet.params import HOP_SAMPLES, SignalParams
+from percepnet.spec import enhancer as spec
+from percepnet.spec import pitch, stft
+from percepnet.spec.analysis import Analysis
+from percepnet.spec.bands import bands_of
+from percepnet.spec.mix import enhance_spectrum
+from percepnet.spec.network import Network
+from voices import glide, noise
+
+try:
+    core.library()
+except core.CoreMissing as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "noisy"
+SECONDS = 3
+
+
+def clip(name):
+    x, _ = soundfile.read(CLIPS / name, frames=SECONDS * 48_000, dtype="float32")
+    return x[None, : len(x) // HOP_SAMPLES * HOP_SAMPLES]
+
+
+def synthetic(channels=1, seconds=1.0):
+    voice, _ = glide(11, seconds)
+    voices = [voice / (1 + channel) + noise(channel, len(voice), 0.01) for channel in range(channels)]
+    return np.stack(voices).astype(np.float32)
+
+
+SIGNALS = {
+    "sea": lambda: clip("sea_female.flac"),
+    "helicopter": lambda: clip("helicopter_male.flac"),
+    "two channels": lambda: synthetic(2),
+}
+
+
+@pytest.fixture(scope="module", params=list(itertools.product(SIGNALS, [0, 2, 3])), ids=str)
+def run(request):
+    """A signal, what the core found in each of its hops, and what it made of it."""
+    signal, lookahead = request.param
+    x = SIGNALS[signal]()
+    model = random_model(1, SignalParams(lookahead))
+    enhancer = core.FrameEnhancer(model, len(x), exact=True)
+    outputs, frames = [], []
+    for start in range(0, x.shape[1], HOP_SAMPLES):
+        outputs.append(enhancer.process(x[:, start : start + HOP_SAMPLES]))
+        frames.append(enhancer.inspect())
+    found = {name: np.stack([getattr(frame, name) for frame in frames]) for name in core.Frame._fields}
+    reference = Analysis(model.params, len(x)).push(x, found["tap_delays"])
+    return SimpleNamespace(x=x, y=np.concatenate(outputs, axis=1), model=model, reference=reference, **found)
+
+
+def assert_close(found, expected, relative=1e-4):
+    """Frame by frame, in the norm of the frame."""
+    axes = tuple(range(1, found.ndim))
+    error = np.sqrt((np.abs(found - expected) ** 2).sum(axis=axes))
+    size = np.sqrt((np.abs(expected) ** 2).sum(axis=axes))
+    worst = (error / (size + 1e-9)).max()
+    assert worst < relative, f"{worst:.2e} of the norm"
+
+
+def test_stft(run):
+    assert_close(run.noisy, run.reference.noisy, 1e-5)
+
+
+def test_pitch_correlation(run):
+    padded = np.pad(run.x, [(0, 0), (pitch.HISTORY_SAMPLES, 0)])
+    np.testing.assert_allclose(run.lags, pitch.correlation(padded), atol=1e-4)
+
+
+def test_pitch_decisions(run):
+    """Of the same correlations the same path; of the same signal nearly always."""
+    tracker = pitch.PitchTracker(run.model.params.lookahead_frames)
+    steps = [tracker.step(peaks, periods) for peaks, periods in zip(*pitch.cells(run.lags), strict=True)]
+    np.testing.assert_allclose(run.period_samples, [path[0] for path, _ in steps], rtol=1e-5)
+    np.testing.assert_allclose(run.correlation, [correlation for _, correlation in steps], atol=1e-6)
+    tracked = Analysis(run.model.params, len(run.x)).push(run.x)
+    same = np.abs(run.period_samples / tracked.periods_samples - 1) < 1e-4
+    assert same.mean() > 0.99
+    np.testing.assert_allclose(run.tap_delays[same], tracked.tap_delays[same], atol=0.05)
+
+
+def test_comb(run):
+    np.testing.assert_allclose(run.tap_weights, run.reference.tap_weights, atol=1e-6)
+    assert_close(run.comb, run.reference.comb)
+
+
+def test_features(run):
+    bands = run.model.params.bands
+    np.testing.assert_allclose(run.features[:, : 2 * bands], run.reference.features[:, : 2 * bands], atol=1e-4)
+    np.testing.assert_allclose(run.features[:, -2], np.log2(run.period_samples / 272), atol=1e-6)
+    np.testing.assert_allclose(run.features[:, -1], 2 * run.correlation - 1, atol=1e-6)
+
+
+def test_network(run):
+    gains, strengths = Network(run.model).run(run.features)
+    np.testing.assert_allclose(run.gains, gains, atol=1e-4)
+    np.testing.assert_allclose(run.strengths, strengths, atol=1e-4)
+    assert gains.std() > 0.1
+
+
+def test_mix_and_post_filter(run):
+    bands = bands_of(run.model.params.band_edges)
+    assert_close(run.enhanced, enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands))
+
+
+def test_synthesis(run):
+    frames = stft.synthesis(run.enhanced.swapaxes(0, 1))
+    np.testing.assert_allclose(run.y, stft.overlap_add(frames), atol=1e-6)
+
+
+# The whole system.
+
+
+@pytest.mark.parametrize(
+    ("params", "settings"),
+    [
+        (SignalParams(0), {}),
+        (SignalParams(1), {"post_filter": False}),
+        (SignalParams(2), {"attenuation_limit_db": 12.0}),
+        (SignalParams(3), {"comb_filter": False}),
+        (SignalParams(band_edges=tuple(range(0, 480, 10))), {}),
+        (SignalParams(band_edges=(0, 40, 480)), {}),
+        (SignalParams(band_edges=(0, 1)), {}),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_setting_gives_what_numpy_gives(params, settings, channels):
+    x = synthetic(channels, 0.6)
+    model = random_model(2, params)
+    found = core.FrameEnhancer(model, channels, exact=True, **settings).process(x)
+    expected = spec.FrameEnhancer(model, channels, **settings).process(x)
+    assert np.linalg.norm(found - expected) < 1e-4 * np.linalg.norm(expected)
+
+
+def decisions(enhancer, x):
+    gains, strengths, inputs = [], [], []
+    for start in range(0, x.shape[1], HOP_SAMPLES):
+        enhancer.process(x[:, start : start + HOP_SAMPLES])
+        frame = enhancer.inspect()
+        gains.append(frame.gains)
+        strengths.append(frame.strengths)
+        inputs.append(frame.features)
+    return np.array(gains), np.array(strengths), np.array(inputs)
+
+
+def calm_model(seed, preset="small"):
+    """Weights so small that errors do not grow from frame to frame."""
+    model = random_model(seed, preset=preset)
+    for weight in model.weights.values():
+        np.multiply(weight, 0.3, out=weight)
+    return model
+
+
+def test_larger_network():
+    model = calm_model(3)
+    gains, strengths, inputs = decisions(core.FrameEnhancer(model, exact=True), clip("sea_female.flac")[:, :9600])
+    expected_gains, expected_strengths = Network(model).run(inputs)
+    np.testing.assert_allclose(gains, expected_gains, atol=1e-4)
+    np.testing.assert_allclose(strengths, expected_strengths, atol=1e-4)
+
+
+def test_8_bits_stay_close_to_single_precision():
+    x = clip("sea_female.flac")[:, :48_000]
+    model = calm_model(4)
+    exact_gains, exact_strengths, _ = decisions(core.FrameEnhancer(model, exact=True), x)
+    gains, strengths, _ = decisions(core.FrameEnhancer(model), x)
+    assert exact_gains.std() > 0.1
+    assert 0 < np.abs(gains - exact_gains).max() < 0.02
+    assert np.abs(strengths - exact_strengths).max() < 0.02
+
+
+def test_weights_that_are_8_bits_already_lose_nothing():
+    """The rounding of a rounded matrix: the same integers, and with them the same decisions."""
+    model = calm_model(4)
+    stored = {n: dequantise(*quantise(w)) if is_quantised(n) else w for n, w in model.weights.items()}
+    x = clip("sea_female.flac")[:, :24_000]
+    found = decisions(core.FrameEnhancer(Model(model.params, model.architecture, stored)), x)
+    np.testing.assert_allclose(found[0], decisions(core.FrameEnhancer(model), x)[0], atol=1e-5)
+
+
+def test_all_kernels_give_the_same_bits():
+    x = synthetic()
+    model = random_model(5, preset="small")
+    assert core.kernels()[-1] == "portable"
+    outputs = [core.FrameEnhancer(model, kernel=kernel).process(x) for kernel in core.kernels()]
+    for output in outputs:
+        np.testing.assert_array_equal(output, outputs[0])
+    with pytest.raises(PercepNetError, match=r"'abacus': this machine has .*portable"):
+        core.FrameEnhancer(model, kernel="abacus")
+
+
+def test_any_number_of_hops_a_call_gives_the_same_bits():
+    x = synthetic(2)
+    enhancer = core.FrameEnhancer(random_model(), 2)
+    whole = enhancer.process(x)
+    enhancer.reset()
+    parts = [enhancer.process(part) for part in np.split(x, [480, 480 * 3, 480 * 20, 480 * 20], axis=1)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    assert enhancer.latency_samples == 1440
+
+
+def test_arrays_that_are_views_are_taken_as_what_they_mean():
+    x = synthetic(2)
+    model = random_model()
+    expected = core.FrameEnhancer(model, 2).process(x)
+    np.testing.assert_array_equal(core.FrameEnhancer(model, 2).process(np.asfortranarray(x)), expected)
+    np.testing.assert_array_equal(core.FrameEnhancer(model, 2).process(x.astype(np.float64)), expected)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e5])
+def test_a_hop_that_is_no_audio_is_silence(bad):
+    x = synthetic()
+    damaged, silenced = x.copy(), x.copy()
+    damaged[0, 10_000] = bad
+    silenced[0, 9600:10_080] = 0
+    enhancer = core.FrameEnhancer(random_model())
+    found = enhancer.process(damaged)
+    assert enhancer.refused_hops == 1
+    enhancer.reset()
+    np.testing.assert_array_equal(found, enhancer.process(silenced))
+    assert enhancer.refused_hops == 0
+
+
+# Its lifetime.
+
+
+def test_closed_enhancer_refuses_everything():
+    enhancer = core.FrameEnhancer(random_model())
+    enhancer.close()
+    hop = np.zeros((1, HOP_SAMPLES), np.float32)
+    for call in (enhancer.close, enhancer.reset, enhancer.inspect, lambda: enhancer.process(hop)):
+        with pytest.raises(PercepNetError, match="closed"):
+            call()
+
+
+def test_second_thread_is_refused_and_disturbs_nothing():
+    x = np.tile(synthetic(), 20)
+    hop = x[:, :HOP_SAMPLES]
+    enhancer = core.FrameEnhancer(random_model())
+    expected = enhancer.process(x)
+    enhancer.reset()
+    outputs = []
+    worker = threading.Thread(target=lambda: outputs.append(enhancer.process(x)))
+    worker.start()
+    refused = 0
+    while not enhancer._lock.locked() and not outputs:
+        pass
+    while worker.is_alive():
+        for call in (lambda: enhancer.process(hop), enhancer.close):
+            if enhancer._lock.locked():
+                with pytest.raises(PercepNetError, match="thread"):
+                    call()
+                refused += 1
+        worker.join(0.02)
+        if refused > 3:
+            worker.join()
+    assert refused
+    np.testing.assert_array_equal(outputs[0], expected)
+
+
+def test_streams_share_a_model_and_outlive_their_makers():
+    model = random_model(4)
+    first, second = core.FrameEnhancer(model), core.FrameEnhancer(model)
+    assert core._core_model(model, False, None) is core._core_model(model, False, None)
+    x = synthetic()
+    expected = first.process(x)
+    twin = copy.copy(second)
+    del first, second, model
+    gc.collect()
+    np.testing.assert_array_equal(twin.process(x), expected)
+
+
+def test_models_go_with_their_last_stream():
+    before = len(core._models)
+    enhancer = core.FrameEnhancer(random_model(5))
+    assert len(core._models) == before + 1
+    del enhancer
+    gc.collect()
+    assert len(core._models) == before
+
+
+def test_bad_shapes_are_refused():
+    enhancer = core.FrameEnhancer(random_model(), 2)
+    for shape in ((1, 480), (2, 481), (480,), (2, 2, 480)):
+        with pytest.raises(AudioError, match=r"give \(2, a multiple of 480\)"):
+            enhancer.process(np.zeros(shape, np.float32))
+    assert enhancer.process(np.zeros((2, 0), np.float32)).shape == (2, 0)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(PercepNetError, match="settings"):
+        core.FrameEnhancer(random_model(), 0)
+
+
+def test_missing_or_foreign_library_is_named(tmp_path, monkeypatch):
+    core.library.cache_clear()
+    try:
+        monkeypatch.setattr(core, "LIBRARY", tmp_path / "_core.so")
+        with pytest.raises(core.CoreMissing, match="not built"):
+            core.library()
+        core.LIBRARY.write_bytes(b"no library")
+        with pytest.raises(core.CoreMissing, match="cannot be loaded"):
+            core.library()
+        monkeypatch.undo()
+        monkeypatch.setattr(core, "ABI", core.ABI + 1)
+        with pytest.raises(core.CoreMissing, match="interface"):
+            core.library()
+    finally:
+        core.library.cache_clear()
