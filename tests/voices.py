@@ -1,10 +1,13 @@
 """Synthetic voices with a known pitch, for tests."""
 
+from functools import lru_cache
+
 import numpy as np
 
 RATE_HZ = 48_000
 
 
+@lru_cache(maxsize=32)
 def glide(
     seed: int, seconds: float = 4.0, low_hz: float = 60.0, high_hz: float = 480.0
 ) -> tuple[np.ndarray, np.ndarray]:
