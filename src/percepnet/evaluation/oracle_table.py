@@ -27,7 +27,8 @@ INTRODUCTION = """\
 Each step of the article, with gains and strengths calculated from the clean speech, as a network that has learnt them
 perfectly would give them. The bands lose what lies between the harmonics of the voice; the comb filter brings it back,
 as far as the pitch is right. With the pitch of the clean speech the tables show what the filter can do, with the pitch
-found in the noisy speech what is left of that in use.
+found in the noisy speech what is left of that in use. The post-filter deviates from the clean envelope on purpose: on
+perfect gains that costs PESQ where there is much noise, and it is meant for gains that err.
 """
 
 
