@@ -1,5 +1,8 @@
 """The errors that bad input raises. The command line prints their message on one line and exits with code 2."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PercepNetError(ValueError):
     """Something that the caller gave cannot be used; the message says what, and what to do instead."""
@@ -11,3 +14,23 @@ class AudioError(PercepNetError):
 
 class ModelError(PercepNetError):
     """A model file that is damaged, of another version, or whose fields do not fit together."""
+
+
+@contextmanager
+def extra_packages(extra: str) -> Iterator[None]:
+    """Around imports that the base installation does not serve.
+
+    Parameters
+    ----------
+    extra : str
+        The optional part of percepnet that brings the packages.
+
+    Raises
+    ------
+    PercepNetError
+        If one is missing: which, and how to install it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise PercepNetError(f"this needs more packages ({error.name}): pip install 'percepnet[{extra}]'") from error

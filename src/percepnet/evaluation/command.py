@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from percepnet.errors import extra_packages
+
 
 class PitchSource(str, Enum):
     """In which signal the oracle looks for the pitch."""
@@ -22,7 +24,8 @@ def oracle(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
 ) -> None:
     """Enhance a recording with perfect decisions, step by step: what the representation can do at best."""
-    from percepnet.evaluation.oracle_report import run_oracle
+    with extra_packages("eval"):
+        from percepnet.evaluation.oracle_report import run_oracle
 
     run_oracle(clean, noisy, output, pitch=pitch.value, as_json=as_json)
 
@@ -35,6 +38,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON, and nothing else.")] = False,
 ) -> None:
     """Score enhanced speech against the clean speech: PESQ, STOI, SI-SDR, DNSMOS."""
-    from percepnet.evaluation.compare import run_evaluation
+    with extra_packages("eval"):
+        from percepnet.evaluation.compare import run_evaluation
 
     run_evaluation(pairs, [name for name in systems.split(",") if name], model=model, output=output, as_json=as_json)

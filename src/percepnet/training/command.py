@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from percepnet.errors import PercepNetError
+from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS
 from percepnet.params import LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
 
@@ -40,10 +40,8 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON, and nothing else.")] = False,
 ) -> None:
     """Train a network on your own recordings. Ctrl-C stops after a moment; --resume continues."""
-    try:
+    with extra_packages("train"):
         from percepnet.training.fit import Config, Progress, run_training
-    except ImportError as error:
-        raise PercepNetError(f"training needs more packages ({error.name}): pip install 'percepnet[train]'") from error
 
     def show(progress: Progress) -> None:
         print(json.dumps(asdict(progress)) if as_json else progress.line(), flush=True)
@@ -78,10 +76,8 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON, and nothing else.")] = False,
 ) -> None:
     """Write a training's averaged weights as a model file of 8-bit weights."""
-    try:
+    with extra_packages("train"):
         from percepnet.training.export import export_model
-    except ImportError as error:
-        raise PercepNetError(f"exporting needs more packages ({error.name}): pip install 'percepnet[train]'") from error
 
     model = export_model(run, output, dict(_pair(entry, "--info") for entry in info or []))
     if as_json:
