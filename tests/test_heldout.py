@@ -73,6 +73,9 @@ def test_the_command_is_kept_without_the_folders_of_the_machine(corpus, tmp_path
     command = heldout.read_command(tmp_path / "set")
     assert command.startswith(f"python -m percepnet.evaluation.heldout --corpus {corpus.name} -o set ")
     assert heldout.read_command(tmp_path) == ""
+    (tmp_path / "mixtures.json").write_text("{}")
+    with pytest.raises(PercepNetError, match="expected mixtures"):
+        heldout.read_mixtures(tmp_path)
 
 
 def test_draws_are_balanced(corpus, tmp_path):

@@ -23,6 +23,7 @@ from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model, is_quantised, quantise
 from percepnet.params import BINS, HOP_SAMPLES
 from percepnet.spec.comb import hann_weights
+from percepnet.spec.enhancer import dry_level
 from percepnet.spec.network import convolution_matrix
 
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
@@ -245,7 +246,7 @@ class FrameEnhancer:
     ) -> None:
         self.model = model
         self.channels = channels
-        dry = 0.0 if attenuation_limit_db is None else 10.0 ** (-attenuation_limit_db / 20.0)
+        dry = dry_level(attenuation_limit_db)
         self._core = library()
         self._stream = _Stream(_core_model(model, exact, kernel), _Settings(channels, comb_filter, post_filter, dry))
         self._lock = threading.Lock()

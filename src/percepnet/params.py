@@ -23,10 +23,10 @@ ERB_EDGES_34 = (
 )  # fmt: skip
 
 COMB_TAPS = 5  # periods on each side; P20's noise reduction of about 9 dB pins it
-PITCH_MIN_HZ = 62.5  # 768 samples
-PITCH_MAX_HZ = 500.0  # 96 samples
-PERIOD_MAX_SAMPLES = 768
-PERIOD_MIN_SAMPLES = 96
+PITCH_MIN_HZ = 62.5
+PITCH_MAX_HZ = 500.0
+PERIOD_MAX_SAMPLES = round(SAMPLE_RATE_HZ / PITCH_MIN_HZ)  # 768
+PERIOD_MIN_SAMPLES = round(SAMPLE_RATE_HZ / PITCH_MAX_HZ)  # 96
 
 NOISE_MASKING_TONE = 0.03  # n0 of P20's extra attenuation: the ear hides noise 15 dB below a tone
 POSTFILTER_BETA = 0.02  # P20's global compensation; at most 5.57 dB

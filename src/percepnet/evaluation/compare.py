@@ -269,7 +269,7 @@ def compare(
             f"{folder}: none of {len(pairs)} pairs could be scored; the first: {next(iter(failures.values()))}"
         )
     made_of = describe(read_mixtures(folder))
-    return Comparison(folder.name, rows, failures, skipped, made_of, read_command(folder))
+    return Comparison(folder.resolve().name, rows, failures, skipped, made_of, read_command(folder))
 
 
 def run_evaluation(

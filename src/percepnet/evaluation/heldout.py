@@ -311,26 +311,25 @@ def read_mixtures(folder: Path) -> list[Row]:
     PercepNetError
         If the file is not as ``make_heldout`` writes it.
     """
-    try:
-        mixtures = _recipe(folder).get("mixtures", [])
-        return [mixture | {"name": str(mixture["name"]), "snr_db": float(mixture["snr_db"])} for mixture in mixtures]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        expected = "expected mixtures with name and snr_db"
-        raise PercepNetError(f"{folder / RECIPE}: {expected} ({error}); delete it to do without") from error
+    return _recipe(folder)[0]
 
 
 def read_command(folder: Path) -> str:
-    """The command that made a folder of mixtures; empty where it is not recorded."""
-    try:
-        return str(_recipe(folder).get("command", ""))
-    except (ValueError, AttributeError):
-        return ""
+    """The command that made a folder of mixtures; empty where it is not recorded. Raises as `read_mixtures` does."""
+    return _recipe(folder)[1]
 
 
-def _recipe(folder: Path) -> Row:
+def _recipe(folder: Path) -> tuple[list[Row], str]:
     path = folder / RECIPE
-    recipe: Row = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return recipe
+    if not path.is_file():
+        return [], ""
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+        mixtures = [m | {"name": str(m["name"]), "snr_db": float(m["snr_db"])} for m in recipe["mixtures"]]
+        return mixtures, str(recipe.get("command", ""))
+    except (ValueError, KeyError, TypeError) as error:
+        expected = "expected mixtures with name and snr_db"
+        raise PercepNetError(f"{path}: {expected} ({error}); delete it to do without") from error
 
 
 def read_snrs_db(folder: Path) -> dict[str, float]:
@@ -372,7 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     # without the folders of this machine
     folders = (str(options["corpus"]), str(options["out"]))
-    shown = [Path(word).name if word in folders else word for word in arguments]
+    shown = [Path(word).resolve().name if word in folders else word for word in arguments]
     options["command"] = shlex.join(["python", "-m", MODULE, *shown])
     try:
         options["snrs_db"] = [float(snr) for snr in options["snrs_db"].split(",")]

@@ -11,6 +11,11 @@ from percepnet.spec.mix import enhance_spectrum
 from percepnet.spec.network import Network
 
 
+def dry_level(attenuation_limit_db: float | None) -> float:
+    """Amplitude at which the unprocessed signal is mixed in, so that nothing is attenuated by more than the limit."""
+    return 0.0 if attenuation_limit_db is None else 10.0 ** (-attenuation_limit_db / 20.0)
+
+
 class FrameEnhancer:
     """Enhance one stream, 10 ms at a time.
 
@@ -39,7 +44,7 @@ class FrameEnhancer:
         self.channels = channels
         self.comb_filter = comb_filter
         self.post_filter = post_filter
-        self._dry = np.float32(0.0 if attenuation_limit_db is None else 10.0 ** (-attenuation_limit_db / 20.0))
+        self._dry = np.float32(dry_level(attenuation_limit_db))
         self._bands = bands_of(model.params.band_edges)
         self._analysis = Analysis(model.params, channels)
         self._network = Network(model)
