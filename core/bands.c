@@ -64,7 +64,8 @@ void bands_to_bins(const bands *b, const float *values, float *bins) {
 void bands_coherence(const bands *b, const float *correlation, const float *energy_x, const float *energy_p,
                      float *coherence) {
     for (int band = 0; band < b->count; band++) {
-        float q = correlation[band] / sqrtf(energy_x[band] * energy_p[band] + TINY * TINY);
+        float silent = FEATURE_FLOOR * FEATURE_WINDOW_ENERGY * b->widths[band];
+        float q = correlation[band] / sqrtf((energy_x[band] + silent) * (energy_p[band] + silent));
         coherence[band] = fminf(fmaxf(q, -1.0f), 1.0f);
     }
 }

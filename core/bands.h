@@ -27,7 +27,8 @@ void bands_correlation(const bands *b, const complex32 *x, const complex32 *p, f
 /* g(k) = sum_b w_b(k) g_b */
 void bands_to_bins(const bands *b, const float *values, float *bins);
 
-/* Normalised inner product of two spectra in each band, -1 to 1; 0 where either is silent. */
+/* Normalised inner product of two spectra in each band, -1 to 1; 0 where either has no more than the rounding noise of
+   16-bit audio. */
 void bands_coherence(const bands *b, const float *correlation, const float *energy_x, const float *energy_p,
                      float *coherence);
 

@@ -5,24 +5,16 @@ pytest.importorskip("scipy", reason="mixing needs scipy: pip install 'percepnet[
 import soundfile
 
 from percepnet.training.corpus import AudioStore, ClipPool, find_clips
-from percepnet.training.mixing import (
-    BEFORE_DIRECT_SAMPLES,
-    Mixer,
-    MixingConfig,
-    active_rms,
-    direct_first,
-    lowpass,
-    reverberation_time_s,
-    shortened,
-    simulated_room,
-    tilted_noise,
-)
+from percepnet.training.levels import active_rms
+from percepnet.training.mixing import Mixer, MixingConfig, lowpass
+from room_responses import exponential_room
 
 NEVER = {
     "speed_share": 0,
     "no_noise_share": 1,
     "no_speech_share": 0,
     "filter_share": 0,
+    "equaliser_share": 0,
     "room_share": 0,
     "lowpass_share": 0,
     "own_lowpass_share": 0,
@@ -30,12 +22,6 @@ NEVER = {
     "clip_share": 0,
     "rounding_share": 0,
 }
-
-
-def exponential_room(rt60_s, seconds=1.4, seed=0):
-    time_s = np.arange(round(seconds * 48000)) / 48000
-    tail = np.random.default_rng(seed).standard_normal(len(time_s)) * 10 ** (-3 * time_s / rt60_s)
-    return tail.astype(np.float32)
 
 
 @pytest.fixture
@@ -149,66 +135,33 @@ def test_speed_changes_pitch_and_bandwidth(places):
     assert slow.mixture(0, 1.0).bandwidth_hz == pytest.approx(0.8 * 24000, rel=1e-5)
 
 
+def test_bandwidth_of_the_speech_and_cutoff_of_both(places):
+    whole = mixer(places, **NEVER).mixture(0, 1.0)
+    assert whole.bandwidth_hz == whole.cutoff_hz == 24000
+    cut = mixer(places, **{**NEVER, "lowpass_share": 1}).mixture(0, 1.0)
+    assert cut.bandwidth_hz == cut.cutoff_hz < 16000
+
+
+def test_events_are_the_loudest_moments(places):
+    """A click in a long silence is found, and comes again."""
+    audio = np.zeros(480_000, np.float32)
+    audio[300_000] = 0.5
+    (places / "clicks").mkdir()
+    soundfile.write(places / "clicks" / "click.wav", audio, 48000, "FLOAT")
+    making = mixer(places, **{**NEVER, "event_share": 1, "noise_speed_share": 0})
+    pool = ClipPool(AudioStore(find_clips([places / "clicks"]), places / "cache"), "category")
+    found = [making._events(np.random.default_rng(seed), pool, 240_000) for seed in range(6)]
+    assert all(noise.shape == (240_000,) for noise in found)
+    assert max(np.abs(noise).max() for noise in found) == pytest.approx(1.0, abs=0.75)
+    assert max((np.abs(noise) > 0.1).sum() for noise in found) > 1
+
+
 def test_room_keeps_the_direct_sound_in_the_target(places):
     making = mixer(places, **{**NEVER, "room_share": 1, "measured_room_share": 1})
     mixture = making.mixture(0, 2.0)
     late = mixture.noisy - mixture.clean
     assert active_rms(late) > 0.05 * active_rms(mixture.clean)
     assert np.corrcoef(mixture.clean, mixture.noisy)[0, 1] > 0.5
-
-
-def test_active_rms_by_hand():
-    audio = np.zeros(4800, np.float32)
-    audio[:2400] = 0.5  # the silent half does not count
-    assert active_rms(audio) == pytest.approx(0.5)
-    assert active_rms(np.zeros(4800, np.float32)) == 0
-    assert active_rms(np.full(10, 0.1, np.float32)) == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("rt60_s", [0.2, 0.5, 1.0])
-def test_reverberation_time_of_an_exponential_decay(rt60_s):
-    assert reverberation_time_s(exponential_room(rt60_s)) == pytest.approx(rt60_s, rel=0.05)
-
-
-def test_reverberation_time_of_a_click():
-    assert reverberation_time_s(np.eye(1, 1000, dtype=np.float32)[0]) == 0
-    assert reverberation_time_s(np.zeros(10, np.float32)) == 0
-
-
-def test_shortened_room_decays_in_200_ms():
-    response = exponential_room(0.8)
-    target = shortened(response)
-    early = round(0.020 * 48000)
-    np.testing.assert_array_equal(target[:early], response[:early])
-    assert reverberation_time_s(target[early:]) == pytest.approx(0.2, rel=0.07)
-    dry = exponential_room(0.15)
-    np.testing.assert_array_equal(shortened(dry), dry)
-
-
-def test_direct_first():
-    response = np.zeros(48000 * 2, np.float32)
-    response[5000] = 2
-    response[6000] = 1
-    cut = direct_first(response)
-    assert len(cut) == 72000
-    assert np.argmax(cut) == BEFORE_DIRECT_SAMPLES
-    assert np.sum(cut[:960] ** 2) == pytest.approx(1)
-
-
-def test_simulated_rooms_are_rooms():
-    for seed in range(20):
-        response = simulated_room(np.random.default_rng(seed))
-        assert np.argmax(np.abs(response)) == BEFORE_DIRECT_SAMPLES
-        assert 0 <= reverberation_time_s(response) < 0.9
-
-
-@pytest.mark.parametrize(("slope", "expected_db"), [(0, 0), (-3, -3), (-6, -6)])
-def test_tilted_noise_falls_per_octave(slope, expected_db):
-    audio = tilted_noise(np.random.default_rng(0), 480000, slope)
-    power = np.abs(np.fft.rfft(audio)) ** 2
-    bands = [power[10 * low : 20 * low].mean() for low in (500, 1000, 2000, 4000)]
-    np.testing.assert_allclose(np.diff(10 * np.log10(bands)), expected_db, atol=0.4)
-    assert np.sqrt(np.mean(audio**2)) == pytest.approx(1, rel=1e-3)
 
 
 def test_lowpass_passes_and_stops():

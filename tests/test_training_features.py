@@ -14,6 +14,7 @@ from percepnet.training.features import (
     Producers,
     Recordings,
     Shards,
+    known,
     known_bands,
     make_shard,
     sequence,
@@ -58,10 +59,23 @@ def test_known_bands():
     assert known_bands(PARAMS, 17799).sum() == 32
 
 
+def test_pauses_are_known_beyond_the_bandwidth_of_the_speech():
+    rng = np.random.default_rng(0)
+    clean = (1e-4 * rng.standard_normal(48000)).astype(np.float32)
+    clean[9600:19200] *= 1000
+    mask = known(Mixture(clean, clean, 8000.0, 16000.0), PARAMS)
+    spoken, unspoken = known_bands(PARAMS, 8000.0), known_bands(PARAMS, 16000.0)
+    assert mask.shape == (100, 34)
+    # hops 20 to 39 hold speech, so do windows 20 to 40; one more on each side; decided two hops later
+    np.testing.assert_array_equal(mask[21:44], np.tile(spoken, (23, 1)))
+    np.testing.assert_array_equal(mask[2:21], np.tile(unspoken, (19, 1)))
+    np.testing.assert_array_equal(mask[44:], np.tile(unspoken, (56, 1)))
+
+
 def test_a_row_is_features_then_gains_then_strengths():
     mixer = FixedMixer(bandwidth_hz=8000)
     rows = sequence(mixer, PARAMS, [0], 0.2)
-    features, gains, strengths = training_example(mixer.result.clean, mixer.result.noisy, PARAMS)
+    features, gains, strengths = training_example(mixer.result.clean, mixer.result.noisy, PARAMS, steady=True)
     known = known_bands(PARAMS, 8000)
     np.testing.assert_array_equal(rows[:, :70], features)
     np.testing.assert_array_equal(rows[:, 70:104][:, known], gains[:, known])
@@ -71,7 +85,7 @@ def test_a_row_is_features_then_gains_then_strengths():
 
 @pytest.mark.filterwarnings("ignore:the mixture of seed", "ignore:invalid value:RuntimeWarning")
 def test_features_that_are_not_finite_are_refused(monkeypatch):
-    def broken(clean, noisy, params):
+    def broken(clean, noisy, params, **options):
         return np.full((20, 70), np.nan), np.zeros((20, 34)), np.zeros((20, 34))
 
     monkeypatch.setattr(made, "training_example", broken)

@@ -10,7 +10,7 @@ import numpy as np
 from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES, SignalParams
 from percepnet.spec import comb, pitch, stft
 from percepnet.spec.bands import bands_of, coherence
-from percepnet.spec.features import features
+from percepnet.spec.features import features, silent_energy
 
 
 class Frames(NamedTuple):
@@ -90,7 +90,8 @@ class Analysis:
 
         energy = self._bands.energy(noisy).sum(axis=1)
         combed_energy = self._bands.energy(combed).sum(axis=1)
-        periodic = coherence(self._bands.correlation(noisy, combed).sum(axis=1), energy, combed_energy)
+        correlation = self._bands.correlation(noisy, combed).sum(axis=1)
+        periodic = coherence(correlation, energy, combed_energy, silent_energy(self._bands))
         loudness = self._bands.energy(newest).mean(axis=1)
         inputs = features(loudness, periodic, periods, correlations, self._bands)
 

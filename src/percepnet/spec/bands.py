@@ -88,6 +88,19 @@ def bands_of(edges: tuple[int, ...]) -> Bands:
     return Bands(edges)
 
 
-def coherence(correlation: np.ndarray, energy_x: np.ndarray, energy_p: np.ndarray) -> np.ndarray:
-    """Normalised inner product of two spectra in each band, -1 to 1; 0 where either is silent (P21)."""
-    return np.clip(correlation / np.sqrt(energy_x * energy_p + TINY * TINY), -1.0, 1.0)
+def coherence(
+    correlation: np.ndarray, energy_x: np.ndarray, energy_p: np.ndarray, floor: np.ndarray | np.float32 = TINY
+) -> np.ndarray:
+    """Normalised inner product of two spectra in each band, -1 to 1; 0 where either is silent (P21).
+
+    Parameters
+    ----------
+    correlation, energy_x, energy_p : np.ndarray [shape=(..., bands)]
+    floor : np.ndarray [shape=(bands,)] or float
+        Energy below which a band counts as silent: it is added to both energies.
+
+    Returns
+    -------
+    np.ndarray [shape=(..., bands)]
+    """
+    return np.clip(correlation / np.sqrt((energy_x + floor) * (energy_p + floor)), -1.0, 1.0)

@@ -15,6 +15,16 @@ FLOOR = np.float32(1e-10)  # -100 dB: the rounding noise of 16-bit audio
 _CENTRE_DB, _SPAN_DB = np.float32(-60.0), np.float32(30.0)
 
 
+def silent_energy(bands: Bands) -> np.ndarray:
+    """Energy of a band that holds nothing but the rounding noise of 16-bit audio.
+
+    Returns
+    -------
+    np.ndarray [shape=(bands,), dtype=float32]
+    """
+    return FLOOR * np.float32(_WINDOW_ENERGY) * bands.widths
+
+
 def features(
     energies: np.ndarray, coherences: np.ndarray, periods_samples: np.ndarray, correlations: np.ndarray, bands: Bands
 ) -> np.ndarray:

@@ -108,7 +108,9 @@ class Decisions(NamedTuple):
     comb_coherences: np.ndarray
 
 
-def decide(clean: Frames, noisy: Frames, bands: Bands, strength: Strength = "exact", extra: bool = False) -> Decisions:
+def decide(
+    clean: Frames, noisy: Frames, bands: Bands, strength: Strength = "exact", extra: bool = False, steady: bool = False
+) -> Decisions:
     """Oracle gains and strengths of mono frames.
 
     Parameters
@@ -120,30 +122,46 @@ def decide(clean: Frames, noisy: Frames, bands: Bands, strength: Strength = "exa
     extra : bool
         Include P20's extra attenuation in the gains. With the post-filter, which looks at what the comb filter left, it
         attenuates twice.
+    steady : bool
+        Measure coherences over three frames (1/4, 1/2, 1/4) instead of one: low bands are few bins wide, so that those
+        of one frame jump from one end to the other, which no network can foresee.
 
     Returns
     -------
     Decisions
     """
+    over_time = _over_three_frames if steady else np.asarray
     x, y, p, p_hat = (s[:, 0].astype(np.complex128) for s in (clean.noisy, noisy.noisy, clean.comb, noisy.comb))
     energy_x, energy_y, energy_p, energy_p_hat = (bands.energy(s) for s in (x, y, p, p_hat))
-    q_x = coherence(bands.correlation(x, p), energy_x, energy_p)
-    q_y = coherence(bands.correlation(y, p), energy_y, energy_p)
-    q_p = coherence(bands.correlation(p_hat, p), energy_p_hat, energy_p)
+    gains = np.minimum(np.sqrt((energy_x + TINY) / (energy_y + TINY)), 1.0)
+    energy_x, energy_y, energy_p, energy_p_hat = map(over_time, (energy_x, energy_y, energy_p, energy_p_hat))
+    q_x = coherence(over_time(bands.correlation(x, p)), energy_x, energy_p)
+    q_y = coherence(over_time(bands.correlation(y, p)), energy_y, energy_p)
+    q_p = coherence(over_time(bands.correlation(p_hat, p)), energy_p_hat, energy_p)
     if strength == "exact":
-        c = coherence(bands.correlation(y, p_hat), energy_y, energy_p_hat)
+        c = coherence(over_time(bands.correlation(y, p_hat)), energy_y, energy_p_hat)
         strengths = exact_strength(q_x, q_y, q_p, c, np.sqrt((energy_p_hat + TINY) / (energy_y + TINY)))
     else:
         tap_energy = (noisy.tap_weights.astype(np.float64) ** 2).sum(axis=-1, keepdims=True)
         strengths = published_strength(q_x, q_y, tap_energy)
-    gains = np.minimum(np.sqrt((energy_x + TINY) / (energy_y + TINY)), 1.0)
     if extra:
         gains = gains * np.where(strengths >= 1.0, extra_attenuation(q_x, q_p), 1.0)
     return Decisions(*(values.astype(np.float32) for values in (gains, strengths, q_x, q_y, q_p)))
 
 
+def _over_three_frames(values: np.ndarray) -> np.ndarray:
+    around = np.pad(values, [(1, 1), (0, 0)], mode="edge")
+    return np.asarray(0.25 * around[:-2] + 0.5 * around[1:-1] + 0.25 * around[2:])
+
+
 def training_example(
-    clean: np.ndarray, noisy: np.ndarray, params: SignalParams, *, strength: Strength = "exact", extra: bool = False
+    clean: np.ndarray,
+    noisy: np.ndarray,
+    params: SignalParams,
+    *,
+    strength: Strength = "exact",
+    extra: bool = False,
+    steady: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features and targets of one recording, as a causal network meets them.
 
@@ -152,7 +170,7 @@ def training_example(
     clean, noisy : np.ndarray [shape=(n,)]
         At 48 kHz, aligned.
     params : SignalParams
-    strength, extra
+    strength, extra, steady
         As in `decide`.
 
     Returns
@@ -164,7 +182,7 @@ def training_example(
     whole = len(noisy) // HOP_SAMPLES * HOP_SAMPLES
     noisy_frames = Analysis(params).push(noisy[None, :whole].astype(np.float32))
     clean_frames = Analysis(params).push(clean[None, :whole].astype(np.float32), noisy_frames.tap_delays)
-    decisions = decide(clean_frames, noisy_frames, bands_of(params.band_edges), strength, extra)
+    decisions = decide(clean_frames, noisy_frames, bands_of(params.band_edges), strength, extra, steady)
     return noisy_frames.features, decisions.gains, decisions.strengths
 
 

@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet.errors import PercepNetError
-from percepnet.params import SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
+from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.spec.oracle import training_example
 from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
-from percepnet.training.mixing import Mixer, MixingConfig
+from percepnet.training.levels import active_rms
+from percepnet.training.mixing import Mixer, MixingConfig, Mixture
 
 Array = npt.NDArray[np.float32]
 Shard = npt.NDArray[np.float16]
@@ -37,6 +38,8 @@ RING_SHARDS = 400  # 36 hours of audio in 3.5 GB, for 34 bands
 ATTEMPTS = 3
 NICENESS = 5  # features yield to the training, which in turn waits for none of them
 VALID_NAME = "valid.npy"
+PAUSE_DB = 45.0  # below active speech; room tone begins at 50
+PAUSE_HOPS = 4
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,28 @@ def known_bands(params: SignalParams, bandwidth_hz: float) -> npt.NDArray[np.boo
     return np.array(params.band_edges) * (SAMPLE_RATE_HZ / WINDOW_SAMPLES) <= bandwidth_hz
 
 
+def known(mixture: Mixture, params: SignalParams) -> npt.NDArray[np.bool_]:
+    """Where the targets of a mixture are known: within the bandwidth of its speech, and everywhere in pauses.
+
+    Returns
+    -------
+    np.ndarray [shape=(frames, bands)]
+        Row t belongs to frame t - M, as in `training_example`.
+    """
+    hops = mixture.clean[: len(mixture.clean) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
+    speech = np.sum(hops.astype(np.float64) ** 2, axis=1) > HOP_SAMPLES * pause_power(mixture.clean)
+    # a frame is the hops t - 1 and t; hops beside those may hold the ends of words
+    speech = np.convolve(speech, np.ones(PAUSE_HOPS), "full")[1 : len(speech) + 1] > 0
+    speech = np.concatenate([np.ones(params.lookahead_frames, bool), speech])[: len(speech)]
+    spoken, unspoken = (known_bands(params, hz) for hz in (mixture.bandwidth_hz, mixture.cutoff_hz))
+    return np.where(speech[:, None], spoken, unspoken)
+
+
+def pause_power(clean: Array) -> float:
+    """Mean square of samples below which speech is taken to pause."""
+    return float(active_rms(clean) ** 2 * 10 ** (-PAUSE_DB / 10))
+
+
 def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: float) -> Array:
     """Features and targets of the mixture of a seed.
 
@@ -104,8 +129,8 @@ def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: f
     """
     for attempt in range(ATTEMPTS):
         mixture = mixer.mixture([*seed, attempt], seconds)
-        features, gains, strengths = training_example(mixture.clean, mixture.noisy, params)
-        gains[:, ~known_bands(params, mixture.bandwidth_hz)] = UNKNOWN
+        features, gains, strengths = training_example(mixture.clean, mixture.noisy, params, steady=True)
+        gains[~known(mixture, params)] = UNKNOWN
         rows = np.concatenate([features, gains, strengths], axis=1)
         if np.isfinite(rows).all():
             return rows

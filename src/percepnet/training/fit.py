@@ -370,7 +370,8 @@ class Trainer:
 
     def _autocast(self) -> torch.autocast:
         # where it is not in the hardware, bfloat16 is emulated and slower than float32
-        fast = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+        can = torch.cpu.get_capabilities()
+        fast = self.device.type == "cuda" or bool(can.get("amx_bf16") or can.get("avx512_bf16"))
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def _update(self, loss: Tensor) -> None:

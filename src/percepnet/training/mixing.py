@@ -17,16 +17,14 @@ import soxr
 
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.corpus import AudioStore, ClipPool
+from percepnet.training.levels import active_rms, amplitude, fit_length, rms
+from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, EARLY_S, direct_first, shortened, simulated_room
+from percepnet.training.synthetic_noise import calls, equalised, fan, hum, knocks, swelling, tilted_noise
 
 Array = npt.NDArray[np.float32]
 
-ACTIVE_DB = 40.0  # frames within so much of the loudest are taken for active
-LEVEL_FRAME_SAMPLES = 480
-EARLY_S = 0.020  # P21: the first 20 ms of a room stay in the target in full
-TARGET_RT60_S = 0.2  # P21: what follows is made to decay like this
-ROOM_MAX_S = 1.5
-BEFORE_DIRECT_SAMPLES = 24  # of a room's response, kept before its direct sound: half a millisecond
 LOWPASS_TRANSITION_HZ = 200.0
+EVENT_AROUND_SAMPLES = 4 * SAMPLE_RATE_HZ  # in which an event is the loudest moment
 LOWPASS_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000)  # what narrower sources are sampled at
 
 
@@ -39,12 +37,15 @@ class Mixture(NamedTuple):
         What the enhancer should return, at 48 kHz.
     noisy : np.ndarray [shape=(n,)]
     bandwidth_hz : float
-        Above this the clean signal is unknown, or both signals are silent.
+        Above this the clean speech is unknown; its pauses are known.
+    cutoff_hz : float
+        Above this both signals are silent.
     """
 
     clean: Array
     noisy: Array
     bandwidth_hz: float
+    cutoff_hz: float = SAMPLE_RATE_HZ / 2
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,15 @@ class MixingConfig:
         silence would teach the network to shut a gate.
     second_noise_share : float
     synthetic_share : float
-        Of noises made here: hiss, rumble, hum, fans, babble.
+        Of noises made here: hiss, rumble, hum, fans, babble, knocks, calls.
+    event_share : float
+        Of recorded noises that are cut to short events, which come again at random times.
+    reverse_share, noise_room_share : float
+        Of noises that are played backwards, and of those in a simulated room.
     filter_share : float
         That each half of a random second-order filter does something.
+    equaliser_share, speech_colour_db, noise_colour_db : float
+        Signals of another colour, and the standard deviation of their gains.
     room_share, measured_room_share : float
         Mixtures in a room; and how many of those in a measured one.
     lowpass_share, own_lowpass_share : float
@@ -80,8 +87,8 @@ class MixingConfig:
     """
 
     speed_share: float = 0.6
-    speed_min: float = 0.82
-    speed_max: float = 1.12
+    speed_min: float = 0.78
+    speed_max: float = 1.18
     noise_speed_share: float = 0.7
     noise_speed_min: float = 0.6
     noise_speed_max: float = 1.6
@@ -95,6 +102,12 @@ class MixingConfig:
     floor_max_db: float = -50.0
     second_noise_share: float = 0.3
     synthetic_share: float = 0.35
+    event_share: float = 0.3
+    reverse_share: float = 0.1
+    noise_room_share: float = 0.25
+    equaliser_share: float = 0.5
+    speech_colour_db: float = 2.0
+    noise_colour_db: float = 5.0
     filter_share: float = 0.35
     room_share: float = 0.4
     measured_room_share: float = 0.3
@@ -146,34 +159,36 @@ class Mixer:
         config = self.config
         samples = round(seconds * SAMPLE_RATE_HZ)
         voice, bandwidth_hz = self._voice(rng, samples)
-        voice = self._filtered(rng, voice)
+        voice = self._filtered(rng, voice, config.speech_colour_db)
         clean, noisy = self._in_room(rng, voice) if rng.random() < config.room_share else (voice, voice)
 
         level = active_rms(noisy)
-        scale = _amplitude(rng.uniform(config.level_min_db, config.level_max_db)) / level if level > 0 else 1.0
+        scale = amplitude(rng.uniform(config.level_min_db, config.level_max_db)) / level if level > 0 else 1.0
         clean, noisy = clean * scale, noisy * scale
-        level = level * scale if level > 0 else _amplitude(config.level_min_db)
+        level = level * scale if level > 0 else amplitude(config.level_min_db)
         if rng.random() < config.no_speech_share:
             clean, noisy = np.zeros_like(clean), np.zeros_like(noisy)
+            bandwidth_hz = SAMPLE_RATE_HZ / 2
         floor = tilted_noise(rng, samples, rng.uniform(-9, -3))
-        floor *= level * _amplitude(rng.uniform(config.floor_min_db, config.floor_max_db)) / _rms(floor)
+        floor *= level * amplitude(rng.uniform(config.floor_min_db, config.floor_max_db)) / rms(floor)
         clean, noisy = clean + floor, noisy + floor
         if rng.random() >= config.no_noise_share:
             noisy = noisy + self._noises(rng, samples, level)
 
-        lowpass_hz = self._lowpass_hz(rng, bandwidth_hz)
-        if lowpass_hz is not None:
-            clean, noisy = lowpass(clean, lowpass_hz), lowpass(noisy, lowpass_hz)
-            bandwidth_hz = min(bandwidth_hz, lowpass_hz)
+        cutoff_hz = self._lowpass_hz(rng, bandwidth_hz)
+        if cutoff_hz < SAMPLE_RATE_HZ / 2:
+            clean, noisy = lowpass(clean, cutoff_hz), lowpass(noisy, cutoff_hz)
         clean, noisy = self._recorded(rng, clean, noisy)
-        return Mixture(clean.astype(np.float32), noisy.astype(np.float32), bandwidth_hz)
+        return Mixture(clean.astype(np.float32), noisy.astype(np.float32), min(bandwidth_hz, cutoff_hz), cutoff_hz)
 
     def _voice(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
         config = self.config
         return _played(rng, self.speech, samples, config.speed_share, config.speed_min, config.speed_max)
 
-    def _filtered(self, rng: np.random.Generator, audio: Array) -> Array:
-        """A random microphone: RNNoise's second-order filter, its poles well inside the unit circle."""
+    def _filtered(self, rng: np.random.Generator, audio: Array, colour_db: float) -> Array:
+        """A random microphone: RNNoise's second-order filter, its poles well inside the unit circle, and a colour."""
+        if rng.random() < self.config.equaliser_share:
+            audio = equalised(rng, audio, colour_db)
         halves = [
             np.concatenate([[1.0], rng.uniform(-0.375, 0.375, 2)]) if rng.random() < self.config.filter_share else [1.0]
             for _ in range(2)
@@ -192,7 +207,7 @@ class Mixer:
         response[:early] *= rng.uniform(0.5, 1.5)  # P21: other distances
         target = shortened(response)
         return tuple(  # type: ignore[return-value]
-            _fit(scipy.signal.oaconvolve(voice, room)[BEFORE_DIRECT_SAMPLES:], len(voice))
+            fit_length(scipy.signal.oaconvolve(voice, room)[BEFORE_DIRECT_SAMPLES:], len(voice))
             for room in (target, response)
         )
 
@@ -207,29 +222,65 @@ class Mixer:
             snr_db = rng.uniform(0, 20)
         total = self._one_noise(rng, samples)
         if rng.random() < config.second_noise_share:
-            total = total + _amplitude(rng.uniform(-12, 0)) * self._one_noise(rng, samples)
+            total = total + amplitude(rng.uniform(-12, 0)) * self._one_noise(rng, samples)
         level = active_rms(total)
-        return np.asarray(total * (speech_level * _amplitude(-snr_db) / level if level > 0 else 0.0), np.float32)
+        return np.asarray(total * (speech_level * amplitude(-snr_db) / level if level > 0 else 0.0), np.float32)
 
     def _one_noise(self, rng: np.random.Generator, samples: int) -> Array:
         """Of active level 1."""
         config = self.config
         if self.noise is None or rng.random() < config.synthetic_share:
-            kind = int(rng.choice(4, p=(0.4, 0.15, 0.2, 0.25)))
-            if kind == 0:
-                audio = swelling(rng, tilted_noise(rng, samples, rng.uniform(-9, 3)))
-            elif kind == 1:
-                audio = hum(rng, samples)
-            elif kind == 2:
-                audio = fan(rng, samples)
-            else:
-                audio = self._babble(rng, samples)
+            audio = self._synthetic(rng, samples)
         else:
-            speeds = (config.noise_speed_share, config.noise_speed_min, config.noise_speed_max)
-            audio, _ = _played(rng, self.noise, samples, *speeds)
-        audio = self._filtered(rng, audio)
+            made_by = self._events if rng.random() < config.event_share else self._recording
+            audio = made_by(rng, self.noise, samples)
+            if rng.random() < config.reverse_share:
+                audio = audio[::-1]
+        audio = self._filtered(rng, audio, config.noise_colour_db)
+        if rng.random() < config.noise_room_share:
+            audio = fit_length(scipy.signal.oaconvolve(audio, simulated_room(rng)), samples)
         level = active_rms(audio)
         return audio / np.float32(level) if level > 0 else audio
+
+    def _synthetic(self, rng: np.random.Generator, samples: int) -> Array:
+        kind = int(rng.choice(6, p=(0.3, 0.1, 0.15, 0.2, 0.12, 0.13)))
+        if kind == 0:
+            return swelling(rng, tilted_noise(rng, samples, rng.uniform(-9, 3)))
+        if kind == 3:
+            return self._babble(rng, samples)
+        return {1: hum, 2: fan, 4: knocks, 5: calls}[kind](rng, samples)
+
+    def _recording(self, rng: np.random.Generator, noise: ClipPool, samples: int) -> Array:
+        config = self.config
+        speeds = (config.noise_speed_share, config.noise_speed_min, config.noise_speed_max)
+        return _played(rng, noise, samples, *speeds)[0]
+
+    def _events(self, rng: np.random.Generator, noise: ClipPool, samples: int) -> Array:
+        """Something short and loud, now and then: the loudest moment of a recording, and of others."""
+        audio = np.zeros(samples, np.float32)
+        mean_gap = np.exp(rng.uniform(np.log(0.2), np.log(3))) * SAMPLE_RATE_HZ
+        event = self._event(rng, noise)
+        at = int(rng.exponential(0.5 * mean_gap))
+        while at < samples:
+            if rng.random() < 0.4:
+                event = self._event(rng, noise)
+            piece = event[: samples - at] * np.float32(amplitude(rng.uniform(-12, 0)))
+            audio[at : at + len(piece)] += piece
+            at += len(event) // 2 + int(rng.exponential(mean_gap))
+        return audio
+
+    def _event(self, rng: np.random.Generator, noise: ClipPool) -> Array:
+        """Of peak 1."""
+        around = self._recording(rng, noise, EVENT_AROUND_SAMPLES)
+        loudest = int(np.argmax(np.abs(around)))
+        before = int(rng.uniform(0.005, 0.1) * SAMPLE_RATE_HZ)
+        length = int(np.exp(rng.uniform(np.log(0.08), np.log(1.2))) * SAMPLE_RATE_HZ)
+        event = around[max(0, loudest - before) :][:length].copy()
+        fade = min(len(event) // 4, SAMPLE_RATE_HZ // 50)
+        event[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
+        event[len(event) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+        peak = float(np.abs(event).max(initial=0.0))
+        return event / np.float32(peak) if peak > 0 else event
 
     def _babble(self, rng: np.random.Generator, samples: int) -> Array:
         total = np.zeros(samples, np.float32)
@@ -237,10 +288,10 @@ class Mixer:
             voice, _ = self.speech.draw(rng, samples)
             level = active_rms(voice)
             if level > 0:
-                total += voice * np.float32(_amplitude(rng.uniform(-8, 0)) / level)
-        return _fit(scipy.signal.oaconvolve(total, simulated_room(rng)), samples)
+                total += voice * np.float32(amplitude(rng.uniform(-8, 0)) / level)
+        return fit_length(scipy.signal.oaconvolve(total, simulated_room(rng)), samples)
 
-    def _lowpass_hz(self, rng: np.random.Generator, bandwidth_hz: float) -> float | None:
+    def _lowpass_hz(self, rng: np.random.Generator, bandwidth_hz: float) -> float:
         # both draws are always made, so that one share does not change what the other's seed gives
         own, other = rng.random(), rng.random()
         rate_hz = LOWPASS_RATES_HZ[int(rng.integers(len(LOWPASS_RATES_HZ)))]
@@ -248,18 +299,18 @@ class Mixer:
             return bandwidth_hz
         if other < self.config.lowpass_share:
             return 0.47 * rate_hz  # converters stop a little short of half their rate
-        return None
+        return SAMPLE_RATE_HZ / 2
 
     def _recorded(self, rng: np.random.Generator, clean: Array, noisy: Array) -> tuple[Array, Array]:
         config = self.config
         if rng.random() < config.step_share:
             gain = np.ones(len(clean), np.float32)
             at = int(rng.integers(len(clean)))
-            gain[at:] = _amplitude(rng.uniform(-15, 6))
+            gain[at:] = amplitude(rng.uniform(-15, 6))
             clean, noisy = clean * gain, noisy * gain
         peak = float(np.abs(noisy).max(initial=0.0))
         if peak > 0 and rng.random() < config.clip_share:
-            drive = np.float32(_amplitude(rng.uniform(0, 9)) / peak)
+            drive = np.float32(amplitude(rng.uniform(0, 9)) / peak)
             clean, noisy = clean * drive, np.clip(noisy * drive, -1, 1)
         elif peak > 1:
             clean, noisy = clean / np.float32(peak), noisy / np.float32(peak)
@@ -277,102 +328,7 @@ def _played(
     speed = float(np.exp(rng.uniform(np.log(slowest), np.log(fastest))))
     audio, bandwidth_hz = pool.draw(rng, int(np.ceil(samples * speed)) + 1)
     resampled = soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
-    return _fit(resampled, samples), min(bandwidth_hz * speed, SAMPLE_RATE_HZ / 2)
-
-
-def active_rms(audio: Array) -> float:
-    """Root mean square of the frames of 10 ms that are within 40 dB of the loudest; 0 for silence.
-
-    Parameters
-    ----------
-    audio : np.ndarray [shape=(n,)]
-    """
-    frames = audio[: len(audio) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES].reshape(-1, LEVEL_FRAME_SAMPLES)
-    if not frames.size:
-        return _rms(audio)
-    power = np.mean(frames.astype(np.float64) ** 2, axis=1)
-    active = power[power >= power.max() * 10 ** (-ACTIVE_DB / 10)]
-    return float(np.sqrt(active.mean()))
-
-
-def reverberation_time_s(response: Array) -> float:
-    """RT60 of an impulse response, from the decay of its energy between -5 and -25 dB (Schroeder's integral).
-
-    Parameters
-    ----------
-    response : np.ndarray [shape=(n,)]
-        At 48 kHz.
-
-    Returns
-    -------
-    float
-        In seconds; 0 for a response that is over at once.
-    """
-    left = np.cumsum(response[::-1].astype(np.float64) ** 2)[::-1]
-    if left[0] <= 0:
-        return 0.0
-    with np.errstate(divide="ignore"):
-        decay_db = 10 * np.log10(left / left[0])
-    begin, end = (int(np.argmax(decay_db <= limit)) if (decay_db <= limit).any() else 0 for limit in (-5, -25))
-    return 3 * max(0, end - begin) / SAMPLE_RATE_HZ
-
-
-def direct_first(response: Array) -> Array:
-    """An impulse response from half a millisecond before its direct sound, at most 1.5 s, of early energy 1."""
-    direct = int(np.argmax(np.abs(response)))
-    padded = np.concatenate([np.zeros(BEFORE_DIRECT_SAMPLES, np.float32), response])
-    cut = padded[direct : direct + round(ROOM_MAX_S * SAMPLE_RATE_HZ)]
-    early = cut[: round(EARLY_S * SAMPLE_RATE_HZ)]
-    energy = float(np.sqrt(np.sum(early.astype(np.float64) ** 2)))
-    return np.asarray(cut / energy if energy > 0 else cut, np.float32)
-
-
-def shortened(response: Array) -> Array:
-    """An impulse response with its first 20 ms as they are and the rest decaying as in a room of RT60 = 200 ms (P21).
-
-    Parameters
-    ----------
-    response : np.ndarray [shape=(n,)]
-        As from `direct_first`.
-
-    Returns
-    -------
-    np.ndarray [shape=(n,)]
-        The response itself where the room is drier than that.
-    """
-    rt60_s = reverberation_time_s(response)
-    if rt60_s <= TARGET_RT60_S:
-        return response
-    late_s = np.maximum(0, (np.arange(len(response)) - BEFORE_DIRECT_SAMPLES) / SAMPLE_RATE_HZ - EARLY_S)
-    return np.asarray(response * 10 ** (-3 * late_s * (1 / TARGET_RT60_S - 1 / rt60_s)), np.float32)
-
-
-def simulated_room(rng: np.random.Generator) -> Array:
-    """A plausible small room: a direct sound, a handful of reflections, and a tail of noise that decays.
-
-    Returns
-    -------
-    np.ndarray [shape=(n,)]
-        As from `direct_first`.
-    """
-    rt60_s = rng.uniform(0.15, 0.8)
-    samples = round(1.1 * rt60_s * SAMPLE_RATE_HZ)
-    time_s = np.arange(samples) / SAMPLE_RATE_HZ
-    noise = rng.standard_normal(samples)
-    # air and curtains take the treble first
-    low = np.asarray(scipy.signal.sosfilt(scipy.signal.butter(2, 3000, fs=SAMPLE_RATE_HZ, output="sos"), noise))
-    treble_rt60_s = rng.uniform(0.4, 0.9) * rt60_s
-    tail = low * 10 ** (-3 * time_s / rt60_s) + (noise - low) * 10 ** (-3 * time_s / treble_rt60_s)
-    tail *= np.clip((time_s - rng.uniform(0.001, 0.004)) / rng.uniform(0.005, 0.020), 0, 1)  # echoes grow dense
-    reflections = int(rng.integers(4, 16))
-    at_s = rng.uniform(0.001, 0.040, reflections)
-    at_s = at_s[at_s < time_s[-1]]
-    response = tail * np.sqrt(_amplitude(rng.uniform(-4, 14)) ** -2 / np.sum(tail**2))
-    response[(at_s * SAMPLE_RATE_HZ).astype(int)] += (
-        rng.uniform(0.1, 0.6, len(at_s)) * rng.choice([-1, 1], len(at_s)) * 10 ** (-3 * at_s / rt60_s)
-    )
-    response[0] = 1
-    return direct_first(response.astype(np.float32))
+    return fit_length(resampled, samples), min(bandwidth_hz * speed, SAMPLE_RATE_HZ / 2)
 
 
 def lowpass(audio: Array, cutoff_hz: float) -> Array:
@@ -390,65 +346,3 @@ def lowpass(audio: Array, cutoff_hz: float) -> Array:
     slope = np.clip((cutoff_hz - frequency_hz) / LOWPASS_TRANSITION_HZ, 0, 1)
     response = np.sin(0.5 * np.pi * slope) ** 2
     return np.asarray(scipy.fft.irfft(spectrum * response.astype(np.float32), padded)[: len(audio)], np.float32)
-
-
-def tilted_noise(rng: np.random.Generator, samples: int, db_per_octave: float) -> Array:
-    """Gaussian noise whose spectrum rises by so many dB an octave above 40 Hz: 0 is white, -3 pink, -6 brown."""
-    padded = scipy.fft.next_fast_len(samples, real=True)
-    frequency_hz = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE_HZ)
-    shape = np.maximum(frequency_hz, 40) ** (db_per_octave / (20 * np.log10(2)))
-    white = scipy.fft.rfft(rng.standard_normal(padded).astype(np.float32))
-    audio = scipy.fft.irfft(white * (shape / shape.max()).astype(np.float32), padded)[:samples]
-    return np.asarray(audio / max(_rms(audio), 1e-12), np.float32)
-
-
-def swelling(rng: np.random.Generator, audio: Array) -> Array:
-    """The audio with a level that wanders by some decibels within seconds, as wind and traffic do."""
-    knots = max(2, round(len(audio) / SAMPLE_RATE_HZ) + 1)
-    level_db = np.interp(
-        np.linspace(0, knots - 1, len(audio)), np.arange(knots), rng.uniform(0, 6) * rng.standard_normal(knots)
-    )
-    return np.asarray(audio * 10 ** (level_db / 20), np.float32)
-
-
-def hum(rng: np.random.Generator, samples: int) -> Array:
-    """Mains hum: 50 or 60 Hz and its harmonics, over a little hiss."""
-    return _harmonics(
-        rng, samples, float(rng.choice([50, 60])), int(rng.integers(4, 40)), hiss_db=rng.uniform(-40, -10)
-    )
-
-
-def fan(rng: np.random.Generator, samples: int) -> Array:
-    """A fan: rushing air, and the harmonics of its blades."""
-    return _harmonics(rng, samples, rng.uniform(60, 400), int(rng.integers(2, 10)), hiss_db=rng.uniform(-5, 15))
-
-
-def _harmonics(rng: np.random.Generator, samples: int, hz: float, count: int, hiss_db: float) -> Array:
-    time_s = np.arange(samples) / SAMPLE_RATE_HZ
-    wander = 2e-3 * np.sin(2 * np.pi * rng.uniform(0.1, 1) * time_s + rng.uniform(0, 6))
-    phase = 2 * np.pi * hz * (time_s + wander / hz)
-    fundamental = np.exp(1j * phase).astype(np.complex64)
-    total = np.zeros(samples, np.complex64)
-    harmonic = np.ones(samples, np.complex64)
-    for k in range(1, count + 1):
-        harmonic *= fundamental
-        total += harmonic * np.complex64(
-            rng.uniform(0.1, 1) * k ** rng.uniform(-1.5, -0.3) * np.exp(1j * rng.uniform(0, 6))
-        )
-    tone = total.real
-    hiss = tilted_noise(rng, samples, rng.uniform(-9, -2))
-    return np.asarray(tone / _rms(tone) + hiss * _amplitude(hiss_db), np.float32)
-
-
-def _amplitude(db: float) -> float:
-    return float(10 ** (db / 20))
-
-
-def _rms(audio: npt.NDArray[np.floating]) -> float:
-    return float(np.sqrt(np.mean(audio.astype(np.float64) ** 2))) if audio.size else 0.0
-
-
-def _fit(audio: npt.NDArray[np.floating], samples: int) -> Array:
-    fitted = np.zeros(samples, np.float32)
-    fitted[: len(audio)] = audio[:samples]
-    return fitted
