@@ -163,6 +163,30 @@ def test_with_processes_from_audio_to_model(config):
     assert not (Path(config.out) / VALID_NAME).exists()  # nothing is held out
 
 
+def test_a_recording_that_cannot_be_read_costs_nothing_that_was_learned(config, monkeypatch):
+    checks = iter([None, None, PercepNetError("a.wav: unreadable")])
+
+    def check(producers):
+        if (error := next(checks)) is not None:
+            raise error
+
+    monkeypatch.setattr("percepnet.training.fit.Producers.check", check)
+    with pytest.raises(PercepNetError, match="unreadable"):
+        run_training(prepared(replace(config, updates=100)))
+    checkpoint = read_checkpoint(Path(config.out) / "checkpoint.pt")
+    assert checkpoint["updates"] == 4  # two batches of two chunks
+
+
+def test_the_card_counts_what_the_first_model_heard(config, tmp_path):
+    run_training(prepared(replace(config, updates=2)))
+    first = export_model(config.out, tmp_path / "first.safetensors", {"hours_heard": "1.5", "init_hours_heard": "2"})
+    assert first.info["hours_heard"] == "1.5"
+    again = replace(config, out=str(tmp_path / "again"), updates=2, init=str(tmp_path / "first.safetensors"))
+    model = load_model(run_training(prepared(again)))
+    assert model.info["init"] == "first"
+    assert model.info["init_hours_heard"] == "3.5"
+
+
 def test_mistakes(config, tmp_path):
     with pytest.raises(PercepNetError, match="give speech to train on"):
         run_training(replace(config, speech=()))

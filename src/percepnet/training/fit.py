@@ -202,7 +202,7 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     if unused:
         known = ", ".join(sorted({clip.source for clip in clips["speech"]}))
         raise PercepNetError(f"no source of speech {min(unused)!r} to weight; there are: {known}")
-    trainer = Trainer(config, corpus_info(clips))
+    trainer = Trainer(config, corpus_info(clips) | init_info(config.init))
     run.mkdir(parents=True, exist_ok=True)
     _write_text(run / SETTINGS_NAME, json.dumps(asdict(config), indent=1))
     producers = Producers(
@@ -399,6 +399,15 @@ def corpus_info(clips: dict[str, list[Clip]]) -> dict[str, str]:
     }
 
 
+def init_info(init: str | None) -> dict[str, str]:
+    """What is known of the model that a run starts from, for the card of what becomes of it."""
+    if init is None:
+        return {}
+    before = load_model(init).info
+    heard = float(before.get("hours_heard", 0)) + float(before.get("init_hours_heard", 0))
+    return {"init": Path(init).stem, "init_hours_heard": f"{heard:.1f}"}
+
+
 def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
     """The card of a model: how and on what it was trained, without the paths of the machine it was trained on."""
     settings = checkpoint["settings"]
@@ -492,7 +501,11 @@ def _fit(
         return time.monotonic() - last[what] >= 60 * minutes
 
     while trainer.progress < 1 and not interrupted():
-        producers.check()
+        try:
+            producers.check()
+        except PercepNetError:
+            trainer.save()  # a recording that cannot be read costs none of what was learned
+            raise
         shards.refresh()
         started = time.monotonic()
         losses.append(trainer.train(shards))
