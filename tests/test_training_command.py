@@ -44,6 +44,24 @@ def test_train_resume_and_export(tmp_path):
     assert target.exists()
 
 
+def test_options_go_before_the_recipe(tmp_path, monkeypatch):
+    (tmp_path / "recipe.toml").write_text('preset = "tiny"\nseed = 5\nhours = 2\nexclude = ["a"]\nspeech = ["s.wav"]')
+    configs = []
+
+    def training(config, report):
+        configs.append(config)
+        return tmp_path / "model"
+
+    monkeypatch.setattr(fit, "run_training", training)
+    options = ["--config", str(tmp_path / "recipe.toml"), "--seed", "7", "--minutes", "6"]
+    result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), *options])
+    assert result.exit_code == 0, result.output
+    (config,) = configs
+    assert (config.preset, config.seed, config.hours, config.exclude) == ("tiny", 7, 0.1, ("a",))
+    assert config.speech == (str(tmp_path / "s.wav"),)
+    assert config.lookahead_frames == 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,11 @@ Places = Annotated[list[str] | None, typer.Option(metavar="PLACE", help="A .json
 
 
 def train(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="RUN", help="The run's folder.")],
+    recipe: Annotated[
+        Path | None, typer.Option("--config", metavar="TOML", help="Settings; options given here go before them.")
+    ] = None,
     speech: Places = None,
     noise: Places = None,
     rooms: Places = None,
@@ -42,29 +46,42 @@ def train(
     """Train a network on your own recordings. Ctrl-C stops after a moment; --resume continues."""
     with extra_packages("train"):
         from percepnet.training.fit import Config, Progress, run_training
+        from percepnet.training.recipe import read_recipe
 
     def show(progress: Progress) -> None:
         print(json.dumps(asdict(progress)) if as_json else progress.line(), flush=True)
 
-    config = Config(
-        out=str(out),
-        speech=tuple(speech or ()),
-        noise=tuple(noise or ()),
-        rooms=tuple(rooms or ()),
-        exclude=tuple(exclude or ()),
-        speech_weights=_weights(weight or []),
-        preset=preset,
-        init=init,
-        resume=resume,
-        lookahead_frames=lookahead,
-        seed=seed,
-        batch=batch,
-        hours=hours + minutes / 60 or None,
-        workers=workers,
-        threads=threads,
-    )
-    model = run_training(config, show)
+    options = {
+        "speech": tuple(speech or ()),
+        "noise": tuple(noise or ()),
+        "rooms": tuple(rooms or ()),
+        "exclude": tuple(exclude or ()),
+        "speech_weights": _weights(weight or []),
+        "preset": preset,
+        "init": init,
+        "lookahead_frames": lookahead,
+        "seed": seed,
+        "batch": batch,
+        "hours": hours + minutes / 60 or None,
+        "workers": workers,
+        "threads": threads,
+    }
+    settings = options | read_recipe(recipe) | _given(context, options) if recipe else options
+    model = run_training(Config(out=str(out), resume=resume, **settings), show)
     print(json.dumps({"model": str(model)}) if as_json else f"wrote {model}")
+
+
+def _given(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that stand on the command line."""
+    names = {"speech_weights": ("weight",), "lookahead_frames": ("lookahead",), "hours": ("hours", "minutes")}
+    return {
+        field: value
+        for field, value in options.items()
+        if any(
+            getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+            for name in names.get(field, (field,))
+        )
+    }
 
 
 def export(

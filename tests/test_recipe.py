@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
+
+from percepnet.errors import PercepNetError
+from percepnet.training.fit import Config
+from percepnet.training.recipe import read_recipe
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def recipe(folder, text):
+    path = folder / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_settings_of_all_kinds(tmp_path):
+    found = read_recipe(
+        recipe(
+            tmp_path,
+            """
+            preset = "tiny"
+            hours = 3
+            learning_rate = 2e-3
+            exclude = ["a", "b"]
+            speech = ["speech.jsonl"]
+            [speech_weights]
+            x = 2
+            [mixing]
+            room_share = 1
+            [loss]
+            kind = "P20"
+            """,
+        )
+    )
+    config = Config(out="run", **found)
+    assert (config.preset, config.hours, config.learning_rate, config.exclude) == ("tiny", 3, 2e-3, ("a", "b"))
+    assert config.speech == (str(tmp_path / "speech.jsonl"),)
+    assert config.speech_weights == {"x": 2}
+    assert config.mixing.room_share == 1
+    assert config.mixing.filter_share == Config(out="").mixing.filter_share
+    assert config.loss.kind == "P20"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed = [", "not TOML"),
+        ("sed = 1", "sed is no setting; there are: speech, "),
+        ("out = 'x'", "out is no setting"),
+        ("seed = 'one'", "seed is 'one', which is not of its type"),
+        ("seed = true", "seed is True"),
+        ("seed = 1.5", "seed is 1.5"),
+        ("exclude = 'a'", "exclude is 'a'"),
+        ("exclude = [1]", r"exclude is \(1,\)"),
+        ("mixing = 3", "mixing is 3"),
+        ("[mixing]\nrooms = 1", r"\[mixing\] rooms is no setting"),
+        ("[loss]\nkind = 'P19'", r"\[loss\] kind is 'P19'"),
+        ("preset = 1", "preset is 1"),
+    ],
+)
+def test_mistakes(tmp_path, text, message):
+    with pytest.raises(PercepNetError, match=message):
+        read_recipe(recipe(tmp_path, text))
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(PercepNetError, match="cannot read the recipe"):
+        read_recipe(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.name)
+def test_the_recipes_of_the_shipped_models_are_valid(path):
+    assert Config(out="run", **read_recipe(path)).hours
