@@ -66,7 +66,8 @@ def weights_of(config, kind="network"):
     return read_checkpoint(Path(config.out) / "checkpoint.pt")[kind]
 
 
-def test_learns(config):
+def test_learns(config, monkeypatch):
+    monkeypatch.setattr("percepnet.training.fit.save_curves", lambda run: None)  # at every update here
     config = prepared(replace(config, updates=60, learning_rate=0.01, batch=4, validate_minutes=0, average=0.5))
     seen = []
     run_training(config, seen.append)

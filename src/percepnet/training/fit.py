@@ -1,8 +1,8 @@
 """The training itself: a network, its optimiser, and a folder in which a run can be stopped and continued at any time.
 
 A run's folder holds `settings.json` (what it was started with), `checkpoint.pt` (where it is), `model.safetensors` (the
-averaged weights of that moment, ready to use), `training.log`, `validation.jsonl`, the features in `shards/` and the
-decoded audio in `audio/`.
+averaged weights of that moment, ready to use), `training.log`, `validation.jsonl` and its picture `curves.png`, sounds
+to listen to in `listening/`, the features in `shards/` and the decoded audio in `audio/`.
 """
 
 import json
@@ -27,6 +27,7 @@ from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
 from percepnet.training.corpus import Clip, find_clips, summary
+from percepnet.training.curves import VALIDATION_NAME, save_curves
 from percepnet.training.features import (
     RING_SHARDS,
     SEQUENCE_SECONDS,
@@ -36,6 +37,7 @@ from percepnet.training.features import (
     Recordings,
     Shards,
 )
+from percepnet.training.listening import Listening
 from percepnet.training.loss import LossWeights, total_loss
 from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
@@ -44,7 +46,6 @@ SETTINGS_NAME = "settings.json"
 CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_NAME = "model.safetensors"
 LOG_NAME = "training.log"
-VALIDATION_NAME = "validation.jsonl"
 FIRST_SHARDS = 4  # enough company for a batch to start with
 WAIT_S = 0.5
 EARLY_UPDATES = 20  # reported one by one, to show that it has begun
@@ -52,6 +53,7 @@ BETAS = (0.8, 0.98)  # RNNoise's trainer
 WEIGHT_DECAY = 0.01
 CLIP_NORM = 1.0
 VALID_BATCH = 16
+LOSSES = ("loss", "gain", "strength")
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Progress:
     speed : float
         Seconds of audio a second.
     validation : dict of str to float, optional
-        Losses on held-out mixtures, where there was time for it.
+        Losses on held-out mixtures, and scores of a few (`percepnet.training.listening`), where there was time for it.
     """
 
     updates: int
@@ -168,6 +170,10 @@ class Progress:
         )
         if self.validation:
             text += f"  | held out: gain {self.validation['gain']:.4f}  strength {self.validation['strength']:.4f}"
+            for name in ("pesq_wb", "stoi"):
+                if name in self.validation:
+                    change = self.validation[name] - self.validation[f"noisy_{name}"]
+                    text += f"  {name} {self.validation[name]:.3f} ({change:+.3f})"
         return text
 
 
@@ -218,7 +224,8 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     with _interruptible() as interrupted:
         producers.start()
         try:
-            _fit(trainer, producers, report or (lambda progress: None), interrupted)
+            listening = Listening(recordings, trainer.network.params, run, config.seed)
+            _fit(trainer, producers, listening, report or (lambda progress: None), interrupted)
         finally:
             producers.stop()
     return run / MODEL_NAME
@@ -326,7 +333,7 @@ class Trainer:
             gains, strengths, _ = self.average(features)
             losses = total_loss(gains, strengths, gain_target, strength_target, mask, self.config.loss)
             totals += len(rows) * np.array([loss.item() for loss in losses])
-        self.validation = dict(zip(("loss", "gain", "strength"), (totals / len(held_out)).tolist(), strict=True))
+        self.validation = dict(zip(LOSSES, (totals / len(held_out)).tolist(), strict=True))
         return self.validation
 
     def save(self) -> None:
@@ -420,7 +427,8 @@ def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
         "speech_weights": json.dumps(settings["speech_weights"]),
         "excluded": json.dumps(settings["exclude"]),
     }
-    info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in checkpoint["validation"].items()})
+    losses = {name: checkpoint["validation"][name] for name in LOSSES if name in checkpoint["validation"]}
+    info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in losses.items()})
     return info | checkpoint["corpus"]
 
 
@@ -489,7 +497,11 @@ def _initial_network(config: Config) -> TrainingNetwork:
 
 
 def _fit(
-    trainer: Trainer, producers: Producers, report: Callable[[Progress], None], interrupted: Callable[[], bool]
+    trainer: Trainer,
+    producers: Producers,
+    listening: Listening,
+    report: Callable[[Progress], None],
+    interrupted: Callable[[], bool],
 ) -> None:
     config, run = trainer.config, Path(trainer.config.out)
     shards = _first_shards(config, run, producers, interrupted)
@@ -518,6 +530,7 @@ def _fit(
         validation = None
         if (due("validation", config.validate_minutes) or finished) and (run / VALID_NAME).exists():
             validation = trainer.validate(np.load(run / VALID_NAME))
+            validation |= listening.hear(to_model(trainer.average))
             last["validation"] = time.monotonic()
         if due("report", 1) or validation or finished or trainer.updates <= EARLY_UPDATES:
             gain, strength = np.mean(losses, axis=0)
@@ -557,8 +570,10 @@ def _log(run: Path, progress: Progress) -> None:
         print(progress.line(), file=file)
     if progress.validation:
         with (run / VALIDATION_NAME).open("a") as file:
-            row = {"updates": progress.updates, "minutes": progress.minutes, "hours_heard": progress.hours_heard}
+            row = asdict(progress)
+            del row["validation"]
             print(json.dumps(row | progress.validation), file=file)
+        save_curves(run)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,0 +1,45 @@
+"""A run's losses and scores over time, as a picture."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+from percepnet.audio import replacing
+
+VALIDATION_NAME = "validation.jsonl"
+CURVES_NAME = "curves.png"
+
+
+def save_curves(run: Path) -> None:
+    """Draw `validation.jsonl` of a run to `curves.png`; nothing happens without matplotlib.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = [json.loads(line) for line in (run / VALIDATION_NAME).read_text().splitlines()]
+    panels = (
+        ("loss of the gains", {"gain_loss": "mixtures trained on", "gain": "held-out mixtures"}),
+        ("loss of the strengths", {"strength_loss": "mixtures trained on", "strength": "held-out mixtures"}),
+        ("PESQ-WB", {"pesq_wb": "enhanced", "noisy_pesq_wb": "noisy"}),
+        ("STOI", {"stoi": "enhanced", "noisy_stoi": "noisy"}),
+    )
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, (title, lines) in zip(figure.subplots(2, 2, sharex=True).flat, panels, strict=True):
+        axis.set_title(title, loc="left")
+        for name, label in lines.items():
+            points = [(row["hours_heard"], row[name]) for row in rows if name in row]
+            if points:
+                axis.plot(*zip(*points, strict=True), marker=".", label=label)
+                axis.legend()
+        axis.grid(alpha=0.3)
+        axis.set_xlabel("hours heard")
+    with replacing(run / CURVES_NAME) as temporary:
+        figure.savefig(temporary, format="png", dpi=90)

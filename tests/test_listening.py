@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
+import soundfile
+
+from models import random_model
+from percepnet.params import SignalParams
+from percepnet.training.corpus import find_clips
+from percepnet.training.curves import save_curves
+from percepnet.training.features import Recordings
+from percepnet.training.listening import Listening
+
+SHORT = {"count": 2, "seconds": 2.0}
+VOICE = 0.2 * np.sign(np.sin(2 * np.pi * 150 * np.arange(96000) / 48000)).astype(np.float32)
+
+
+def recordings(folder, split):
+    gated = VOICE * (np.sin(2 * np.pi * 3 * np.arange(96000) / 48000) > 0)
+    soundfile.write(folder / "speech.wav", gated, 48000)
+    (folder / "speech.jsonl").write_text(json.dumps({"path": "speech.wav", "split": split}))
+    return Recordings(find_clips([folder / "speech.jsonl"]), (), (), folder / "audio")
+
+
+def test_writes_what_can_be_heard_and_scores_it(tmp_path):
+    listening = Listening(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
+    assert len(listening) == SHORT["count"]
+    scores = listening.hear(random_model(1))
+    again = Listening(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT).hear(random_model(1))
+    assert again == scores
+    for number in range(SHORT["count"]):
+        sounds = [
+            soundfile.read(tmp_path / "listening" / f"{number}_{what}.flac")[0]
+            for what in ("clean", "noisy", "enhanced")
+        ]
+        assert {len(sound) for sound in sounds} == {96_000}
+        assert np.abs(sounds[1] - sounds[0]).max() > 0
+    pytest.importorskip("pystoi", reason="scores need percepnet[eval]")
+    assert set(scores) == {"pesq_wb", "stoi", "noisy_pesq_wb", "noisy_stoi"}
+    assert all(map(np.isfinite, scores.values()))
+    pytest.importorskip("matplotlib", reason="pictures need percepnet[plot]")
+    assert (tmp_path / "listening" / "0_gains.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_held_out(tmp_path):
+    listening = Listening(recordings(tmp_path, "train"), SignalParams(), tmp_path, seed=1)
+    assert listening.hear(random_model(1)) == {}
+    assert not (tmp_path / "listening").exists()
+
+
+def test_curves(tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need percepnet[plot]")
+    rows = [{"hours_heard": hour, "gain_loss": 1 / hour, "gain": 2 / hour, "pesq_wb": 1.5} for hour in (1, 2, 3)]
+    (tmp_path / "validation.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    save_curves(tmp_path)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
