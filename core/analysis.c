@@ -6,8 +6,23 @@
 
 #include "feature_vector.h"
 
-/* Histories move to the front of their planes once in so many hops. */
+/* Samples move to the front of their memory once in so many hops. */
 #define HOPS_BETWEEN_MOVES 8
+
+int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges) {
+    if (lookahead_frames < 0 || lookahead_frames > LOOKAHEAD_FRAMES_MAX) {
+        return 0;
+    }
+    if (bands < 2 || bands > BINS || !band_edges || band_edges[0] != 0) {
+        return 0;
+    }
+    for (int band = 1; band < bands; band++) {
+        if (band_edges[band] <= band_edges[band - 1] || band_edges[band] >= BINS) {
+            return 0;
+        }
+    }
+    return 1;
+}
 
 void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, arena *a) {
     stft_init(&tables->window, a);
@@ -22,9 +37,7 @@ void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, a
     /* The window of the next decided frame begins this far before the next sample, less its first hop. */
     s->kept = COMB_PAST_SAMPLES + COMB_REACH + s->future_samples + WINDOW_SAMPLES - HOP_SAMPLES;
     s->capacity = s->kept + HOPS_BETWEEN_MOVES * HOP_SAMPLES;
-    for (int phase = 0; phase < COMB_PHASES; phase++) {
-        s->planes[phase] = ARENA_TAKE(a, float, channels *s->capacity);
-    }
+    s->samples = ARENA_TAKE(a, float, channels *s->capacity);
     s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
     s->comb = ARENA_TAKE(a, complex32, channels *BINS);
     s->features = ARENA_TAKE(a, float, 2 * bands + 2);
@@ -39,9 +52,7 @@ void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, a
 void analysis_reset(analysis *s, int bands) {
     size_t channels = (size_t)s->channels;
     s->end = s->kept;
-    for (int phase = 0; phase < COMB_PHASES; phase++) {
-        memset(s->planes[phase], 0, sizeof(float) * channels * (size_t)s->capacity);
-    }
+    memset(s->samples, 0, sizeof(float) * channels * (size_t)s->capacity);
     memset(s->spectra, 0, sizeof(complex32) * (size_t)(s->lookahead_frames + 1) * channels * BINS);
     memset(s->comb, 0, sizeof(complex32) * channels * BINS);
     memset(s->features, 0, sizeof(float) * (size_t)(2 * bands + 2));
@@ -57,22 +68,20 @@ void analysis_reset(analysis *s, int bands) {
 float *analysis_input(analysis *s, int channel) {
     if (s->end + HOP_SAMPLES > s->capacity) {
         int from = s->end - s->kept;
-        for (int phase = 0; phase < COMB_PHASES; phase++) {
-            for (int c = 0; c < s->channels; c++) {
-                float *plane = s->planes[phase] + c * s->capacity;
-                memmove(plane, plane + from, sizeof(float) * (size_t)s->kept);
-            }
+        for (int c = 0; c < s->channels; c++) {
+            float *samples = s->samples + c * s->capacity;
+            memmove(samples, samples + from, sizeof(float) * (size_t)s->kept);
         }
         s->end = s->kept;
     }
-    return s->planes[0] + channel * s->capacity + s->end;
+    return s->samples + channel * s->capacity + s->end;
 }
 
 static void find_pitch(analysis *s, const analysis_tables *tables) {
     double periods[COMB_CONTOUR_MAX];
     float path[PITCH_PATH_MAX];
     for (int channel = 0; channel < s->channels; channel++) {
-        pitch_hear(&s->pitch, channel, s->planes[0] + channel * s->capacity + s->end - PITCH_INPUT_SAMPLES);
+        pitch_hear(&s->pitch, channel, s->samples + channel * s->capacity + s->end - PITCH_INPUT_SAMPLES);
     }
     pitch_correlate(&s->pitch, &tables->pitch, s->work);
     s->pitch_correlation = pitch_step(&s->pitch, path);
@@ -89,20 +98,9 @@ static void find_pitch(analysis *s, const analysis_tables *tables) {
 }
 
 static void comb_channel(analysis *s, const analysis_tables *tables, int channel) {
-    const float *planes[COMB_PHASES];
-    float *between[COMB_PHASES - 1];
     float filtered[WINDOW_SAMPLES];
-    for (int phase = 0; phase < COMB_PHASES; phase++) {
-        planes[phase] = s->planes[phase] + channel * s->capacity;
-    }
-    /* The newest samples have too few behind them yet; no tap asks for what lies between those. */
-    int ripe = s->end - HOP_SAMPLES - COMB_REACH;
-    for (int phase = 1; phase < COMB_PHASES; phase++) {
-        between[phase - 1] = s->planes[phase] + channel * s->capacity + ripe;
-    }
-    comb_upsample(planes[0] + ripe, HOP_SAMPLES, between);
     int start = s->end - s->future_samples - WINDOW_SAMPLES;
-    comb_filter(planes, start, s->tap_delays, s->tap_weights, filtered);
+    comb_filter(s->samples + channel * s->capacity + start, s->tap_delays, s->tap_weights, filtered);
     stft_analysis(&tables->window, filtered, s->comb + channel * BINS, s->work);
 }
 
@@ -112,18 +110,21 @@ static void accumulate(float *sum, const float *values, int count, int first) {
     }
 }
 
-void analysis_push(analysis *s, const analysis_tables *tables) {
-    const bands *b = &tables->bands;
+static void take_in(analysis *s, const analysis_tables *tables) {
     int spectrum_size = s->channels * BINS;
     complex32 *newest = s->spectra + s->lookahead_frames * spectrum_size;
     s->end += HOP_SAMPLES;
     memmove(s->spectra, s->spectra + spectrum_size,
             sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
     for (int channel = 0; channel < s->channels; channel++) {
-        const float *frame = s->planes[0] + channel * s->capacity + s->end - WINDOW_SAMPLES;
+        const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
         stft_analysis(&tables->window, frame, newest + channel * BINS, s->work);
     }
-    find_pitch(s, tables);
+}
+
+static void compare_with_comb(analysis *s, const analysis_tables *tables) {
+    const bands *b = &tables->bands;
+    const complex32 *newest = s->spectra + s->lookahead_frames * s->channels * BINS;
     for (int channel = 0; channel < s->channels; channel++) {
         const complex32 *noisy = s->spectra + channel * BINS, *comb = s->comb + channel * BINS;
         comb_channel(s, tables, channel);
@@ -143,4 +144,19 @@ void analysis_push(analysis *s, const analysis_tables *tables) {
         s->energy[band] /= (float)s->channels;
     }
     features_finish(b, s->energy, s->period_samples, s->pitch_correlation, s->features);
+}
+
+void analysis_push(analysis *s, const analysis_tables *tables) {
+    take_in(s, tables);
+    find_pitch(s, tables);
+    compare_with_comb(s, tables);
+}
+
+void analysis_follow(analysis *s, const analysis_tables *tables, const double tap_delays[COMB_ALL_TAPS]) {
+    take_in(s, tables);
+    memcpy(s->tap_delays, tap_delays, sizeof s->tap_delays);
+    comb_tap_weights(s->tap_delays, s->future_samples, s->tap_weights);
+    s->period_samples = SILENT_PERIOD_SAMPLES;
+    s->pitch_correlation = 0.0f;
+    compare_with_comb(s, tables);
 }

@@ -16,9 +16,9 @@ typedef struct analysis_tables {
 typedef struct analysis {
     int channels, lookahead_frames, future_samples;
     int kept;     /* samples that the next hop will look back on */
-    int capacity; /* of a plane */
-    int end;      /* of what has been heard, in each plane */
-    float *planes[COMB_PHASES]; /* each channels * capacity: the samples, and the values between them */
+    int capacity; /* of a channel's samples */
+    int end;      /* of what has been heard */
+    float *samples;             /* channels * capacity */
     complex32 *spectra;         /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
     complex32 *comb;            /* channels * 481, of the decided frame */
     float *features;
@@ -34,6 +34,9 @@ typedef struct analysis {
     pitch pitch;
 } analysis;
 
+/* 0 if a size is out of range, or if edges do not increase from 0. */
+int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges);
+
 void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, arena *a);
 void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a);
 void analysis_reset(analysis *s, int bands);
@@ -43,5 +46,8 @@ float *analysis_input(analysis *s, int channel);
 
 /* Find out everything that is known of the frame before the network decides. */
 void analysis_push(analysis *s, const analysis_tables *tables);
+
+/* The same with the comb filter's taps of another signal; the pitch of this one is not looked for. */
+void analysis_follow(analysis *s, const analysis_tables *tables, const double tap_delays[COMB_ALL_TAPS]);
 
 #endif

@@ -16,7 +16,7 @@ typedef struct real_fft {
     int half; /* of the complex transform that does the work */
     int stages;
     int radix[FFT_STAGES_MAX];
-    complex32 *twiddles; /* of all stages */
+    float *twiddles; /* of all stages: of each factor that a butterfly takes, the real parts, then the imaginary ones */
     complex32 *split;    /* exp(-2 pi i k / length), which takes apart the spectra of even and odd samples */
 } real_fft;
 

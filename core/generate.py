@@ -47,8 +47,8 @@ CONSTANTS: dict[str, int | float] = {
     "SILENT_PERIOD_SAMPLES": pitch.SILENT_PERIOD_SAMPLES,
     "FEATURE_WINDOW_ENERGY": features._WINDOW_ENERGY,
     "FEATURE_FLOOR": float(features.FLOOR),
-    "FEATURE_CENTRE_DB": float(features._CENTRE_DB),
-    "FEATURE_SPAN_DB": float(features._SPAN_DB),
+    "FEATURE_CENTRE_DB": float(features.CENTRE_DB),
+    "FEATURE_SPAN_DB": float(features.SPAN_DB),
     "RESCALE_MAX": float(mix.RESCALE_MAX),
     "POSTFILTER_BETA": params.POSTFILTER_BETA,
 }

@@ -1,4 +1,4 @@
-/* Products of 8-bit matrices and vectors, written once for each instruction set. All of them give the same integers. */
+/* The inner loops of the network, written once for each instruction set. All of them give the same bits. */
 
 #ifndef KERNELS_H
 #define KERNELS_H
@@ -7,17 +7,44 @@
 
 #define KERNEL_ROWS 16   /* of a block */
 #define KERNEL_COLUMNS 4 /* of a group: one 32-bit lane of each row */
-
-/* sums[row] = sum over columns of weight * x, for all rows of all blocks. Weights and x are -127 to 127. In memory,
-   blocks follow each other, in them groups, in them rows, in them the columns of the group. `correction` is
-   -128 * (sum of the row's weights), for instructions that take x without a sign. */
-typedef void kernel_function(const int8_t *weights, const int8_t *x, const int32_t *correction, int blocks, int groups,
-                             int32_t *sums);
+/* At most, of one call: so many sums stay in registers, and each weight that is read serves all vectors. */
+#define KERNEL_BLOCKS 4
+#define KERNEL_VECTORS 4
+#define KERNEL_SUMS (KERNEL_BLOCKS * KERNEL_ROWS) /* from the sums of one vector to those of the next */
 
 typedef struct kernel {
     const char *name;
-    kernel_function *run;
     int (*runs_here)(void);
+
+    /* Bytes of x are xor-ed with it. 0x80 makes them x + 128, for instructions that take x without a sign, and the
+       correction, which is -128 * (sum of the row's weights), makes up for it. */
+    uint8_t flip;
+
+    /* sums[row] = sum over columns of weight * x, for all rows of all blocks. Weights and x are -127 to 127. In memory,
+       blocks follow each other, in them groups, in them rows, in them the columns of the group. Vectors are `stride`
+       bytes apart. */
+    void (*dense)(const int8_t *weights, const int32_t *correction, int blocks, int groups, const int8_t *x, int stride,
+                  int vectors, int32_t *sums);
+
+    /* The same for one block, in which only `count` groups are in memory, those whose numbers are in `kept`. */
+    void (*sparse)(const int8_t *weights, const int32_t *correction, const uint16_t *kept, int count, const int8_t *x,
+                   int stride, int vectors, int32_t *sums);
+
+    /* Single precision: sums[row] = bias + sum over columns of weight * x, for blocks that are in memory column by
+       column. Rounded in the order of the columns, however many vectors there are. */
+    void (*floats)(const float *weights, const float *bias, int blocks, int columns, const float *const *x,
+                   int vectors, float sums[][KERNEL_SUMS]);
+
+    /* x in [-1, 1], rounded to 1/127 and limited. */
+    void (*round)(const float *x, int count, uint8_t flip, int8_t *rounded);
+    /* y = bias + step * sum */
+    void (*scale)(const int32_t *sums, const float *bias, const float *step, int count, float *y);
+
+    void (*tanh)(float *x, int count);
+    void (*sigmoid)(float *x, int count);
+    /* h' = (1 - z) n + z h, n = tanh(a_n + r b_n), of a = W x + b and b = U h + c, both reset, update and new gates in
+       turn; r and z are the sigmoids of a + b. */
+    void (*gates)(const float *from_input, const float *from_state, const float *before, int units, float *after);
 } kernel;
 
 /* The fastest kernel on this machine; or the one of a name, NULL if there is none or if it does not run here. */
@@ -25,5 +52,26 @@ const kernel *kernel_of(const char *name);
 
 /* The kernels that run here, the fastest first: NULL beyond the last one. */
 const kernel *kernel_at(int index);
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define KERNELS_X86
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+#define KERNELS_AVXVNNI
+#endif
+#endif
+#if defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__)) && defined(__GNUC__)
+#define KERNELS_DOTPROD
+#endif
+
+extern const kernel KERNEL_PORTABLE;
+#ifdef KERNELS_X86
+extern const kernel KERNEL_AVX2, KERNEL_AVX512VNNI;
+#endif
+#ifdef KERNELS_AVXVNNI
+extern const kernel KERNEL_AVXVNNI;
+#endif
+#ifdef KERNELS_DOTPROD
+extern const kernel KERNEL_DOTPROD;
+#endif
 
 #endif

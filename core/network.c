@@ -1,4 +1,4 @@
-/* The network, one frame at a time: features in, band gains and comb filter strengths out.
+/* The network: features in, band gains and comb filter strengths out.
 
    features -> dense -> conv1 -> conv2 -> gru1 -> gru2 -> gru3 -> gain_gru -> gains
                                   |        |       |      |         |           ^
@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "activation.h"
 #include "constants.h"
 
 static int in_range(int units) { return units >= 1 && units <= UNITS_MAX; }
@@ -58,85 +57,188 @@ void network_init(network *net, const percepnet_description *d, const kernel *k,
     }
 }
 
-/* A layer writes whole blocks: what is written to needs room for a little more than its rows. */
-static int with_room(int count) { return count + MATVEC_ROWS; }
-
 static int skips(const network *net) { return net->conv2 + 4 * net->gru; }
 
-void network_state_init(network_state *s, const network *net, arena *a) {
-    int widest = net->gru > net->strength_gru ? net->gru : net->strength_gru;
-    s->conv1_input = ARENA_TAKE(a, float, with_room(CONV1_TAPS * net->dense));
-    s->conv2_input = ARENA_TAKE(a, float, with_room(CONV2_TAPS * net->conv1));
-    s->skips = ARENA_TAKE(a, float, skips(net));
-    s->strength_gru = ARENA_TAKE(a, float, net->strength_gru);
-    s->strength_input = ARENA_TAKE(a, float, net->gru + net->conv2);
-    s->from_input = ARENA_TAKE(a, float, with_room(3 * widest > net->conv2 ? 3 * widest : net->conv2));
-    s->from_state = ARENA_TAKE(a, float, with_room(3 * widest));
-    s->gains = ARENA_TAKE(a, float, with_room(net->bands));
-    s->strengths = ARENA_TAKE(a, float, with_room(net->bands));
-}
+static int units_of(const network *net, int gru) { return gru == STRENGTH_GRU ? net->strength_gru : net->gru; }
 
-static void clear(float *x, int count) { memset(x, 0, sizeof(float) * (size_t)count); }
+void network_state_init(network_state *s, const network *net, arena *a) {
+    s->conv1_past = ARENA_TAKE(a, float, (CONV1_TAPS - 1) * net->dense);
+    s->conv2_past = ARENA_TAKE(a, float, (CONV2_TAPS - 1) * net->conv1);
+    for (int gru = 0; gru < NETWORK_GRUS; gru++) {
+        s->grus[gru] = ARENA_TAKE(a, float, units_of(net, gru));
+    }
+}
 
 void network_reset(network_state *s, const network *net) {
-    clear(s->conv1_input, CONV1_TAPS * net->dense);
-    clear(s->conv2_input, CONV2_TAPS * net->conv1);
-    clear(s->skips, skips(net));
-    clear(s->strength_gru, net->strength_gru);
-    clear(s->gains, net->bands);
-    clear(s->strengths, net->bands);
-}
-
-/* Make room for the newest frame at the end of a convolution's input. */
-static float *next_frame(float *frames, int taps, int size) {
-    memmove(frames, frames + size, sizeof(float) * (size_t)((taps - 1) * size));
-    return frames + (taps - 1) * size;
-}
-
-static void dense_tanh(const matvec *layer, const float *x, float *y) {
-    matvec_apply(layer, x, y);
-    activation_tanh(y, layer->rows);
-}
-
-/* h <- (1 - z) n + z h, n = tanh(W x + b + r (U h + c)); r reset, z update, n new. */
-static void gru(const matvec *layer, network_state *s, const float *x, float *state, int units) {
-    float *gates = s->from_input, *new = gates + 2 * units;
-    const float *from_state = s->from_state;
-    matvec_apply(&layer[0], x, s->from_input);
-    matvec_apply(&layer[1], state, s->from_state);
-    for (int i = 0; i < 2 * units; i++) {
-        gates[i] += from_state[i];
-    }
-    activation_sigmoid(gates, 2 * units);
-    for (int i = 0; i < units; i++) {
-        new[i] += gates[i] * from_state[2 * units + i];
-    }
-    activation_tanh(new, units);
-    for (int i = 0; i < units; i++) {
-        float update = gates[units + i];
-        state[i] = (1.0f - update) * new[i] + update * state[i];
+    memset(s->conv1_past, 0, sizeof(float) * (size_t)((CONV1_TAPS - 1) * net->dense));
+    memset(s->conv2_past, 0, sizeof(float) * (size_t)((CONV2_TAPS - 1) * net->conv1));
+    for (int gru = 0; gru < NETWORK_GRUS; gru++) {
+        memset(s->grus[gru], 0, sizeof(float) * (size_t)units_of(net, gru));
     }
 }
 
-void network_step(const network *net, network_state *s, const float *features) {
-    const matvec *layers = net->layers;
-    float *conv2 = s->skips, *gru1 = conv2 + net->conv2, *gru2 = gru1 + net->gru, *gru3 = gru2 + net->gru;
-    float *gain_gru = gru3 + net->gru;
-    float *conv1_newest = next_frame(s->conv1_input, CONV1_TAPS, net->dense);
-    float *conv2_newest = next_frame(s->conv2_input, CONV2_TAPS, net->conv1);
-    dense_tanh(&layers[PERCEPNET_DENSE], features, conv1_newest);
-    dense_tanh(&layers[PERCEPNET_CONV1], s->conv1_input, conv2_newest);
-    dense_tanh(&layers[PERCEPNET_CONV2], s->conv2_input, s->from_input);
-    memcpy(conv2, s->from_input, sizeof(float) * (size_t)net->conv2);
-    gru(&layers[PERCEPNET_GRU1_INPUT], s, conv2, gru1, net->gru);
-    gru(&layers[PERCEPNET_GRU2_INPUT], s, gru1, gru2, net->gru);
-    gru(&layers[PERCEPNET_GRU3_INPUT], s, gru2, gru3, net->gru);
-    gru(&layers[PERCEPNET_GAIN_GRU_INPUT], s, gru3, gain_gru, net->gru);
-    memcpy(s->strength_input, gru3, sizeof(float) * (size_t)net->gru);
-    memcpy(s->strength_input + net->gru, conv2, sizeof(float) * (size_t)net->conv2);
-    gru(&layers[PERCEPNET_STRENGTH_GRU_INPUT], s, s->strength_input, s->strength_gru, net->strength_gru);
-    matvec_apply(&layers[PERCEPNET_GAIN], s->skips, s->gains);
-    activation_sigmoid(s->gains, net->bands);
-    matvec_apply(&layers[PERCEPNET_STRENGTH], s->strength_gru, s->strengths);
-    activation_sigmoid(s->strengths, net->bands);
+static int widest_rounded(const network *net) {
+    int widest = 0;
+    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
+        int size = matvec_rounded(&net->layers[layer]);
+        widest = size > widest ? size : widest;
+    }
+    return widest;
+}
+
+void network_work_init(network_work *w, const network *net, int streams, int frames, arena *a) {
+    size_t s = (size_t)streams, all = s * (size_t)frames;
+    size_t widest = (size_t)(net->gru > net->strength_gru ? net->gru : net->strength_gru);
+    w->streams = streams;
+    w->frames = frames;
+    w->features = ARENA_TAKE(a, float, all * (size_t)net->features);
+    w->gains = ARENA_TAKE(a, float, all * (size_t)net->bands);
+    w->strengths = ARENA_TAKE(a, float, all * (size_t)net->bands);
+    w->conv1_input = ARENA_TAKE(a, float, s * (size_t)((CONV1_TAPS - 1 + frames) * net->dense));
+    w->conv2_input = ARENA_TAKE(a, float, s * (size_t)((CONV2_TAPS - 1 + frames) * net->conv1));
+    w->skips = ARENA_TAKE(a, float, all * (size_t)skips(net));
+    w->strength_input = ARENA_TAKE(a, float, all * (size_t)(net->gru + net->conv2));
+    w->strength_gru = ARENA_TAKE(a, float, all * (size_t)net->strength_gru);
+    w->from_input = ARENA_TAKE(a, float, all * 3 * widest);
+    w->from_state = ARENA_TAKE(a, float, s * 3 * widest);
+    w->inputs = ARENA_TAKE(a, const float *, all);
+    w->rounded = ARENA_TAKE(a, int8_t, all * (size_t)widest_rounded(net));
+}
+
+/* Frames that lie `stride` apart are a layer's inputs. */
+static void take(network_work *w, const float *x, int count, int stride) {
+    for (int i = 0; i < count; i++) {
+        w->inputs[i] = x + (size_t)i * (size_t)stride;
+    }
+}
+
+/* A layer on the frames that were taken; what it makes lies `stride` apart. */
+static void apply(const network *net, network_work *w, int layer, int count, float *y, int stride) {
+    matvec_apply(&net->layers[layer], w->inputs, count, y, stride, w->rounded);
+}
+
+static void tanh_frames(const network *net, int layer, int count, float *y, int stride) {
+    const matvec *m = &net->layers[layer];
+    for (int i = 0; i < count; i++) {
+        m->kernel->tanh(y + (size_t)i * (size_t)stride, m->rows);
+    }
+}
+
+static void sigmoid_frames(const network *net, int layer, int count, float *y, int stride) {
+    const matvec *m = &net->layers[layer];
+    for (int i = 0; i < count; i++) {
+        m->kernel->sigmoid(y + (size_t)i * (size_t)stride, m->rows);
+    }
+}
+
+/* A strip is the input of a convolution: the frames of a stream before the newest, and these. */
+typedef struct strip {
+    float *x;
+    int past, units;
+    int length; /* from one stream to the next */
+} strip;
+
+static strip strip_of(float *x, int taps, int units, int frames) {
+    strip s = {x, taps - 1, units, (taps - 1 + frames) * units};
+    return s;
+}
+
+static float *strip_start(const strip *s, int stream) { return s->x + (size_t)stream * (size_t)s->length; }
+
+static float *strip_newest(const strip *s, int stream) { return strip_start(s, stream) + s->past * s->units; }
+
+static void recall(const strip *s, int stream, const float *past) {
+    memcpy(strip_start(s, stream), past, sizeof(float) * (size_t)(s->past * s->units));
+}
+
+static void remember(const strip *s, int stream, int frames, float *past) {
+    memcpy(past, strip_start(s, stream) + frames * s->units, sizeof(float) * (size_t)(s->past * s->units));
+}
+
+static void take_strips(network_work *w, const strip *s, int streams, int frames) {
+    for (int stream = 0; stream < streams; stream++) {
+        for (int t = 0; t < frames; t++) {
+            w->inputs[stream * frames + t] = strip_start(s, stream) + t * s->units;
+        }
+    }
+}
+
+/* A layer on the frames that were taken. They are frames of one stream, or one of each. */
+static void fill_strips(const network *net, network_work *w, int layer, const strip *s, int streams, int frames) {
+    int stride = frames > 1 ? s->units : s->length;
+    apply(net, w, layer, streams * frames, strip_newest(s, 0), stride);
+    tanh_frames(net, layer, streams * frames, strip_newest(s, 0), stride);
+}
+
+static void convolutions(const network *net, network_work *w, network_state *const *states, int streams, int frames) {
+    int all = streams * frames;
+    strip first = strip_of(w->conv1_input, CONV1_TAPS, net->dense, w->frames);
+    strip second = strip_of(w->conv2_input, CONV2_TAPS, net->conv1, w->frames);
+    for (int stream = 0; stream < streams; stream++) {
+        recall(&first, stream, states[stream]->conv1_past);
+        recall(&second, stream, states[stream]->conv2_past);
+    }
+    take(w, w->features, all, net->features);
+    fill_strips(net, w, PERCEPNET_DENSE, &first, streams, frames);
+    take_strips(w, &first, streams, frames);
+    fill_strips(net, w, PERCEPNET_CONV1, &second, streams, frames);
+    take_strips(w, &second, streams, frames);
+    apply(net, w, PERCEPNET_CONV2, all, w->skips, skips(net));
+    tanh_frames(net, PERCEPNET_CONV2, all, w->skips, skips(net));
+    for (int stream = 0; stream < streams; stream++) {
+        remember(&first, stream, frames, states[stream]->conv1_past);
+        remember(&second, stream, frames, states[stream]->conv2_past);
+    }
+}
+
+/* On the frames that were taken: all of them through the input's matrix, then step by step. */
+static void gru(const network *net, network_work *w, int which, network_state *const *states, int streams, int frames,
+                float *out, int stride) {
+    int layer = PERCEPNET_GRU1_INPUT + 2 * which, units = units_of(net, which);
+    const kernel *k = net->layers[layer].kernel;
+    apply(net, w, layer, streams * frames, w->from_input, 3 * units);
+    for (int t = 0; t < frames; t++) {
+        for (int stream = 0; stream < streams; stream++) {
+            size_t before = (size_t)(stream * frames + t - 1) * (size_t)stride;
+            w->inputs[stream] = t == 0 ? states[stream]->grus[which] : out + before;
+        }
+        apply(net, w, layer + 1, streams, w->from_state, 3 * units);
+        for (int stream = 0; stream < streams; stream++) {
+            size_t at = (size_t)(stream * frames + t);
+            k->gates(w->from_input + at * 3 * (size_t)units, w->from_state + (size_t)stream * 3 * (size_t)units,
+                     w->inputs[stream], units, out + at * (size_t)stride);
+        }
+    }
+    for (int stream = 0; stream < streams; stream++) {
+        size_t last = (size_t)(stream * frames + frames - 1) * (size_t)stride;
+        memcpy(states[stream]->grus[which], out + last, sizeof(float) * (size_t)units);
+    }
+}
+
+static void join(const network *net, const network_work *w, int count) {
+    for (int i = 0; i < count; i++) {
+        const float *conv2 = w->skips + (size_t)i * (size_t)skips(net), *gru3 = conv2 + net->conv2 + 2 * net->gru;
+        float *joined = w->strength_input + (size_t)i * (size_t)(net->gru + net->conv2);
+        memcpy(joined, gru3, sizeof(float) * (size_t)net->gru);
+        memcpy(joined + net->gru, conv2, sizeof(float) * (size_t)net->conv2);
+    }
+}
+
+void network_run(const network *net, network_work *w, network_state *const *states, int streams, int frames) {
+    int all = streams * frames;
+    convolutions(net, w, states, streams, frames);
+    float *before = w->skips, *after = w->skips + net->conv2;
+    for (int which = GRU1; which <= GAIN_GRU; which++, before = after, after += net->gru) {
+        take(w, before, all, skips(net));
+        gru(net, w, which, states, streams, frames, after, skips(net));
+    }
+    join(net, w, all);
+    take(w, w->strength_input, all, net->gru + net->conv2);
+    gru(net, w, STRENGTH_GRU, states, streams, frames, w->strength_gru, net->strength_gru);
+    take(w, w->skips, all, skips(net));
+    apply(net, w, PERCEPNET_GAIN, all, w->gains, net->bands);
+    sigmoid_frames(net, PERCEPNET_GAIN, all, w->gains, net->bands);
+    take(w, w->strength_gru, all, net->strength_gru);
+    apply(net, w, PERCEPNET_STRENGTH, all, w->strengths, net->bands);
+    sigmoid_frames(net, PERCEPNET_STRENGTH, all, w->strengths, net->bands);
 }

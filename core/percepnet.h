@@ -1,12 +1,13 @@
 /* PercepNet: real-time, full-band suppression of noise and reverberation in speech.
 
    One model, read-only after its creation, serves any number of enhancers, each of which is one stream of one or more
-   channels at 48 kHz. Nothing is allocated but by the two functions of the name _create. An enhancer belongs to one
+   channels at 48 kHz. Nothing is allocated but by the functions of the name _create. An enhancer belongs to one
    thread at a time; different enhancers are independent, also those of one model. */
 
 #ifndef PERCEPNET_H
 #define PERCEPNET_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -20,7 +21,7 @@ extern "C" {
 #endif
 
 /* Counts up with every change of this header. */
-#define PERCEPNET_ABI 2
+#define PERCEPNET_ABI 3
 
 /* A layer's matrix, row by row, and its bias; all is copied. With integers, which are -127 to 127, the matrix is
    integers * scale, its input is rounded to 1/127 and limited to [-1, 1], and products are those of integers; without,
@@ -66,6 +67,8 @@ typedef struct percepnet_description {
 
 typedef struct percepnet_model percepnet_model;
 typedef struct percepnet_enhancer percepnet_enhancer;
+typedef struct percepnet_block percepnet_block;
+typedef struct percepnet_batch percepnet_batch;
 
 PERCEPNET_API int32_t percepnet_abi(void);
 
@@ -90,6 +93,10 @@ typedef struct percepnet_settings {
 PERCEPNET_API percepnet_enhancer *percepnet_create(const percepnet_model *model, const percepnet_settings *settings);
 PERCEPNET_API void percepnet_destroy(percepnet_enhancer *enhancer);
 
+/* Bytes that an enhancer takes; a model's weights are all streams' together. 0 where percepnet_create gives NULL. */
+PERCEPNET_API size_t percepnet_bytes(const percepnet_model *model, const percepnet_settings *settings);
+PERCEPNET_API size_t percepnet_model_bytes(const percepnet_model *model);
+
 /* Begin a new stream. */
 PERCEPNET_API void percepnet_reset(percepnet_enhancer *enhancer);
 
@@ -97,6 +104,26 @@ PERCEPNET_API void percepnet_reset(percepnet_enhancer *enhancer);
    which may be x itself. A hop with NaN, infinity or a sample beyond 80 dB above full scale is taken as silence. */
 PERCEPNET_API void percepnet_process(percepnet_enhancer *enhancer, const float *x, float *y, int64_t hops,
                                      int64_t stride);
+
+/* Room for `hops` hops of one stream after the other, 1 to 1024, of as many channels: with it, long signals are
+   enhanced layer by layer, which is much faster. NULL if a number is out of range, or without memory. */
+PERCEPNET_API percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops);
+PERCEPNET_API void percepnet_block_destroy(percepnet_block *block);
+
+/* As percepnet_process, to the bit. The block is of the same model and number of channels, and serves one call at a
+   time, of any enhancer. */
+PERCEPNET_API void percepnet_process_block(percepnet_enhancer *enhancer, percepnet_block *block, const float *x,
+                                           float *y, int64_t hops, int64_t stride);
+
+/* Room for the network of `streams` streams of a model at once, 1 to 1024: with it, weights are read once for all of
+   them. NULL if the number is out of range, or without memory. */
+PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t streams);
+PERCEPNET_API void percepnet_batch_destroy(percepnet_batch *batch);
+
+/* One hop of each of `count` different enhancers of the batch's model, any number of them: of enhancer i, channel c
+   begins at x[i] + c * 480, and likewise in y, which may be x itself. As percepnet_process, to the bit. */
+PERCEPNET_API void percepnet_batch_process(percepnet_batch *batch, percepnet_enhancer *const *enhancers, int32_t count,
+                                           const float *const *x, float *const *y);
 
 /* Hops that were taken as silence since the stream began. */
 PERCEPNET_API int64_t percepnet_refused_hops(const percepnet_enhancer *enhancer);
@@ -118,6 +145,31 @@ typedef struct percepnet_frame {
 } percepnet_frame;
 
 PERCEPNET_API void percepnet_inspect(const percepnet_enhancer *enhancer, percepnet_frame *frame);
+
+/* The signal path up to the network, for training features and for the oracle: no model is needed. */
+typedef struct percepnet_analyser percepnet_analyser;
+
+/* NULL if a size is out of range (see percepnet_description and percepnet_settings), or without memory. */
+PERCEPNET_API percepnet_analyser *percepnet_analyser_create(int32_t lookahead_frames, int32_t bands,
+                                                            const int32_t *band_edges, int32_t channels);
+PERCEPNET_API void percepnet_analyser_destroy(percepnet_analyser *analyser);
+PERCEPNET_API void percepnet_analyser_reset(percepnet_analyser *analyser);
+
+/* Where the findings about each hop go, one after the other. */
+typedef struct percepnet_findings {
+    float *noisy;           /* channels * 481 complex each */
+    float *comb;            /* channels * 481 complex */
+    float *features;        /* 2 * bands + 2 */
+    float *periods_samples; /* 1 */
+    float *correlations;    /* 1 */
+    double *tap_delays;     /* 11 */
+    float *tap_weights;     /* 11 */
+} percepnet_findings;
+
+/* Analyse the next `hops` hops; channel c begins at x + c * stride. With `tap_delays` (11 a hop, not NULL) the comb
+   filter follows those of another signal, and the pitch of this one is not looked for. Samples must be finite. */
+PERCEPNET_API void percepnet_analyse(percepnet_analyser *analyser, const float *x, int64_t hops, int64_t stride,
+                                     const double *tap_delays, const percepnet_findings *findings);
 
 #ifdef __cplusplus
 }

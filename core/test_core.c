@@ -83,9 +83,7 @@ static void test_fft(int length) {
 static void test_activations(void) {
     double tanh_error = 0.0, sigmoid_error = 0.0;
     for (int i = -50000; i <= 50000; i++) {
-        float x = (float)i * 3e-4f, t = x, s = x;
-        activation_tanh(&t, 1);
-        activation_sigmoid(&s, 1);
+        float x = (float)i * 3e-4f, t = activation_tanh(x), s = activation_sigmoid(x);
         tanh_error = fmax(tanh_error, fabs(t - tanh(x)));
         sigmoid_error = fmax(sigmoid_error, fabs(s - 1.0 / (1.0 + exp(-(double)x))));
         check(fabsf(t) <= 1.0f && s >= 0.0f && s <= 1.0f, "activations stay in their range");
@@ -161,6 +159,9 @@ static void test_refusals(void) {
     check(!percepnet_create(model, &settings), "no channel is refused");
     settings = (percepnet_settings){1, 1, 1, NAN};
     check(!percepnet_create(model, &settings), "a level that is no number is refused");
+    check(!percepnet_bytes(model, &settings), "and takes no memory");
+    check(!percepnet_block_create(model, 1, 0) && !percepnet_block_create(model, 0, 4), "no block is refused");
+    check(!percepnet_batch_create(model, 0) && !percepnet_batch_create(model, 1 << 20), "no batch is refused");
     percepnet_model_destroy(model);
     discard(&d);
 }
@@ -177,6 +178,51 @@ static void voice(float *x, int samples) {
             x[n] += 0.5f;
         }
     }
+}
+
+/* Streams in a batch, each some hops ahead of the next, give what one gives alone. */
+static void test_batch(const percepnet_model *model, const float *x, const float *whole, int channels) {
+    enum { STREAMS = 5, STEP = 3 };
+    const int samples = HOPS * HOP_SAMPLES;
+    percepnet_settings settings = {channels, 1, 1, 0.05f};
+    percepnet_enhancer *all[STREAMS], *now[STREAMS];
+    float *hops[STREAMS], *from[STREAMS];
+    size_t size = sizeof(float) * (size_t)(channels * HOP_SAMPLES);
+    percepnet_batch *batch = percepnet_batch_create(model, 2);
+    int same = 1, position[STREAMS];
+    for (int i = 0; i < STREAMS; i++) {
+        all[i] = percepnet_create(model, &settings);
+        hops[i] = allocate(size);
+    }
+    for (int turn = 0; turn < HOPS + STEP * STREAMS; turn++) {
+        int count = 0;
+        for (int i = 0; i < STREAMS; i++) {
+            int hop = turn - STEP * i;
+            if (hop < 0 || hop >= HOPS) {
+                continue;
+            }
+            for (int channel = 0; channel < channels; channel++) {
+                memcpy(hops[count] + channel * HOP_SAMPLES, x + channel * samples + hop * HOP_SAMPLES,
+                       sizeof(float) * HOP_SAMPLES);
+            }
+            from[count] = hops[count];
+            position[count] = hop;
+            now[count++] = all[i];
+        }
+        percepnet_batch_process(batch, now, count, (const float *const *)from, hops);
+        for (int i = 0; i < count; i++) {
+            for (int channel = 0; channel < channels; channel++) {
+                same &= !memcmp(hops[i] + channel * HOP_SAMPLES, whole + channel * samples + position[i] * HOP_SAMPLES,
+                                sizeof(float) * HOP_SAMPLES);
+            }
+        }
+    }
+    check(same, "a batch gives the same bits as each stream alone");
+    for (int i = 0; i < STREAMS; i++) {
+        percepnet_destroy(all[i]);
+        free(hops[i]);
+    }
+    percepnet_batch_destroy(batch);
 }
 
 static void test_stream(int lookahead_frames, int channels) {
@@ -209,6 +255,19 @@ static void test_stream(int lookahead_frames, int channels) {
     check(!memcmp(pieces, whole, size), "any number of hops a call gives the same bits, in place too");
     check(percepnet_refused_hops(e) == 0, "no hop of a voice is refused");
 
+    for (int hops = 1; hops <= HOPS; hops = 3 * hops + 1) {
+        percepnet_block *block = percepnet_block_create(model, channels, hops);
+        percepnet_reset(e);
+        memcpy(pieces, x, size);
+        percepnet_process_block(e, block, pieces, pieces, HOPS / 3, samples);
+        percepnet_process(e, pieces + HOPS / 3 * HOP_SAMPLES, pieces + HOPS / 3 * HOP_SAMPLES, 1, samples);
+        int rest = HOPS / 3 + 1;
+        percepnet_process_block(e, block, pieces + rest * HOP_SAMPLES, pieces + rest * HOP_SAMPLES, HOPS - rest, samples);
+        check(!memcmp(pieces, whole, size), "blocks give the same bits as single hops, in place too");
+        percepnet_block_destroy(block);
+    }
+    test_batch(model, x, whole, channels);
+
     const float bad[] = {NAN, INFINITY, -INFINITY, 3e38f};
     memcpy(pieces, x, size);
     for (int i = 0; i < 4; i++) {
@@ -240,42 +299,140 @@ static void test_stream(int lookahead_frames, int channels) {
     free(pieces);
 }
 
-/* Against the definition, also at the ends of the range, where narrower sums would saturate. */
-static void test_kernel(const kernel *k, int blocks, int groups) {
-    int rows = blocks * KERNEL_ROWS, columns = groups * KERNEL_COLUMNS;
-    int8_t *matrix = allocate((size_t)(rows * columns)), *packed = allocate((size_t)(rows * columns));
-    int8_t *x = allocate((size_t)columns);
-    int32_t *correction = allocate(sizeof(int32_t) * (size_t)rows), *sums = allocate(sizeof(int32_t) * (size_t)rows);
-    for (int column = 0; column < columns; column++) {
-        x[column] = (int8_t)(column % 7 ? 127.0f * uniform() : uniform() > 0 ? 127 : -127);
+typedef struct products {
+    int rows, groups;
+    int8_t *matrix; /* row by row */
+    int8_t *packed;
+    int8_t *x; /* KERNEL_VECTORS vectors */
+    int32_t correction[KERNEL_SUMS];
+} products;
+
+static void products_init(products *p, int blocks, int groups) {
+    p->rows = blocks * KERNEL_ROWS;
+    p->groups = groups;
+    int columns = groups * KERNEL_COLUMNS;
+    p->matrix = allocate((size_t)(p->rows * columns));
+    p->packed = allocate((size_t)(p->rows * columns));
+    p->x = allocate((size_t)(KERNEL_VECTORS * columns));
+    memset(p->correction, 0, sizeof p->correction);
+    for (int i = 0; i < KERNEL_VECTORS * columns; i++) {
+        p->x[i] = (int8_t)(i % 7 ? 127.0f * uniform() : uniform() > 0 ? 127 : -127);
     }
-    for (int row = 0; row < rows; row++) {
+    for (int row = 0; row < p->rows; row++) {
         for (int column = 0; column < columns; column++) {
             int8_t weight = (int8_t)(row % 3 == 0 ? 127 : row % 3 == 1 ? -127 : 127.0f * uniform());
+            if (row < KERNEL_ROWS && column / KERNEL_COLUMNS % 3 == 0) {
+                weight = 0; /* groups that need not be in memory */
+            }
             int lane = (row / KERNEL_ROWS * groups + column / KERNEL_COLUMNS) * KERNEL_ROWS + row % KERNEL_ROWS;
-            matrix[row * columns + column] = weight;
-            packed[lane * KERNEL_COLUMNS + column % KERNEL_COLUMNS] = weight;
-            correction[row] -= 128 * weight;
+            p->matrix[row * columns + column] = weight;
+            p->packed[lane * KERNEL_COLUMNS + column % KERNEL_COLUMNS] = weight;
+            p->correction[row] -= 128 * weight;
+        }
+    }
+}
+
+static void products_discard(products *p) {
+    free(p->matrix);
+    free(p->packed);
+    free(p->x);
+}
+
+/* Against the definition. */
+static void check_products(const kernel *k, const products *p, int rows, int vectors, const int32_t *sums) {
+    int columns = p->groups * KERNEL_COLUMNS;
+    for (int v = 0; v < vectors; v++) {
+        for (int row = 0; row < rows; row++) {
+            int32_t expected = 0;
+            for (int column = 0; column < columns; column++) {
+                expected += p->matrix[row * columns + column] * (int8_t)(p->x[v * columns + column] ^ k->flip);
+            }
+            check(sums[v * KERNEL_SUMS + row] == expected, k->name);
+        }
+    }
+}
+
+/* Also at the ends of the range, where narrower sums would saturate. */
+static void test_kernel(const kernel *k, int blocks, int groups) {
+    int columns = groups * KERNEL_COLUMNS, count = 0;
+    int32_t sums[KERNEL_VECTORS * KERNEL_SUMS];
+    int8_t *few = allocate((size_t)(columns * KERNEL_ROWS));
+    uint16_t *kept = allocate(sizeof(uint16_t) * (size_t)groups);
+    products p;
+    products_init(&p, blocks, groups);
+    for (int group = 0; group < groups; group++) {
+        if (group % 3) {
+            const int group_bytes = KERNEL_ROWS * KERNEL_COLUMNS;
+            memcpy(few + count * group_bytes, p.packed + group * group_bytes, (size_t)group_bytes);
+            kept[count++] = (uint16_t)group;
         }
     }
     for (int extremes = 0; extremes < 3; extremes++) {
         if (extremes) {
-            memset(x, extremes == 1 ? 127 : -127, (size_t)columns);
+            memset(p.x, extremes == 1 ? 127 : -127, (size_t)(KERNEL_VECTORS * columns));
         }
-        k->run(packed, x, correction, blocks, groups, sums);
-        for (int row = 0; row < rows; row++) {
-            int32_t expected = 0;
-            for (int column = 0; column < columns; column++) {
-                expected += matrix[row * columns + column] * x[column];
-            }
-            check(sums[row] == expected, k->name);
+        for (int i = 0; i < KERNEL_VECTORS * columns; i++) {
+            p.x[i] = (int8_t)(p.x[i] ^ k->flip);
+        }
+        for (int vectors = 1; vectors <= KERNEL_VECTORS; vectors++) {
+            k->dense(p.packed, p.correction, blocks, groups, p.x, columns, vectors, sums);
+            check_products(k, &p, p.rows, vectors, sums);
+            k->sparse(few, p.correction, kept, count, p.x, columns, vectors, sums);
+            check_products(k, &p, KERNEL_ROWS, vectors, sums);
         }
     }
-    free(matrix);
-    free(packed);
-    free(x);
-    free(correction);
-    free(sums);
+    products_discard(&p);
+    free(few);
+    free(kept);
+}
+
+/* In single precision, all kernels give the bits of the portable one. */
+static void test_floats(const kernel *k) {
+    enum { COLUMNS = 37, COUNT = 75 };
+    float weights[COLUMNS * KERNEL_SUMS], bias[KERNEL_SUMS], x[KERNEL_VECTORS][COLUMNS];
+    float found[KERNEL_VECTORS][KERNEL_SUMS], expected[KERNEL_VECTORS][KERNEL_SUMS];
+    float from_input[3 * COUNT], from_state[3 * COUNT], y[COUNT], z[COUNT];
+    const float *vectors[KERNEL_VECTORS];
+    int8_t bytes[3 * COUNT], expected_bytes[3 * COUNT];
+    for (int i = 0; i < COLUMNS * KERNEL_SUMS; i++) {
+        weights[i] = uniform();
+    }
+    for (int i = 0; i < KERNEL_SUMS; i++) {
+        bias[i] = uniform();
+    }
+    for (int v = 0; v < KERNEL_VECTORS; v++) {
+        vectors[v] = x[v];
+        for (int i = 0; i < COLUMNS; i++) {
+            x[v][i] = uniform();
+        }
+    }
+    for (int i = 0; i < 3 * COUNT; i++) {
+        from_input[i] = 4.0f * uniform();
+        from_state[i] = 4.0f * uniform();
+    }
+    for (int count = 1; count <= KERNEL_VECTORS; count++) {
+        for (int blocks = 1; blocks <= KERNEL_BLOCKS; blocks++) {
+            k->floats(weights, bias, blocks, COLUMNS, vectors, count, found);
+            KERNEL_PORTABLE.floats(weights, bias, blocks, COLUMNS, vectors, count, expected);
+            for (int v = 0; v < count; v++) {
+                check(!memcmp(found[v], expected[v], sizeof(float) * (size_t)(blocks * KERNEL_ROWS)), k->name);
+            }
+        }
+    }
+    k->gates(from_input, from_state, from_input, COUNT, y);
+    KERNEL_PORTABLE.gates(from_input, from_state, from_input, COUNT, z);
+    check(!memcmp(y, z, sizeof y), k->name);
+    from_input[0] = NAN;
+    from_input[1] = INFINITY;
+    k->round(from_input, 3 * COUNT, k->flip, bytes);
+    KERNEL_PORTABLE.round(from_input, 3 * COUNT, k->flip, expected_bytes);
+    check(!memcmp(bytes, expected_bytes, sizeof bytes), k->name);
+    memcpy(z, y, sizeof z);
+    k->tanh(y, COUNT);
+    k->sigmoid(y, COUNT);
+    KERNEL_PORTABLE.tanh(z, COUNT);
+    KERNEL_PORTABLE.sigmoid(z, COUNT);
+    check(!memcmp(y, z, sizeof y), k->name);
 }
 
 /* In 8 bits, a voice comes out the same to the bit with every kernel. */
@@ -293,7 +450,9 @@ static void test_integers(void) {
         int size = SHAPES[layer][0] * SHAPES[layer][1];
         weights[layer] = allocate((size_t)size);
         for (int i = 0; i < size; i++) {
-            weights[layer][i] = (int8_t)(128.0f * uniform()); /* -128 now and then, which is out of range */
+            int group = i % SHAPES[layer][1] / KERNEL_COLUMNS;
+            int kept = layer % 3 || group % 2; /* of every third layer, half of the groups are zero */
+            weights[layer][i] = (int8_t)(kept ? 128.0f * uniform() : 0.0f); /* -128 now and then: out of range */
         }
         integers.layers[layer].weight = NULL;
         integers.layers[layer].integers = weights[layer];
@@ -353,7 +512,8 @@ int main(void) {
     for (int index = 0; kernel_at(index); index++) {
         test_kernel(kernel_at(index), 1, 1);
         test_kernel(kernel_at(index), 3, 7);
-        test_kernel(kernel_at(index), 2, 512);
+        test_kernel(kernel_at(index), 4, 512);
+        test_floats(kernel_at(index));
     }
     test_integers();
     printf(failures ? "%d failures\n" : "the core holds\n", failures);

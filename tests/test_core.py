@@ -217,6 +217,71 @@ def test_any_number_of_hops_a_call_gives_the_same_bits():
     assert enhancer.latency_samples == 1440
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("kernel", core.kernels())
+def test_blocks_give_the_same_bits_as_single_hops(kernel, exact):
+    """Of any length, also cut unevenly, after others and after a reset; `small` has layers of every width."""
+    x = synthetic(2)
+    model = random_model(6, preset="small")
+    expected = core.FrameEnhancer(model, 2, exact=exact, kernel=kernel, block_hops=1).process(x)
+    for block_hops in (2, 3, 16, 50):
+        enhancer = core.FrameEnhancer(model, 2, exact=exact, kernel=kernel, block_hops=block_hops)
+        np.testing.assert_array_equal(enhancer.process(x), expected)
+        enhancer.reset()
+        cuts = HOP_SAMPLES * np.cumsum([1, 9, 2, 17, 1, 31])
+        parts = [enhancer.process(part) for part in np.split(x, cuts, axis=1)]
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), expected)
+        np.testing.assert_array_equal(
+            enhancer.inspect().gains, decisions(core.FrameEnhancer(model, 2, exact=exact), x)[0][-1]
+        )
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.6, 0.9])
+@pytest.mark.parametrize("kernel", core.kernels())
+def test_zero_blocks_are_left_out_without_a_trace(kernel, density):
+    """The same with zeros in memory: a bias far below one step keeps the blocks and rounds away."""
+    model = random_model(7, preset="small")
+    x = synthetic()
+    rng = np.random.default_rng(8)
+    dense, sparse = {}, {}
+    for name, weight in model.weights.items():
+        dense[name] = sparse[name] = weight
+        if is_quantised(name):
+            keep = rng.random((-(-weight.shape[0] // 16), -(-weight.shape[1] // 4))) < density
+            mask = np.kron(keep, np.ones((16, 4)))[: weight.shape[0], : weight.shape[1]]
+            mask = mask.reshape(mask.shape + (1,) * (weight.ndim - 2))
+            sparse[name] = (weight * mask).astype(np.float32)
+    sparse_model = Model(model.params, model.architecture, sparse)
+    found = core.FrameEnhancer(sparse_model, kernel=kernel, block_hops=1).process(x)
+    np.testing.assert_array_equal(core.FrameEnhancer(sparse_model, kernel=kernel).process(x), found)
+    np.testing.assert_array_equal(core.FrameEnhancer(sparse_model, kernel="portable").process(x), found)
+    size = core._core_model(sparse_model, False, kernel).memory_bytes
+    full = core._core_model(model, False, kernel).memory_bytes
+    assert (size < full) == (density < 0.75)
+
+
+def test_room_for_blocks_is_taken_only_by_long_chunks():
+    enhancer = core.FrameEnhancer(random_model())
+    enhancer.process(synthetic()[:, : 7 * HOP_SAMPLES])
+    assert enhancer._block is None
+    enhancer.process(synthetic())
+    assert enhancer._block is not None
+    for hops in (0, 1025):
+        with pytest.raises(PercepNetError, match="give 1 to 1024"):
+            core.FrameEnhancer(random_model(), block_hops=hops)
+
+
+def test_silence_after_speech_is_no_slower():
+    """Numbers too small to be normal take ten times longer; they are zero."""
+    x = np.pad(synthetic(), [(0, 0), (0, 600 * HOP_SAMPLES)])
+    enhancer = core.FrameEnhancer(random_model(), block_hops=1)
+    enhancer.process(x)
+    frame = enhancer.inspect()
+    for values in (frame.comb, frame.enhanced, frame.noisy):
+        parts = np.abs(values.view(np.float32))
+        assert not ((parts > 0) & (parts < np.finfo(np.float32).tiny)).any()
+
+
 def test_arrays_that_are_views_are_taken_as_what_they_mean():
     x = synthetic(2)
     model = random_model()

@@ -4,6 +4,7 @@ import pytest
 pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepnet[train]'")
 import soundfile
 
+from percepnet import engine
 from percepnet.errors import PercepNetError
 from percepnet.params import SignalParams
 from percepnet.spec.oracle import training_example
@@ -75,7 +76,9 @@ def test_pauses_are_known_beyond_the_bandwidth_of_the_speech():
 def test_a_row_is_features_then_gains_then_strengths():
     mixer = FixedMixer(bandwidth_hz=8000)
     rows = sequence(mixer, PARAMS, [0], 0.2)
-    features, gains, strengths = training_example(mixer.result.clean, mixer.result.noisy, PARAMS, steady=True)
+    features, gains, strengths = training_example(
+        mixer.result.clean, mixer.result.noisy, PARAMS, steady=True, analysis=engine.analysis
+    )
     known = known_bands(PARAMS, 8000)
     np.testing.assert_array_equal(rows[:, :70], features)
     np.testing.assert_array_equal(rows[:, 70:104][:, known], gains[:, known])

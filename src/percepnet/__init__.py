@@ -4,9 +4,10 @@
 >>> y = percepnet.enhance(x, 48000)  # doctest: +SKIP
 """
 
+from percepnet.batch import Batch
 from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model, load_model
 from percepnet.stream import Enhancer, enhance
 
 __version__ = "0.1.0"
-__all__ = ["AudioError", "Enhancer", "Model", "ModelError", "PercepNetError", "enhance", "load_model"]
+__all__ = ["AudioError", "Batch", "Enhancer", "Model", "ModelError", "PercepNetError", "enhance", "load_model"]

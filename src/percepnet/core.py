@@ -9,7 +9,7 @@ import itertools
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -29,8 +29,14 @@ from percepnet.spec.network import convolution_matrix
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/percepnet.h.
-ABI = 2
+ABI = 3
 LAGS = 339
+AT_ONCE_MAX = 1024
+
+# What is gained grows slowly beyond, and buffers should stay in a processor's cache.
+BLOCK_HOPS = 32
+BLOCK_HOPS_MIN = 8
+BATCH_STREAMS = 32
 
 _GRUS = ("gru1", "gru2", "gru3", "gain_gru", "strength_gru")
 _LAYERS = (
@@ -126,7 +132,15 @@ def library() -> ctypes.CDLL:
         ("create", handle, [handle, pointer(_Settings)]),
         ("destroy", None, [handle]),
         ("reset", None, [handle]),
+        ("bytes", ctypes.c_size_t, [handle, pointer(_Settings)]),
+        ("model_bytes", ctypes.c_size_t, [handle]),
         ("process", None, [handle, handle, handle, ctypes.c_int64, ctypes.c_int64]),
+        ("block_create", handle, [handle, ctypes.c_int32, ctypes.c_int32]),
+        ("block_destroy", None, [handle]),
+        ("process_block", None, [handle, handle, handle, handle, ctypes.c_int64, ctypes.c_int64]),
+        ("batch_create", handle, [handle, ctypes.c_int32]),
+        ("batch_destroy", None, [handle]),
+        ("batch_process", None, [handle, pointer(handle), ctypes.c_int32, pointer(handle), pointer(handle)]),
         ("refused_hops", ctypes.c_int64, [handle]),
         ("inspect", None, [handle, pointer(_Frame)]),
     ):
@@ -181,6 +195,11 @@ class _CoreModel:
             raise ModelError("the C core cannot take this model: out of memory, or a size that it does not know")
         weakref.finalize(self, core.percepnet_model_destroy, self.handle)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of the weights and tables."""
+        return library().percepnet_model_bytes(self.handle)
+
 
 _models: weakref.WeakValueDictionary[tuple[int, bool, str | None], _CoreModel] = weakref.WeakValueDictionary()
 _models_lock = threading.Lock()
@@ -196,16 +215,33 @@ def _core_model(model: Model, exact: bool, kernel: str | None) -> _CoreModel:
         return found
 
 
-class _Stream:
-    """A stream of the core, which ends with the last reference to it."""
+class _Owned:
+    """Something that the core has made, which ends with the last reference to it."""
 
-    def __init__(self, model: _CoreModel, settings: _Settings) -> None:
-        core = library()
-        self.handle = core.percepnet_create(model.handle, ctypes.byref(settings))
-        if not self.handle:
-            raise PercepNetError("the C core cannot begin a stream: out of memory, or settings that it does not know")
+    def __init__(self, model: _CoreModel, handle: int | None, destroy: Callable[[int], None], what: str) -> None:
+        if not handle:
+            raise PercepNetError(f"the C core cannot begin {what}: out of memory, or settings that it does not know")
+        self.handle = handle
         # together with its model, which has to outlive it
-        self.end = weakref.finalize(self, lambda handle, _: core.percepnet_destroy(handle), self.handle, model)
+        self.end = weakref.finalize(self, lambda handle, _: destroy(handle), handle, model)
+
+
+def _stream(model: _CoreModel, settings: _Settings) -> _Owned:
+    core = library()
+    return _Owned(
+        model, core.percepnet_create(model.handle, ctypes.byref(settings)), core.percepnet_destroy, "a stream"
+    )
+
+
+@contextmanager
+def alone(lock: threading.Lock, what: str) -> Iterator[None]:
+    """Hold the lock of something that only one thread may use at a time."""
+    if not lock.acquire(blocking=False):
+        raise PercepNetError(f"{what} is at work in another thread: give each thread its own")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class FrameEnhancer:
@@ -226,6 +262,9 @@ class FrameEnhancer:
         and last layers.
     kernel : str, optional
         One of `kernels`, instead of the fastest.
+    block_hops : int
+        Calls of `process` with many hops are calculated layer by layer, up to so many hops at a time, 1 to 1024. What
+        that needs of memory is allocated by the first such call; 1 never does.
 
     Raises
     ------
@@ -243,18 +282,29 @@ class FrameEnhancer:
         attenuation_limit_db: float | None = None,
         exact: bool = False,
         kernel: str | None = None,
+        block_hops: int = BLOCK_HOPS,
     ) -> None:
+        if not 1 <= block_hops <= AT_ONCE_MAX:
+            raise PercepNetError(f"hops of a block are {block_hops}: give 1 to {AT_ONCE_MAX}")
         self.model = model
         self.channels = channels
-        dry = dry_level(attenuation_limit_db)
+        self._block_hops = block_hops
         self._core = library()
-        self._stream = _Stream(_core_model(model, exact, kernel), _Settings(channels, comb_filter, post_filter, dry))
+        self._core_model = _core_model(model, exact, kernel)
+        self._settings = _Settings(channels, comb_filter, post_filter, dry_level(attenuation_limit_db))
+        self._stream = _stream(self._core_model, self._settings)
+        self._block: _Owned | None = None
         self._lock = threading.Lock()
 
     @property
     def latency_samples(self) -> int:
         """Delay of the output."""
         return self.model.params.latency_samples
+
+    @property
+    def memory_bytes(self) -> int:
+        """What this stream takes of memory, besides the model, which all its streams share, and the room for blocks."""
+        return self._core.percepnet_bytes(self._core_model.handle, ctypes.byref(self._settings))
 
     @property
     def refused_hops(self) -> int:
@@ -271,6 +321,7 @@ class FrameEnhancer:
         """Give the stream's memory back. Every later call raises PercepNetError, `close` too."""
         with self._handle():
             self._stream.end()
+            self._block = None
 
     def process(self, hops: Samples) -> Samples:
         """Enhance the next 10 ms, or any number of them at once.
@@ -295,9 +346,18 @@ class FrameEnhancer:
         if x.ndim != 2 or x.shape[0] != self.channels or x.shape[1] % HOP_SAMPLES:
             raise AudioError(f"hops of shape {x.shape}: give ({self.channels}, a multiple of {HOP_SAMPLES})")
         y = np.empty_like(x)
+        count, stride = x.shape[1] // HOP_SAMPLES, x.shape[1]
         with self._handle() as handle:
-            self._core.percepnet_process(handle, x.ctypes.data, y.ctypes.data, x.shape[1] // HOP_SAMPLES, x.shape[1])
+            if count >= min(BLOCK_HOPS_MIN, self._block_hops) > 1:
+                block = self._block = self._block or self._make_block()
+                self._core.percepnet_process_block(handle, block.handle, x.ctypes.data, y.ctypes.data, count, stride)
+            else:
+                self._core.percepnet_process(handle, x.ctypes.data, y.ctypes.data, count, stride)
         return y
+
+    def _make_block(self) -> _Owned:
+        made = self._core.percepnet_block_create(self._core_model.handle, self.channels, self._block_hops)
+        return _Owned(self._core_model, made, self._core.percepnet_block_destroy, "a block")
 
     def inspect(self) -> Frame:
         """Everything that was found and decided in the last hop, copied."""
@@ -322,11 +382,62 @@ class FrameEnhancer:
 
     @contextmanager
     def _handle(self) -> Iterator[int]:
-        if not self._lock.acquire(blocking=False):
-            raise PercepNetError("this enhancer is at work in another thread: give each thread its own")
-        try:
+        with alone(self._lock, "this enhancer"):
             if not self._stream.end.alive:
                 raise PercepNetError("this enhancer is closed: make another one")
             yield self._stream.handle
-        finally:
-            self._lock.release()
+
+
+class FrameBatch:
+    """One hop of each of many streams of a model, whose weights are read once for all of them.
+
+    Parameters
+    ----------
+    model, exact, kernel
+        As of `FrameEnhancer`, and of all that are given to `process`.
+    streams : int
+        So many go through the network at once, 1 to 1024; `process` takes any number.
+
+    Raises
+    ------
+    CoreMissing
+        If this installation has no core.
+    """
+
+    def __init__(
+        self, model: Model, streams: int = BATCH_STREAMS, *, exact: bool = False, kernel: str | None = None
+    ) -> None:
+        self._core = library()
+        self._core_model = _core_model(model, exact, kernel)
+        made = self._core.percepnet_batch_create(self._core_model.handle, streams)
+        self._batch = _Owned(self._core_model, made, self._core.percepnet_batch_destroy, "a batch")
+
+    def process(self, enhancers: Sequence[FrameEnhancer], hops: Samples) -> Samples:
+        """Enhance the next 10 ms of each enhancer; the caller sees to it that no other thread uses one of them.
+
+        Parameters
+        ----------
+        enhancers : sequence of FrameEnhancer
+            Different ones, not closed.
+        hops : np.ndarray [shape=(channels of all, 480), dtype=float32]
+
+        Returns
+        -------
+        np.ndarray [shape=(channels of all, 480), dtype=float32]
+            The same to the bit as enhancer by enhancer.
+        """
+        x = np.ascontiguousarray(hops, dtype=np.float32)
+        y = np.empty_like(x)
+        starts = list(itertools.accumulate((e.channels * x.itemsize * HOP_SAMPLES for e in enhancers), initial=0))
+        if x.shape[1:] != (HOP_SAMPLES,) or x.nbytes != starts[-1]:
+            raise AudioError(f"hops of shape {x.shape}: give ({starts[-1] // (x.itemsize * HOP_SAMPLES)}, 480)")
+        pointers = ctypes.c_void_p * len(enhancers)
+        x_start, y_start = x.ctypes.data, y.ctypes.data
+        self._core.percepnet_batch_process(
+            self._batch.handle,
+            pointers(*(e._stream.handle for e in enhancers)),
+            len(enhancers),
+            pointers(*(x_start + start for start in starts[:-1])),
+            pointers(*(y_start + start for start in starts[:-1])),
+        )
+        return y

@@ -3,11 +3,14 @@
 import os
 from typing import Protocol
 
-from percepnet import core
+from percepnet import core, core_analysis
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
+from percepnet.params import SignalParams
+from percepnet.spec import analysis as spec_analysis
 from percepnet.spec import enhancer as spec
+from percepnet.spec.analysis import FrontHalf
 
 VARIABLE = "PERCEPNET_ENGINE"
 CORE, NUMPY = "core", "numpy"
@@ -77,3 +80,18 @@ def frame_enhancer(
         post_filter=post_filter,
         attenuation_limit_db=attenuation_limit_db,
     )
+
+
+def analysis(params: SignalParams) -> FrontHalf:
+    """The signal path up to the network, of one channel, on the engine of this moment.
+
+    Parameters
+    ----------
+    params : SignalParams
+
+    Returns
+    -------
+    FrontHalf
+    """
+    made_by = core_analysis.Analysis if engine() == CORE else spec_analysis.Analysis
+    return made_by(params)

@@ -3,7 +3,7 @@
 The state machine runs on any number of hops at a time: one for a live stream, a whole recording for training features.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,6 +24,13 @@ class Frames(NamedTuple):
     correlations: np.ndarray  # (T,)
     tap_delays: np.ndarray  # (T, 11) samples
     tap_weights: np.ndarray  # (T, 11)
+
+
+class FrontHalf(Protocol):
+    """What every engine's analysis is."""
+
+    def push(self, hops: np.ndarray, tap_delays: np.ndarray | None = None) -> Frames:
+        """As of :class:`Analysis`."""
 
 
 class Analysis:

@@ -12,7 +12,7 @@ from percepnet.spec.pitch import SILENT_PERIOD_SAMPLES
 
 _WINDOW_ENERGY = WINDOW_SAMPLES / 2  # of a window whose squares add up to one
 FLOOR = np.float32(1e-10)  # -100 dB: the rounding noise of 16-bit audio
-_CENTRE_DB, _SPAN_DB = np.float32(-60.0), np.float32(30.0)
+CENTRE_DB, SPAN_DB = np.float32(-60.0), np.float32(30.0)
 
 
 def silent_energy(bands: Bands) -> np.ndarray:
@@ -46,7 +46,7 @@ def features(
         Mean power of a bin as (dB + 60) / 30, coherence, log2(period / 272), 2 * correlation - 1.
     """
     level_db = 10.0 * np.log10(energies / (np.float32(_WINDOW_ENERGY) * bands.widths) + FLOOR)
-    scaled = (level_db - _CENTRE_DB) / _SPAN_DB
+    scaled = (level_db - CENTRE_DB) / SPAN_DB
     octaves = np.log2(np.asarray(periods_samples) / SILENT_PERIOD_SAMPLES)
     pitch = np.stack([octaves, 2.0 * np.asarray(correlations) - 1.0], axis=-1)
     return np.concatenate([scaled, coherences, pitch], axis=-1).astype(np.float32)

@@ -4,6 +4,7 @@ Which component of the noisy speech is the periodic one cannot be observed, but 
 own comb-filtered version, with the same taps, is the periodic component p, and every coherence is measured.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,12 +13,13 @@ import numpy as np
 from percepnet.errors import AudioError
 from percepnet.params import HOP_SAMPLES, NOISE_MASKING_TONE, SignalParams
 from percepnet.spec import stft
-from percepnet.spec.analysis import Analysis, Frames
+from percepnet.spec.analysis import Analysis, Frames, FrontHalf
 from percepnet.spec.bands import TINY, Bands, bands_of, coherence
 from percepnet.spec.mix import enhance_spectrum
 
 Pitch = Literal["clean", "noisy"]
 Strength = Literal["exact", "published"]
+FRAMES_AT_ONCE = 32  # so that spectra stay in the cache
 
 
 def exact_strength(q_x: np.ndarray, q_y: np.ndarray, q_p: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
@@ -130,23 +132,48 @@ def decide(
     -------
     Decisions
     """
-    over_time = _over_three_frames if steady else np.asarray
-    x, y, p, p_hat = (s[:, 0].astype(np.complex128) for s in (clean.noisy, noisy.noisy, clean.comb, noisy.comb))
-    energy_x, energy_y, energy_p, energy_p_hat = (bands.energy(s) for s in (x, y, p, p_hat))
-    gains = np.minimum(np.sqrt((energy_x + TINY) / (energy_y + TINY)), 1.0)
-    energy_x, energy_y, energy_p, energy_p_hat = map(over_time, (energy_x, energy_y, energy_p, energy_p_hat))
-    q_x = coherence(over_time(bands.correlation(x, p)), energy_x, energy_p)
-    q_y = coherence(over_time(bands.correlation(y, p)), energy_y, energy_p)
-    q_p = coherence(over_time(bands.correlation(p_hat, p)), energy_p_hat, energy_p)
+    sums = _band_sums(clean, noisy, bands)
+    gains = np.minimum(np.sqrt((sums.energy_x + TINY) / (sums.energy_y + TINY)), 1.0)
+    if steady:
+        sums = _BandSums(*map(_over_three_frames, sums))
+    q_x = coherence(sums.x_p, sums.energy_x, sums.energy_p)
+    q_y = coherence(sums.y_p, sums.energy_y, sums.energy_p)
+    q_p = coherence(sums.p_hat_p, sums.energy_p_hat, sums.energy_p)
     if strength == "exact":
-        c = coherence(over_time(bands.correlation(y, p_hat)), energy_y, energy_p_hat)
-        strengths = exact_strength(q_x, q_y, q_p, c, np.sqrt((energy_p_hat + TINY) / (energy_y + TINY)))
+        c = coherence(sums.y_p_hat, sums.energy_y, sums.energy_p_hat)
+        d = np.sqrt((sums.energy_p_hat + TINY) / (sums.energy_y + TINY))
+        strengths = exact_strength(q_x, q_y, q_p, c, d)
     else:
         tap_energy = (noisy.tap_weights.astype(np.float64) ** 2).sum(axis=-1, keepdims=True)
         strengths = published_strength(q_x, q_y, tap_energy)
     if extra:
         gains = gains * np.where(strengths >= 1.0, extra_attenuation(q_x, q_p), 1.0)
     return Decisions(*(values.astype(np.float32) for values in (gains, strengths, q_x, q_y, q_p)))
+
+
+class _BandSums(NamedTuple):
+    """Energies and correlations of the clean (x) and noisy (y) speech and their comb-filtered versions (p, p_hat)."""
+
+    energy_x: np.ndarray
+    energy_y: np.ndarray
+    energy_p: np.ndarray
+    energy_p_hat: np.ndarray
+    x_p: np.ndarray
+    y_p: np.ndarray
+    p_hat_p: np.ndarray
+    y_p_hat: np.ndarray
+
+
+def _band_sums(clean: Frames, noisy: Frames, bands: Bands) -> _BandSums:
+    """In double precision, all of shape (T, bands)."""
+    pieces = []
+    for start in range(0, max(1, len(clean.noisy)), FRAMES_AT_ONCE):
+        some = slice(start, start + FRAMES_AT_ONCE)
+        x, y, p, p_hat = (s[some, 0].astype(np.complex128) for s in (clean.noisy, noisy.noisy, clean.comb, noisy.comb))
+        energies = [bands.energy(s) for s in (x, y, p, p_hat)]
+        correlations = [bands.correlation(*pair) for pair in ((x, p), (y, p), (p_hat, p), (y, p_hat))]
+        pieces.append([*energies, *correlations])
+    return _BandSums(*(np.concatenate(values) for values in zip(*pieces, strict=True)))
 
 
 def _over_three_frames(values: np.ndarray) -> np.ndarray:
@@ -162,6 +189,7 @@ def training_example(
     strength: Strength = "exact",
     extra: bool = False,
     steady: bool = False,
+    analysis: Callable[[SignalParams], FrontHalf] = Analysis,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features and targets of one recording, as a causal network meets them.
 
@@ -172,6 +200,8 @@ def training_example(
     params : SignalParams
     strength, extra, steady
         As in `decide`.
+    analysis : callable
+        What runs the signal path: this definition of it, or another engine's.
 
     Returns
     -------
@@ -180,8 +210,8 @@ def training_example(
         Row t holds what to decide when hop t has arrived: the targets of frame t - M.
     """
     whole = len(noisy) // HOP_SAMPLES * HOP_SAMPLES
-    noisy_frames = Analysis(params).push(noisy[None, :whole].astype(np.float32))
-    clean_frames = Analysis(params).push(clean[None, :whole].astype(np.float32), noisy_frames.tap_delays)
+    noisy_frames = analysis(params).push(noisy[None, :whole].astype(np.float32))
+    clean_frames = analysis(params).push(clean[None, :whole].astype(np.float32), noisy_frames.tap_delays)
     decisions = decide(clean_frames, noisy_frames, bands_of(params.band_edges), strength, extra, steady)
     return noisy_frames.features, decisions.gains, decisions.strengths
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from percepnet import engine
 from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.spec.oracle import training_example
@@ -129,7 +130,9 @@ def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: f
     """
     for attempt in range(ATTEMPTS):
         mixture = mixer.mixture([*seed, attempt], seconds)
-        features, gains, strengths = training_example(mixture.clean, mixture.noisy, params, steady=True)
+        features, gains, strengths = training_example(
+            mixture.clean, mixture.noisy, params, steady=True, analysis=engine.analysis
+        )
         gains[~known(mixture, params)] = UNKNOWN
         rows = np.concatenate([features, gains, strengths], axis=1)
         if np.isfinite(rows).all():

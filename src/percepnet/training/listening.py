@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from percepnet import engine
 from percepnet.audio import replacing
 from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SignalParams
@@ -74,7 +75,7 @@ class Listening:
         for number in range(count if mixer else 0):
             assert mixer is not None
             mixture = mixer.mixture([seed, 3, number], seconds)
-            features, gains, _ = training_example(mixture.clean, mixture.noisy, params)
+            features, gains, _ = training_example(mixture.clean, mixture.noisy, params, analysis=engine.analysis)
             scores = _scores(mixture.clean, mixture.noisy)
             self._mixtures.append(_Mixture(mixture.clean, mixture.noisy, features, gains, scores))
             self._write(number, "clean", mixture.clean)

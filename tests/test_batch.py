@@ -1,0 +1,198 @@
+"""Many streams at once against each of them alone."""
+
+import contextlib
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import percepnet
+from models import random_model
+from percepnet import Batch, core
+from percepnet.errors import AudioError, PercepNetError
+from percepnet.params import HOP_SAMPLES, SignalParams
+from voices import glide, noise
+
+try:
+    core.library()
+except core.CoreMissing as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+
+def voice(seed, channels=1, hops=60):
+    x, _ = glide(seed, 1.0)
+    x = x[: hops * HOP_SAMPLES]
+    return np.stack([x / (1 + c) + noise(seed + c, len(x), 0.01) for c in range(channels)]).astype(np.float32)
+
+
+def hop_of(x, i):
+    return x[:, i * HOP_SAMPLES : (i + 1) * HOP_SAMPLES]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 7, 33])
+def test_same_bits_as_alone(count, exact):
+    model = random_model(1, preset="small")
+    xs = [voice(seed) for seed in range(count)]
+    expected = [core.FrameEnhancer(model, exact=exact).process(x) for x in xs]
+    streams = [core.FrameEnhancer(model, exact=exact) for _ in xs]
+    batch = core.FrameBatch(model, 8, exact=exact)
+    hops = [batch.process(streams, np.concatenate([hop_of(x, i) for x in xs])) for i in range(60)]
+    np.testing.assert_array_equal(np.concatenate(hops, axis=1), np.concatenate(expected))
+
+
+def test_streams_come_go_rest_and_differ_in_channels_and_settings():
+    model = random_model(2, SignalParams(3))
+    settings = [{}, {"post_filter": False}, {"comb_filter": False}, {"attenuation_limit_db": 9.0}, {}]
+    xs = [voice(seed, channels) for seed, channels in enumerate((1, 2, 1, 3, 1))]
+    expected = [core.FrameEnhancer(model, len(x), **s).process(x) for x, s in zip(xs, settings, strict=True)]
+    batch = Batch(model)
+    assert batch.latency_samples == core.FrameEnhancer(model).latency_samples
+    streams, done, outputs = {}, [0] * 5, [[] for _ in xs]
+    rng = np.random.default_rng(3)
+    for turn in range(300):
+        if turn % 3 == 0 and len(streams) < len(xs):
+            number = len(streams)
+            streams[number] = batch.add(len(xs[number]), **settings[number])
+        at_work = [n for n in streams if rng.random() < 0.7 and done[n] < 60]
+        found = batch.process({streams[n]: hop_of(xs[n], done[n]) for n in at_work})
+        assert list(found) == [streams[n] for n in at_work]
+        for n in at_work:
+            outputs[n].append(found[streams[n]])
+            done[n] += 1
+        if turn % 50 == 40:
+            batch.remove(batch.add())
+    assert min(done) == 60
+    for parts, y in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), y)
+
+
+def test_same_as_the_enhancer_for_users():
+    x = voice(4)
+    batch = Batch()
+    stream = batch.add()
+    found = [batch.process({stream: hop_of(x, i)[0]})[stream] for i in range(60)]
+    expected = percepnet.Enhancer().process(x[0])
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+    assert expected.std() > 0
+
+
+def test_form_of_what_went_in_comes_out():
+    batch = Batch(random_model())
+    mono, stereo = batch.add(), batch.add(2)
+    hops = {mono: np.ones(480, np.int16), stereo: np.ones((2, 480), np.float64)}
+    found = batch.process(hops)
+    assert [(y.shape, y.dtype) for y in found.values()] == [(x.shape, x.dtype) for x in hops.values()]
+    assert batch.process({}) == {}
+    assert len(batch) == 2
+
+
+def test_reset_begins_anew():
+    x = voice(5)
+    batch = Batch(random_model())
+    stream, other = batch.add(), batch.add()
+    first = [batch.process({stream: hop_of(x, i), other: hop_of(x, i)}) for i in range(60)]
+    stream.reset()
+    second = [batch.process({stream: hop_of(x, i)})[stream] for i in range(60)]
+    np.testing.assert_array_equal([hops[stream] for hops in first], second)
+
+
+def test_hop_that_is_no_audio_is_silence_of_that_stream_alone():
+    x, bad = voice(6), np.full((1, HOP_SAMPLES), np.nan)
+    batch = Batch(random_model())
+    good, damaged = batch.add(), batch.add()
+    expected = core.FrameEnhancer(batch.model).process(x)
+    found = [batch.process({damaged: bad, good: hop_of(x, i)}) for i in range(60)]
+    np.testing.assert_array_equal(np.concatenate([hops[good] for hops in found], axis=1), expected)
+    assert (good.refused_hops, damaged.refused_hops) == (0, 60)
+    assert all(np.isfinite(hops[damaged]).all() for hops in found)
+
+
+def test_memory_of_a_stream():
+    for preset in ("small", "percepnet"):
+        assert 0 < Batch(random_model(preset=preset)).add().memory_bytes <= 256 * 1024
+
+
+def test_errors_leave_the_streams_as_they_were():
+    x = voice(7)
+    batch = Batch(random_model())
+    stream, stereo = batch.add(), batch.add(2)
+    expected = core.FrameEnhancer(batch.model).process(x)
+    found = []
+    for i in range(60):
+        for bad in (np.zeros(479), np.zeros((2, 480)), np.zeros((480, 1)), np.zeros((1, 1, 480))):
+            with pytest.raises(AudioError, match="shape"):
+                batch.process({stereo: np.zeros((2, 480)), stream: bad})
+        with pytest.raises(AudioError, match="type"):
+            batch.process({stream: np.zeros(480, np.int32)})
+        found.append(batch.process({stream: hop_of(x, i)})[stream])
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), expected)
+
+
+def test_removed_and_foreign_streams_are_refused():
+    model = random_model()
+    batch, other = Batch(model), Batch(model)
+    gone, foreign = batch.add(), other.add()
+    batch.remove(gone)
+    for call in (
+        lambda: batch.process({gone: np.zeros(480)}),
+        lambda: batch.remove(gone),
+        gone.reset,
+        lambda: gone.refused_hops,
+    ):
+        with pytest.raises(PercepNetError, match="removed"):
+            call()
+    for call in (lambda: batch.process({foreign: np.zeros(480)}), lambda: batch.remove(foreign)):
+        with pytest.raises(PercepNetError, match="another batch"):
+            call()
+    with pytest.raises(PercepNetError, match="limit"):
+        batch.add(attenuation_limit_db=-1)
+    with pytest.raises(PercepNetError, match="settings"):
+        batch.add(0)
+    assert len(batch) == 0
+
+
+def test_second_thread_is_refused_and_disturbs_nothing():
+    x = np.tile(voice(8), 20)
+    batch = Batch(random_model())
+    streams = [batch.add() for _ in range(40)]
+    expected = core.FrameEnhancer(batch.model).process(x)
+    outputs = []
+
+    messages = set()
+
+    def work():
+        while len(outputs) < 300:
+            with contextlib.suppress(PercepNetError):  # where the other thread came first
+                i = len(outputs)
+                outputs.append(batch.process({stream: hop_of(x, i) for stream in streams})[streams[-1]])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        try:
+            len([stream.refused_hops for stream in streams])
+        except PercepNetError as error:
+            messages.add(str(error))
+    assert messages == {"this batch is at work in another thread: give each thread its own"}
+    np.testing.assert_array_equal(np.concatenate(outputs, axis=1), expected[:, : 300 * HOP_SAMPLES])
+
+
+def test_model_goes_with_the_last_stream():
+    before = len(core._models)
+    batch = Batch(random_model(9))
+    streams = [batch.add() for _ in range(3)]
+    assert len(core._models) == before + 1
+    del batch, streams
+    gc.collect()
+    assert len(core._models) == before
+
+
+def test_needs_the_core(monkeypatch):
+    def refuse():
+        raise core.CoreMissing("_core.so: not built")
+
+    monkeypatch.setattr(core, "library", refuse)
+    with pytest.raises(core.CoreMissing, match="not built"):
+        Batch(random_model())
