@@ -13,10 +13,12 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from percepnet.errors import PercepNetError
 from percepnet.model import load_model
 from percepnet.params import SignalParams
+from percepnet.spec.bands import bands_of
+from percepnet.spec.features import features
 from percepnet.spec.network import Network
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
-from percepnet.training.fit import Config, Trainer, read_checkpoint, run_training
+from percepnet.training.fit import Config, Trainer, band_energies, read_checkpoint, run_training
 
 BANDS, FEATURES = 34, 70
 
@@ -113,6 +115,14 @@ def test_unknown_bands_get_no_gradient(config):
     decay = 1e-3 * 0.01 * 0.5 * 4  # all that weight decay can do in two updates, and more
     assert moved[-1] < decay
     assert (moved[:-1] > decay).all()
+
+
+def test_band_energies_undo_the_features():
+    params = SignalParams()
+    energies = np.random.default_rng(0).uniform(1e-3, 1, (5, params.bands)).astype(np.float32)
+    rows = features(energies, np.zeros_like(energies), np.full(5, 272.0), np.zeros(5), bands_of(params.band_edges))
+    found = band_energies(torch.from_numpy(rows), params).numpy()
+    np.testing.assert_allclose(found / found[0, 0], energies / energies[0, 0], rtol=1e-3)
 
 
 def test_weights_stay_within_a_half(config):

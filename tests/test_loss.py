@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from percepnet.training.loss import LossWeights, gain_loss, strength_loss, total_loss
+from percepnet.training.loss import LossWeights, gain_loss, loudness_loss, strength_loss, total_loss
 
 KINDS = ("P21", "P20")
 
@@ -14,7 +14,8 @@ def test_gradients_are_finite_at_the_ends(kind, found, target):
     gains = torch.full((1, 3, 2), found, requires_grad=True)
     strengths = torch.full((1, 3, 2), found, requires_grad=True)
     wanted = torch.full((1, 3, 2), target)
-    loss, _, _ = total_loss(gains, strengths, wanted, wanted, torch.ones_like(wanted), LossWeights(kind))
+    ones = torch.ones_like(wanted)
+    loss, _, _ = total_loss(gains, strengths, wanted, wanted, ones, ones, LossWeights(kind))
     loss.backward()
     assert torch.isfinite(gains.grad).all()
     assert torch.isfinite(strengths.grad).all()
@@ -52,19 +53,39 @@ def test_p21_stresses_small_gains():
 
 
 def test_masked_bands_do_not_count():
-    found = torch.tensor([[0.2, 0.9]], requires_grad=True)
-    target = torch.tensor([[0.2, 0.0]])
-    mask = torch.tensor([[1.0, 0.0]])
-    loss, _, _ = total_loss(found, found, target, target, mask)
+    found = torch.tensor([[[0.2, 0.9]]], requires_grad=True)
+    target = torch.tensor([[[0.2, 0.0]]])
+    mask = torch.tensor([[[1.0, 0.0]]])
+    loss, _, _ = total_loss(found, found, target, target, mask, torch.ones_like(mask))
     loss.backward()
     assert loss == 0
-    assert found.grad[0, 1] == 0
+    assert found.grad[0, 0, 1] == 0
 
 
 def test_nothing_known_is_no_loss():
-    zeros = torch.zeros(1, 2)
-    loss, _, _ = total_loss(zeros + 0.5, zeros + 0.5, zeros, zeros, zeros)
+    zeros = torch.zeros(1, 1, 2)
+    loss, _, _ = total_loss(zeros + 0.5, zeros + 0.5, zeros, zeros, zeros, zeros)
     assert loss == 0
+
+
+def test_loudness_by_hand():
+    """Two bands, one of 16 times the energy of the other: its error counts 16^0.46 = 3.58 times as much."""
+    energies = torch.tensor([[[16.0, 1.0]]])
+    ones = torch.ones_like(energies)
+    loud = loudness_loss(torch.tensor([[[0.5, 1.0]]]), ones, ones, energies).item()
+    quiet = loudness_loss(torch.tensor([[[1.0, 0.5]]]), ones, ones, energies).item()
+    assert loud / quiet == pytest.approx(16**0.46, rel=1e-5)
+    # ((0.501)^0.46 - (1.001)^0.46)^2 * 3.58 / mean(3.58, 1) / 2 bands, with the floor of 0.001
+    assert loud == pytest.approx((0.501**0.46 - 1.001**0.46) ** 2 * 3.5801 / 2.29005 / 2, rel=1e-4)
+
+
+def test_loudness_does_not_depend_on_the_level():
+    generator = torch.Generator().manual_seed(0)
+    found, target, energies = (torch.rand(2, 5, 4, generator=generator) for _ in range(3))
+    mask = torch.ones_like(found)
+    one, other = (loudness_loss(found, target, mask, scale * energies).item() for scale in (1.0, 1e-6))
+    assert one == pytest.approx(other, rel=1e-4)
+    assert loudness_loss(found, target, mask, 0 * energies).isfinite()
 
 
 def test_strengths_in_silence_hardly_count():

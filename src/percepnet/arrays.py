@@ -40,7 +40,9 @@ def to_float32(x: AnySamples) -> Samples:
         raise AudioError(
             f"an array of shape {x.shape} means {x.shape[0]} channels, as the last axis is time: transpose it (x.T)"
         )
-    if x.dtype.newbyteorder("=") == np.int16:
+    if x.dtype == np.float32:
+        samples = x
+    elif x.dtype.newbyteorder("=") == np.int16:
         samples = x.astype(np.float32) / np.float32(INT16_SCALE)
     elif np.issubdtype(x.dtype, np.floating):
         with np.errstate(over="ignore"):  # beyond float32 becomes infinity, which check_finite names
@@ -78,12 +80,10 @@ def check_finite(x: Samples, *, start_samples: int, sample_rate_hz: int, advice:
     AudioError
         Naming the position in seconds.
     """
-    if x.size == 0:
+    if x.size == 0 or (x.max() <= PEAK_MAX and x.min() >= -PEAK_MAX):  # NaN is neither
         return
     peaks = np.abs(x).max(axis=0)  # NaN stays NaN, infinity stays infinity
     bad = ~(peaks <= PEAK_MAX)
-    if not bad.any():
-        return
     first = int(bad.argmax())
     position = f"at {(start_samples + first) / sample_rate_hz:.6f} s"
     if np.isfinite(peaks[first]):

@@ -104,6 +104,7 @@ class Enhancer:
         # The filters to and from 48 kHz delay by half their length each, on top of the signal path's own delay.
         delay_48k_samples = model.params.latency_samples + 2 * half_width_samples(self._rate_hz)
         self._latency_samples = math.ceil(delay_48k_samples * self._rate_hz / SAMPLE_RATE_HZ)
+        self._nothing = np.zeros((self._channels, 0), dtype=np.float32)
         # Rounding up to whole samples is a delay too: the way back starts that much earlier than its first hop.
         self._return_start = delay_48k_samples * self._rate_hz - self._latency_samples * SAMPLE_RATE_HZ
         self._start_stream()
@@ -111,7 +112,7 @@ class Enhancer:
     def _start_stream(self) -> None:
         self._hops = 0
         self._received = 0
-        self._pending = np.zeros((self._channels, 0), dtype=np.float32)
+        self._pending = self._nothing
         self._form: AnySamples = np.zeros(0 if self._channels == 1 else (self._channels, 0), dtype=np.float32)
         self._to_48k: Resampler | None = None
         self._from_48k: Resampler | None = None
@@ -181,24 +182,33 @@ class Enhancer:
         return -(-hop * self._rate_hz // FRAMES_PER_SECOND)
 
     def _run(self, x: Samples) -> Samples:
-        x = np.concatenate((self._pending, x), axis=1)
+        if self._pending.shape[1]:
+            x = np.concatenate((self._pending, x), axis=1)
+        if self._to_48k is None:
+            return self._run_48k(x)
         hops = []
         sizes = []
         taken = 0
         while (end := taken + self._hop_start(self._hops + 1) - self._hop_start(self._hops)) <= x.shape[1]:
             hop = x[:, taken:end]
-            hops.append(self._to_48k.process(hop, HOP_SAMPLES) if self._to_48k else hop)
+            hops.append(self._to_48k.process(hop, HOP_SAMPLES))
             sizes.append(end - taken)
             self._hops += 1
             taken = end
         self._pending = x[:, taken:].copy()
         if not hops:
-            return np.zeros((self._channels, 0), dtype=np.float32)
+            return self._nothing
         y = self._enhance(np.concatenate(hops, axis=1))
-        if self._from_48k is None:
-            return y
+        assert self._from_48k is not None
         parts = zip(np.split(y, len(sizes), axis=1), sizes, strict=True)
         return np.concatenate([self._from_48k.process(part, size) for part, size in parts], axis=1)
+
+    def _run_48k(self, x: Samples) -> Samples:
+        hops, rest = divmod(x.shape[1], HOP_SAMPLES)
+        self._hops += hops
+        whole = hops * HOP_SAMPLES
+        self._pending = x[:, whole:].copy() if rest else self._nothing
+        return self._enhance(x[:, :whole]) if hops else self._nothing
 
     def _enhance(self, hops: Samples) -> Samples:
         if len(self._frame_enhancers) == 1:

@@ -26,6 +26,8 @@ from torch import Tensor
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
+from percepnet.spec.bands import bands_of
+from percepnet.spec.features import CENTRE_DB, SPAN_DB
 from percepnet.training.corpus import Clip, find_clips, summary
 from percepnet.training.curves import VALIDATION_NAME, save_curves
 from percepnet.training.features import (
@@ -304,12 +306,12 @@ class Trainer:
         rows = torch.from_numpy(shards.draw(self.rng, self.config.batch)).to(self.device)
         state: State | None = None
         losses = []
-        for chunk in torch.split(rows, self.config.chunk_frames, dim=1):
+        chunks = (torch.split(part, self.config.chunk_frames, dim=1) for part in self._parts(rows))
+        for features, gain_target, strength_target, mask, energies in zip(*chunks, strict=True):
             with self._autocast():
-                features, gain_target, strength_target, mask = self._parts(chunk)
                 gains, strengths, state = self.network(features, state)
             loss, gain, strength = total_loss(
-                gains.float(), strengths.float(), gain_target, strength_target, mask, self.config.loss
+                gains.float(), strengths.float(), gain_target, strength_target, mask, energies, self.config.loss
             )
             self._update(loss)
             state = detach(state)
@@ -329,9 +331,9 @@ class Trainer:
         totals = np.zeros(3)
         for start in range(0, len(held_out), VALID_BATCH):
             rows = torch.from_numpy(held_out[start : start + VALID_BATCH].astype(np.float32)).to(self.device)
-            features, gain_target, strength_target, mask = self._parts(rows)
+            features, gain_target, strength_target, mask, energies = self._parts(rows)
             gains, strengths, _ = self.average(features)
-            losses = total_loss(gains, strengths, gain_target, strength_target, mask, self.config.loss)
+            losses = total_loss(gains, strengths, gain_target, strength_target, mask, energies, self.config.loss)
             totals += len(rows) * np.array([loss.item() for loss in losses])
         self.validation = dict(zip(LOSSES, (totals / len(held_out)).tolist(), strict=True))
         return self.validation
@@ -369,11 +371,16 @@ class Trainer:
         self.trained_s = state["trained_s"]
         self.validation = state["validation"]
 
-    def _parts(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Features, gains, strengths, where they are known, and band energies of the frames that they are for."""
         params = self.network.params
         features, gains, strengths = torch.split(rows, [params.features, params.bands, params.bands], dim=-1)
         mask = (gains >= 0).to(rows.dtype)
-        return features, gains.clamp(min=0), strengths, mask
+        energies = band_energies(features, params)
+        # energies are those of the newest frame
+        late = params.lookahead_frames
+        energies = torch.cat([energies[:, :1].expand(-1, late, -1), energies[:, : rows.shape[1] - late]], dim=1)
+        return features, gains.clamp(min=0), strengths, mask, energies
 
     def _autocast(self) -> torch.autocast:
         # where it is not in the hardware, bfloat16 is emulated and slower than float32
@@ -395,6 +402,22 @@ class Trainer:
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
+
+
+def band_energies(features: Tensor, params: SignalParams) -> Tensor:
+    """Band energies of the newest frames, from the features.
+
+    Parameters
+    ----------
+    features : Tensor [shape=(..., 2 * bands + 2)]
+    params : SignalParams
+
+    Returns
+    -------
+    Tensor [shape=(..., bands)]
+    """
+    widths = torch.from_numpy(bands_of(params.band_edges).widths).to(features)
+    return widths * 10 ** ((SPAN_DB * features[..., : params.bands] + CENTRE_DB) / 10)
 
 
 def corpus_info(clips: dict[str, list[Clip]]) -> dict[str, str]:
@@ -527,6 +550,8 @@ def _fit(
                 f"the loss is no longer finite at update {trainer.updates}; the last checkpoint is good"
             )
         finished = trainer.progress >= 1 or interrupted()
+        if finished:
+            trainer.save()  # at once, whatever happens to the validation
         validation = None
         if (due("validation", config.validate_minutes) or finished) and (run / VALID_NAME).exists():
             validation = trainer.validate(np.load(run / VALID_NAME))

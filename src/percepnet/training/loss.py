@@ -25,18 +25,23 @@ class LossWeights:
     strength_floor : float
         Weight of a strength in a band without speech. The strength matters as far as there is speech to be heard:
         elsewhere the gain removes the band, whatever the comb filter does.
+    loudness : float
+        Weight of the loudness loss relative to the gain loss. Not published: the others count every band of every frame
+        alike, however little of it is to be heard.
     """
 
     kind: LossKind = "P21"
     strength: float = 1.0
     quartic: float = 10.0
     strength_floor: float = 0.05
+    loudness: float = 1.0
 
 
 P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
 P20_EXPONENT = 0.5  # gamma
 STRENGTH_EXPONENT = 0.5
 # x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
+LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
 
@@ -85,19 +90,40 @@ def strength_loss(
     return _mean(distance, mask * heard)
 
 
+def loudness_loss(found: Tensor, target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
+    """Distance of the loudness that gains leave of each band, in units of its mean square over a sequence.
+
+    Parameters
+    ----------
+    found, target, mask : Tensor [shape=(batch, frames, bands)]
+    energies : Tensor [shape=(batch, frames, bands)]
+        Of the noisy speech, in any unit.
+
+    Returns
+    -------
+    Tensor [shape=()]
+    """
+    loudness = (energies + torch.finfo(energies.dtype).tiny) ** LOUDNESS_EXPONENT
+    weight = mask * loudness**2
+    weight = weight / weight.mean(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(energies.dtype).tiny)
+    distance = (_power(found, 2 * LOUDNESS_EXPONENT) - _power(target, 2 * LOUDNESS_EXPONENT)) ** 2
+    return (weight * distance).mean()
+
+
 def total_loss(
     gains: Tensor,
     strengths: Tensor,
     gain_target: Tensor,
     strength_target: Tensor,
     mask: Tensor,
+    energies: Tensor,
     weights: LossWeights | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The whole loss, and its two parts (gain, strength).
+    """The whole loss, and its parts of gains and strengths.
 
     Parameters
     ----------
-    gains, strengths, gain_target, strength_target, mask : Tensor [shape=(..., bands)]
+    gains, strengths, gain_target, strength_target, mask, energies : Tensor [shape=(batch, frames, bands)]
     weights : LossWeights, optional
 
     Returns
@@ -107,7 +133,10 @@ def total_loss(
     weights = weights or LossWeights()
     gain = gain_loss(gains, gain_target, mask, weights)
     strength = strength_loss(strengths, strength_target, gain_target, mask, weights)
-    return gain + weights.strength * strength, gain, strength
+    total = gain + weights.strength * strength
+    if weights.loudness:
+        total = total + weights.loudness * loudness_loss(gains, gain_target, mask, energies)
+    return total, gain, strength
 
 
 def _power(x: Tensor, exponent: float) -> Tensor:

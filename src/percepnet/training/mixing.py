@@ -87,8 +87,8 @@ class MixingConfig:
     """
 
     speed_share: float = 0.6
-    speed_min: float = 0.78
-    speed_max: float = 1.18
+    speed_min: float = 0.72
+    speed_max: float = 1.3
     noise_speed_share: float = 0.7
     noise_speed_min: float = 0.6
     noise_speed_max: float = 1.6
@@ -243,7 +243,7 @@ class Mixer:
         return audio / np.float32(level) if level > 0 else audio
 
     def _synthetic(self, rng: np.random.Generator, samples: int) -> Array:
-        kind = int(rng.choice(6, p=(0.3, 0.1, 0.15, 0.2, 0.12, 0.13)))
+        kind = int(rng.choice(6, p=(0.32, 0.1, 0.17, 0.22, 0.14, 0.05)))
         if kind == 0:
             return swelling(rng, tilted_noise(rng, samples, rng.uniform(-9, 3)))
         if kind == 3:
