@@ -1,6 +1,9 @@
 """Compiles core/ into the package: with the C compiler at hand, else with the one in ziglang, else not at all.
 
 Without the core the package is complete, and runs on its NumPy engine.
+
+PERCEPNET_TARGET in the environment names one of `TARGETS`, and the wheel is made for that platform instead of for this
+machine, always with ziglang; then a core that cannot be compiled is an error. `scripts/wheels.py` makes all of them.
 """
 
 import importlib.util
@@ -11,46 +14,88 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARY = "src/percepnet/_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+VARIABLE = "PERCEPNET_TARGET"
 MACOS_MIN = "11.0"
+SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
+LIBRARY = "src/percepnet/_core" + SUFFIXES.get(sys.platform, ".so")
 ZIG_MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+
+# The platform of a wheel, as installers know it, and as zig does. manylinux_2_17 runs on every glibc since 2012.
+TARGETS = {
+    "manylinux_2_17_x86_64": "x86_64-linux-gnu.2.17",
+    "manylinux_2_17_aarch64": "aarch64-linux-gnu.2.17",
+    "musllinux_1_2_x86_64": "x86_64-linux-musl",
+    "musllinux_1_2_aarch64": "aarch64-linux-musl",
+    f"macosx_{MACOS_MIN.replace('.', '_')}_x86_64": f"x86_64-macos.{MACOS_MIN}",
+    f"macosx_{MACOS_MIN.replace('.', '_')}_arm64": f"aarch64-macos.{MACOS_MIN}",
+    "win_amd64": "x86_64-windows-gnu",
+}
+# by itself zig would build for this very processor, and wheels travel
+ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 
 
 class CoreBuildHook(BuildHookInterface):
     """What hatchling calls while it makes a wheel, editable or not."""
 
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+
     def dependencies(self) -> list[str]:
         """Packages that the build itself needs."""
         missing = _installed_compiler() is None and platform.machine().lower() in ZIG_MACHINES
-        return ["ziglang"] if missing else []
+        return ["ziglang"] if missing or os.environ.get(VARIABLE) else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the library, and mark the wheel as one for this platform."""
+        """Build the library, and mark the wheel as one for its platform."""
         if self.target_name != "wheel":
             return
+        target = os.environ.get(VARIABLE)
+        build = self._build_for(target, build_data) if target else self._build_here(build_data)
+        if build:
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{target or _platform_tag()}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was only needed until the wheel was written."""
+        if self._folder:
+            self._folder.cleanup()
+
+    def _build_for(self, target: str, build_data: dict[str, Any]) -> bool:
+        if target not in TARGETS:
+            raise ValueError(f"{VARIABLE} is {target!r}: choose from {', '.join(TARGETS)}")
+        system = {"macosx": "darwin", "win": "win32"}.get(target.partition("_")[0], "linux")
+        # not in the source tree, where this machine's own library may be in use
+        self._folder = tempfile.TemporaryDirectory()
+        library = Path(self._folder.name, "_core" + SUFFIXES.get(system, ".so"))
+        try:
+            _compile([*ZIG, "-target", TARGETS[target], "-s"], Path(self.root, "core"), library, system)
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(f"{shlex.join(error.cmd)} failed: {error.stderr}") from error
+        build_data["force_include"][str(library)] = f"percepnet/{library.name}"
+        return True
+
+    def _build_here(self, build_data: dict[str, Any]) -> bool:
         library = Path(self.root, LIBRARY)
         compiler = _installed_compiler()
         if compiler is None and importlib.util.find_spec("ziglang"):
-            # by itself it would build for this very processor, and wheels travel
-            compiler = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
+            compiler = ZIG
         if compiler is None:
             library.unlink(missing_ok=True)
             self._explain("no C compiler was found (CC, cc, gcc, clang, ziglang)")
-            return
+            return False
         try:
-            _compile(compiler, Path(self.root, "core"), library)
+            _compile(compiler, Path(self.root, "core"), library, sys.platform)
         except (OSError, subprocess.CalledProcessError) as error:
             library.unlink(missing_ok=True)
             self._explain(f"{shlex.join(compiler)} failed: {getattr(error, 'stderr', None) or error}")
-            return
+            return False
         build_data["artifacts"].append(LIBRARY)
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{_platform_tag()}"
+        return True
 
     def _explain(self, reason: str) -> None:
         self.app.display_warning(f"percepnet is built without its C core, and will run on NumPy alone: {reason}")
@@ -63,20 +108,18 @@ def _installed_compiler() -> list[str] | None:
     return None
 
 
-def _compile(compiler: list[str], sources: Path, library: Path) -> None:
-    files = sorted(str(path) for path in sources.glob("*.c") if not path.name.startswith("test_"))
+def _compile(compiler: list[str], sources: Path, library: Path, system: str) -> None:
+    files = sorted(str(path) for path in sources.glob("*.c") if not path.name.startswith(("test_", "fuzz_")))
     flags = ["-std=c11", "-O3", "-shared", "-fvisibility=hidden"]
-    if sys.platform != "win32":
+    if system != "win32":
         flags.append("-fPIC")
-    if sys.platform == "darwin":
-        flags.append(f"-mmacosx-version-min={MACOS_MIN}")
+    if system == "darwin":
+        flags += [f"-mmacosx-version-min={MACOS_MIN}", f"-Wl,-install_name,@rpath/{library.name}"]
     # beside its place and then renamed: a process that runs the old library keeps it
-    fresh = library.with_name(f".{library.name}.{os.getpid()}")
-    try:
+    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".") as folder:
+        fresh = Path(folder, library.name)
         subprocess.run([*compiler, *flags, *files, "-o", str(fresh), "-lm"], check=True, capture_output=True, text=True)
         fresh.replace(library)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _platform_tag() -> str:

@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
-# The core's own tests under the address and undefined-behaviour sanitizers, with every warning an error.
+# The core's own tests, and random input for some seconds (10 if not told), under the address and undefined-behaviour
+# sanitizers, with every warning an error.
 set -euo pipefail
 cd "$(dirname "$0")"
+seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-"${CC:-cc}" -std=c11 -O1 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
-    ./*.c -o "$build/test_core" -lm
+strict=(-std=c11 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
+"${CC:-cc}" "${strict[@]}" -O1 ./*.c -o "$build/test_core" -lm
 "$build/test_core"
+
+sources=()
+for source in ./*.c; do
+    [[ $source == ./test_* ]] || sources+=("$source")
+done
+"${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" fuzz/fuzz_core.c -o "$build/fuzz_core" -lm
+"$build/fuzz_core" "$seconds"

@@ -173,6 +173,12 @@ def test_not_finite(path):
         load_model(path)
 
 
+def test_too_large_to_calculate_with(path):
+    rewrite(path, change_tensors=lambda tensors: tensors.update({"gain.bias": np.full(34, -2e6, np.float32)}))
+    with pytest.raises(ModelError, match=r"gain\.bias: expected numbers up to 1e\+06"):
+        load_model(path)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

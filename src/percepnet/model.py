@@ -32,6 +32,7 @@ SUFFIX = ".safetensors"
 CONV1_TAPS = 5  # P21: convolutions over 5 and then 3 frames
 CONV2_TAPS = 3
 UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a file is damage, not a design
+WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
 INT8_MAX = 127  # symmetric, so that |weight * activation| pairs fit 16 bits: 2 * 127 * 127 < 32768
 
 # The first layer sees features of any scale, and the last ones set the precision of the gains; all three are small.
@@ -315,7 +316,9 @@ def _weights(file: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:
         if kind == "F32":
             if f"{name}.scale" in scales:
                 raise ModelError(f"{name}: expected type I8 because {name}.scale is there, found F32")
-            weights[name] = file.get_tensor(name)
+            weights[name] = weight = file.get_tensor(name)
+            if (np.abs(weight[np.isfinite(weight)]) > WEIGHT_MAX).any():
+                raise ModelError(f"{name}: expected numbers up to {WEIGHT_MAX:g}, found others: the file is damaged")
             continue
         if f"{name}.scale" not in scales:
             raise ModelError(f"{name}.scale: expected shape ({shape[0]},), found no such field")

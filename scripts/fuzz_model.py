@@ -1,0 +1,261 @@
+"""Damage model files at random and load them: each is refused with one ModelError, or gives a model that works.
+
+    python scripts/fuzz_model.py [--bytes 10000000] [--seed 1]
+
+A file that does something else stays where it was made, and its path is printed; the same seed makes it again.
+"""
+
+import argparse
+import json
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from percepnet.engine import frame_enhancer
+from percepnet.errors import ModelError
+from percepnet.model import FORMAT, PRESETS, Architecture, Model, load_model, save_model
+from percepnet.params import HOP_SAMPLES, SignalParams
+
+HOPS = 6
+SMALLEST = Architecture(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
+NUMBERS = (0, -1, 1, 2, 3, 127, 128, 255, 481, 482, 4096, 4097, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**30)
+VALUES = (
+    *NUMBERS,
+    0.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    None,
+    True,
+    "",
+    "\ud800",
+    "é\0",
+    [],
+    [0],
+    {},
+    {"": []},
+    "9" * 99,
+)
+DATA = np.random.default_rng(5).uniform(-0.5, 0.5, (1, HOPS * HOP_SAMPLES)).astype(np.float32)
+
+
+class Tally(NamedTuple):
+    """What came of how many files."""
+
+    files: int
+    bytes: int
+    refused: int
+    loaded: int
+
+
+class Found(Exception):
+    """A file that was neither refused nor of use."""
+
+
+def originals(folder: Path) -> list[bytes]:
+    """Files that are whole: one as small as can be, and one of the preset "tiny"."""
+    rng = np.random.default_rng(0)
+    params = SignalParams()
+    files = []
+    for architecture in (SMALLEST, PRESETS["tiny"]):
+        shapes = architecture.shapes(params).items()
+        weights = {name: rng.uniform(-0.5, 0.5, shape).astype(np.float32) for name, shape in shapes}
+        path = folder / "original.safetensors"
+        save_model(Model(params, architecture, weights, {"version": "1"}), path)
+        files.append(path.read_bytes())
+    return files
+
+
+def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
+    """One to three kinds of damage, most of it where the file says what it holds."""
+    file = bytearray(whole)
+    for _ in range(rng.integers(1, 4)):
+        DAMAGES[rng.integers(len(DAMAGES))](file, rng)
+    return bytes(file)
+
+
+def _header_bytes(file: bytearray) -> int:
+    return 8 + struct.unpack("<Q", file[:8])[0] if len(file) >= 8 else len(file)
+
+
+def _place(file: bytearray, rng: np.random.Generator) -> int:
+    end = min(len(file), _header_bytes(file)) if rng.random() < 0.7 else len(file)
+    return int(rng.integers(max(1, end)))
+
+
+def _flip(file: bytearray, rng: np.random.Generator) -> None:
+    for _ in range(rng.integers(1, 9)):
+        if (place := _place(file, rng)) < len(file):
+            file[place] ^= 1 << int(rng.integers(8))
+
+
+def _overwrite(file: bytearray, rng: np.random.Generator) -> None:
+    place = _place(file, rng)
+    file[place : place + 8] = rng.bytes(int(rng.integers(1, 9)))
+
+
+def _extremes(file: bytearray, rng: np.random.Generator) -> None:
+    """Numbers of single precision at the ends of their range, among the weights."""
+    kinds = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, 127.0, 1e10], dtype="<f4")
+    start = _header_bytes(file)
+    for _ in range(rng.integers(1, 9)):
+        if start + 4 <= len(file):
+            place = start + 4 * int(rng.integers((len(file) - start) // 4))
+            file[place : place + 4] = kinds[rng.integers(len(kinds))].tobytes()
+
+
+def _cut(file: bytearray, rng: np.random.Generator) -> None:
+    del file[_place(file, rng) :]
+
+
+def _remove(file: bytearray, rng: np.random.Generator) -> None:
+    place = _place(file, rng)
+    del file[place : place + int(rng.integers(1, 65))]
+
+
+def _insert(file: bytearray, rng: np.random.Generator) -> None:
+    place = _place(file, rng)
+    file[place:place] = rng.bytes(int(rng.integers(1, 65)))
+
+
+def _copy(file: bytearray, rng: np.random.Generator) -> None:
+    source, place, length = _place(file, rng), _place(file, rng), int(rng.integers(1, 257))
+    file[place : place + length] = file[source : source + length]
+
+
+def _length(file: bytearray, rng: np.random.Generator) -> None:
+    near = _header_bytes(file) - 8 + int(rng.integers(-9, 10))
+    file[:8] = struct.pack("<Q", (near if rng.random() < 0.5 else int(rng.choice(NUMBERS[:-1]))) % 2**64)
+
+
+def _fields(file: bytearray, rng: np.random.Generator) -> None:
+    """A header that is whole again, with other values in it, or without some: of a tensor, or of the model's own."""
+    try:
+        header = json.loads(file[8 : _header_bytes(file)])
+        own = json.loads(header["__metadata__"][FORMAT])
+        _change(own if rng.random() < 0.6 else header, rng)
+        if isinstance(header.get("__metadata__"), dict) and rng.random() < 0.9:
+            header["__metadata__"][FORMAT] = json.dumps(own)
+        text = json.dumps(header).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # damaged before
+    file[: _header_bytes(file)] = struct.pack("<Q", len(text)) + text
+
+
+def _change(value: Any, rng: np.random.Generator) -> None:
+    while isinstance(value, dict | list) and value:
+        key = list(value)[rng.integers(len(value))] if isinstance(value, dict) else int(rng.integers(len(value)))
+        if isinstance(value[key], dict | list) and value[key] and rng.random() < 0.8:
+            value = value[key]
+            continue
+        if rng.random() < 0.2:
+            del value[key]
+        else:
+            value[key] = VALUES[rng.integers(len(VALUES))]
+        return
+
+
+DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
+    _flip,
+    _overwrite,
+    _extremes,
+    _extremes,
+    _cut,
+    _remove,
+    _insert,
+    _copy,
+    _length,
+    _fields,
+    _fields,
+    _fields,
+)
+
+
+def attempt(path: Path) -> bool:
+    """Load a file, and use what is loaded.
+
+    Returns
+    -------
+    bool
+        Whether it was a model.
+
+    Raises
+    ------
+    Found
+        If anything but a model or a ModelError of one line came out.
+    """
+    try:
+        model = load_model(path)
+    except ModelError as error:
+        if "\n" in str(error):
+            raise Found(f"a message of several lines: {error}") from error
+        return False
+    except BaseException as error:
+        raise Found(f"loading: {type(error).__name__}: {error}") from error
+    try:
+        output = frame_enhancer(model).process(DATA)
+    except Exception as error:
+        raise Found(f"enhancing: {type(error).__name__}: {error}") from error
+    if not np.isfinite(output).all():
+        raise Found("enhancing gives what is no number")
+    return True
+
+
+def fuzz(total_bytes: int, seed: int, folder: Path, show: Callable[[Tally], None] = lambda tally: None) -> Tally:
+    """Damage and try files until they have so many bytes together.
+
+    Raises
+    ------
+    Found
+        With the file's path, at the first one that is neither refused nor of use. A crash leaves the file too.
+    """
+    rng = np.random.default_rng(seed)
+    whole = originals(folder)
+    path = folder / "damaged.safetensors"
+    tally = Tally(0, 0, 0, 0)
+    while tally.bytes < total_bytes:
+        content = damaged(whole[rng.random() < 0.2], rng)
+        path.write_bytes(content)
+        try:
+            loaded = attempt(path)
+        except Found as found:
+            raise Found(f"{path}: {found}") from found
+        tally = Tally(tally.files + 1, tally.bytes + len(content), tally.refused + (not loaded), tally.loaded + loaded)
+        show(tally)
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bytes", type=float, default=1e7, help="of damaged files, all together")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="percepnet-fuzz-"))
+    print(f"a file that crashes stays in {folder}", flush=True)
+    started = time.perf_counter()
+    try:
+        tally = fuzz(int(arguments.bytes), arguments.seed, folder)
+    except Found as found:
+        traceback.print_exception(found.__cause__)
+        sys.exit(str(found))
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    seconds = time.perf_counter() - started
+    print(
+        f"{tally.files} files, {tally.bytes} bytes in {seconds:.0f} s: {tally.refused} refused, {tally.loaded} of use"
+    )
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning is not one line that says what to do
+        main()
