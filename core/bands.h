@@ -9,8 +9,8 @@
 /* Each bin lies between the centres of two neighbouring bands, and is shared among them. */
 typedef struct bands {
     int count;
-    int16_t lower[BINS];     /* the lower one of the two */
-    float to_lower[BINS];    /* the share of each; they add up to one */
+    int32_t *edges;       /* centres of the bands, in bins */
+    float to_lower[BINS]; /* the share of each; they add up to one */
     float to_upper[BINS];
     float *widths; /* sum of each band's shares, in bins */
 } bands;
