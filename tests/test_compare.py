@@ -6,7 +6,9 @@ import soundfile as sf
 
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.evaluation import compare as module
-from percepnet.evaluation.compare import Comparison, Row, compare, measured_delay_samples, run_evaluation
+from percepnet.evaluation import peers
+from percepnet.evaluation.compare import Comparison, Row, compare, run_evaluation
+from percepnet.evaluation.peers import Peer
 
 RATE_HZ = 48_000
 SI_SDR = ("si_sdr",)
@@ -19,16 +21,30 @@ def halve_the_noise(x, factor=0.5):
     return np.fft.irfft(spectrum, len(x)).astype(np.float32)
 
 
+def shout(x):
+    raise RuntimeError("out of breath")
+
+
 @pytest.fixture
 def systems(monkeypatch):
     def missing(_model):
         raise PercepNetError("peer is not installed: pip install peer")
 
-    known = {"noisy": module.SYSTEMS["noisy"], "half": lambda _model: halve_the_noise, "peer": missing}
-    monkeypatch.setattr(module, "SYSTEMS", known)
-    module._system.cache_clear()
+    known = {
+        "noisy": peers.PEERS["noisy"],
+        "half": Peer(lambda _model: halve_the_noise),
+        "peer": Peer(missing),
+        "loud": Peer(lambda _model: shout),
+        "short": Peer(lambda _model: lambda x: x[: len(x) // 2]),
+        "nan": Peer(lambda _model: lambda x: x * np.nan),
+    }
+    monkeypatch.setattr(peers, "PEERS", known)
+    caches = (module._system, module._warm, peers.load_peers)
+    for cache in caches:
+        cache.cache_clear()
     yield known
-    module._system.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 @pytest.fixture
@@ -139,17 +155,84 @@ def test_a_folder_without_pairs_is_refused(tmp_path):
         compare(tmp_path)
 
 
-def test_a_known_delay_is_measured():
-    x = np.random.default_rng(0).standard_normal(RATE_HZ).astype(np.float32)
-    for delay in (0, 1, 960, 4800):
-        assert measured_delay_samples(x, 0.1 * np.roll(x, delay)) == delay
+@pytest.mark.parametrize(("system", "message"), [("loud", "out of breath"), ("short", "shape"), ("nan", "NaN")])
+def test_a_broken_system_is_named_and_the_others_are_scored(systems, pairs, system, message):
+    result = compare(pairs, [system, "half"], metrics=SI_SDR, processes=1)
+    assert result.systems == ["noisy", "half"]
+    assert message in (result.failures | result.skipped).get(f"0, {system}", "")
+    assert np.isfinite(result.difference("half", "si_sdr_db").mean)
 
 
-def test_rnnoise_comes_out_aligned_and_as_long_as_it_went_in():
-    pytest.importorskip("pyrnnoise", reason="the package pyrnnoise is not installed")
-    t = np.arange(RATE_HZ + 123) / RATE_HZ
-    syllables = np.clip(np.sin(2 * np.pi * 4 * t), 0, None)
-    x = (0.05 * syllables * sum(np.cos(2 * np.pi * 140 * k * t) / k for k in range(1, 20))).astype(np.float32)
-    y = module.SYSTEMS["rnnoise"](None)(x)
-    assert y.shape == x.shape
-    assert measured_delay_samples(np.pad(x, (0, 4800)), np.pad(y, (0, 4800))) == 0
+def test_a_system_that_fails_on_one_recording_is_compared_on_the_others(systems, pairs):
+    systems["picky"] = Peer(lambda _model: picky)
+    peers.load_peers.cache_clear()
+    result = compare(pairs, ["picky"], metrics=SI_SDR, processes=1)
+    assert 0 < len(result.failures) < 4
+    difference = result.difference("picky", "si_sdr_db")
+    assert difference.difference == pytest.approx(6.02, abs=0.01)
+
+
+def picky(x):
+    if np.std(x[:RATE_HZ]) > 0.06:  # the recordings at 0 dB
+        raise ValueError("too loud")
+    return halve_the_noise(x)
+
+
+def test_a_recording_without_a_clean_one_is_scored_without(systems, pairs, monkeypatch):
+    monkeypatch.setitem(module.METRICS, "dnsmos", lambda _reference, y, _rate: {"dnsmos_ovrl": float(np.std(y))})
+    (pairs / "clean" / "3.wav").unlink()
+    result = compare(pairs, ["half"], metrics=("si_sdr", "dnsmos"), processes=1)
+    assert "no clean recording" in result.notes["3"]
+    assert np.isnan(result.values("half", "si_sdr_db")[3])
+    assert np.isfinite(result.values("half", "dnsmos_ovrl")).all()
+
+
+def test_a_folder_of_noisy_recordings_is_enough(systems, pairs, monkeypatch):
+    monkeypatch.setitem(module.METRICS, "dnsmos", lambda _reference, y, _rate: {"dnsmos_ovrl": float(np.std(y))})
+    x, rate_hz = sf.read(pairs / "noisy" / "0.wav")
+    (pairs / "own" / "sub").mkdir(parents=True)
+    sf.write(pairs / "own" / "a.wav", x, rate_hz)
+    sf.write(pairs / "own" / "sub" / "a.flac", np.resize(x, 20_000), 16_000)
+    sf.write(pairs / "own" / "silent.wav", 0 * x, rate_hz)
+    result = compare(pairs / "own", ["half"], with_clean=False, metrics=("pesq", "si_sdr", "dnsmos"), processes=1)
+    assert result.names == ["a", "sub/a"]
+    assert result.measures == ["dnsmos_ovrl"]
+    assert "is silent" in result.failures["silent"]
+    assert "--noisy own" in result.to_markdown()
+
+
+def test_a_silent_reference_has_one_note(systems, pairs):
+    x, rate_hz = sf.read(pairs / "clean" / "0.wav")
+    sf.write(pairs / "clean" / "0.wav", 0 * x, rate_hz)
+    result = compare(pairs, ["half"], metrics=SI_SDR, processes=1)
+    assert result.notes == {"0": "SI-SDR says nothing: the reference is silent"}
+
+
+def test_a_second_run_takes_the_scores_that_are_kept(systems, pairs, tmp_path, monkeypatch):
+    first = compare(pairs, ["half"], metrics=SI_SDR, cache=tmp_path / "cache", processes=1)
+    (pairs / "noisy" / "1.wav").write_bytes((pairs / "noisy" / "3.wav").read_bytes())
+    ran = []
+    monkeypatch.setattr(module, "run_system", lambda process, x: ran.append(1) or peers.run_system(process, x))
+    second = compare(pairs, ["half"], metrics=SI_SDR, cache=tmp_path / "cache", processes=1)
+    assert len(ran) <= 4  # the recording that changed, by two systems, and what is warmed up for it
+    assert [row for row in second.rows if row.name != "1"] == [row for row in first.rows if row.name != "1"]
+
+
+def test_a_measure_whose_package_is_missing_is_left_out_with_a_word(systems, pairs, monkeypatch):
+    def missing(_reference, _estimate, _rate):
+        raise PercepNetError("gammatone cannot be imported")
+
+    monkeypatch.setitem(module.METRICS, "srmr", missing)
+    result = compare(pairs, ["half"], metrics=("si_sdr", "srmr"), processes=1)
+    assert result.skipped == {"srmr": "gammatone cannot be imported"}
+    with pytest.raises(PercepNetError, match="no measure can be taken"):
+        compare(pairs, ["half"], metrics=("srmr",), processes=1)
+
+
+def test_there_are_breakdowns_by_noise_where_it_is_known(systems, pairs):
+    recipe = json.loads((pairs / "mixtures.json").read_text())
+    for i, mixture in enumerate(recipe["mixtures"]):
+        mixture["noise"] = {"category": ("rain", "wind")[i // 2]}
+    (pairs / "mixtures.json").write_text(json.dumps(recipe))
+    report = compare(pairs, ["half"], metrics=SI_SDR, processes=1).to_markdown()
+    assert "| rain | half | 9.0 |" in report

@@ -1,12 +1,16 @@
 import importlib
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import metrics
 
 RATE_HZ = 48_000
+CLIPS = Path(__file__).parents[1] / "examples" / "clips"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ def test_stoi_of_the_reference_itself_is_one(speech, noise):
 def test_dnsmos_hears_less_background_without_noise(speech, noise):
     pytest.importorskip("speechmos", reason="the package speechmos is not installed")
     clean, noisy = (metrics.dnsmos(speech, y, RATE_HZ) for y in (speech, speech + 5 * noise))
-    assert set(clean) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl"}
+    assert set(clean) == {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808"}
     assert all(1.0 <= value <= 5.0 for value in (*clean.values(), *noisy.values()))
     assert clean["dnsmos_bak"] > noisy["dnsmos_bak"] + 0.5
 
@@ -102,3 +106,67 @@ def test_score_collects_the_measures_asked_for(speech, noise):
     assert set(metrics.score(speech, speech + noise, RATE_HZ, ("si_sdr",))) == {"si_sdr_db"}
     with pytest.raises(PercepNetError, match="unknown measure 'mos'"):
         metrics.score(speech, speech, RATE_HZ, ("mos",))
+
+
+def test_without_a_reference_only_measures_that_need_none_are_taken(speech):
+    assert metrics.score(None, speech, RATE_HZ, ("pesq", "stoi", "si_sdr", "composite")) == {}
+
+
+def test_composite_opinions_are_highest_for_the_reference_itself_and_fall_with_noise(speech, noise):
+    pytest.importorskip("pesq", reason="the package pesq is not installed")
+    clean = metrics.composite(speech, speech, RATE_HZ)
+    # cbak counts the signal-to-noise ratio of each segment, which by definition is -10 dB for digital silence
+    assert clean == pytest.approx({"csig": 5.0, "cbak": 4.9325, "covl": 5.0}, abs=1e-3)
+    noisy = metrics.composite(speech, speech + noise, RATE_HZ)
+    assert all(1.0 <= noisy[name] < clean[name] for name in clean)
+    assert metrics.score(speech, speech + noise, RATE_HZ, ("pesq", "composite"))["covl"] == noisy["covl"]
+
+
+def clips():
+    """Three pairs at 16 kHz: both clips of the repository, and one of them with less noise."""
+    soxr = pytest.importorskip("soxr", reason="the package soxr is not installed")
+    for name, share in (("sea_female", 1.0), ("helicopter_male", 1.0), ("sea_female", 0.3)):
+        clean, noisy = (sf.read(CLIPS / kind / f"{name}.flac", dtype="float32")[0] for kind in ("clean", "noisy"))
+        clean, noisy = (soxr.resample(x[: 4 * RATE_HZ], RATE_HZ, 16_000) for x in (clean, noisy))
+        yield clean, clean + np.float32(share) * (noisy - clean)
+
+
+def test_pesq_is_what_the_package_gives_as_its_readme_calls_it():
+    pesq = pytest.importorskip("pesq", reason="the package pesq is not installed").pesq
+    for clean, noisy in clips():
+        assert metrics.pesq(clean, noisy, 16_000)["pesq_wb"] == pytest.approx(
+            pesq(16_000, clean, noisy, "wb"), abs=1e-6
+        )
+
+
+def test_stoi_is_what_the_package_gives_as_its_readme_calls_it():
+    stoi = pytest.importorskip("pystoi", reason="the package pystoi is not installed").stoi
+    for clean, noisy in clips():
+        expected = {"stoi": stoi(clean, noisy, 16_000), "estoi": stoi(clean, noisy, 16_000, extended=True)}
+        assert metrics.stoi(clean, noisy, 16_000) == pytest.approx(expected, abs=1e-6)
+
+
+def test_dnsmos_is_what_the_package_gives_as_its_readme_calls_it():
+    dnsmos = pytest.importorskip("speechmos.dnsmos", reason="the package speechmos is not installed")
+    for clean, noisy in clips():
+        found, expected = metrics.dnsmos(clean, noisy, 16_000), dnsmos.run(noisy, sr=16_000)
+        for part in ("sig", "bak", "ovrl", "p808"):
+            assert found[f"dnsmos_{part}"] == pytest.approx(expected[f"{part}_mos"], abs=1e-6)
+
+
+def test_si_sdr_is_that_of_torchmetrics():
+    torch = pytest.importorskip("torch", reason="the package torch is not installed")
+    audio = pytest.importorskip("torchmetrics.functional.audio", reason="the package torchmetrics is not installed")
+    for clean, noisy in clips():
+        x, y = (torch.from_numpy(signal.astype(np.float64)) for signal in (clean, noisy))
+        expected = float(audio.scale_invariant_signal_distortion_ratio(y, x, zero_mean=True))
+        assert metrics.si_sdr(clean, noisy, 16_000)["si_sdr_db"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_srmr_of_silence_is_nan_with_a_warning(speech):
+    pytest.importorskip("gammatone", reason="the package gammatone is not installed")
+    with pytest.warns(UserWarning, match="SRMR says nothing"):
+        assert np.isnan(metrics.srmr(None, np.zeros_like(speech), RATE_HZ)["srmr"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metrics.srmr(None, speech, RATE_HZ)["srmr"] > 0

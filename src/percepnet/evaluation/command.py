@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from percepnet.errors import extra_packages
+from percepnet.errors import PercepNetError, extra_packages
 
 
 class PitchSource(str, Enum):
@@ -31,14 +31,57 @@ def oracle(
 
 
 def evaluate(
-    pairs: Annotated[Path, typer.Option(metavar="DIR", help="A folder with noisy/ and clean/ of equal names.")],
-    systems: Annotated[str, typer.Option(metavar="NAMES", help="Separated by commas.")] = "noisy,percepnet,rnnoise",
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder with noisy/ and clean/ of equal names.")
+    ] = None,
+    noisy: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of recordings without clean speech, instead.")
+    ] = None,
+    systems: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Separated by commas. Default: all that are installed.")
+    ] = None,
+    peers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Further systems: a TOML file of commands and ONNX files.")
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="Default: the one in the package.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="REPORT", help="Markdown report.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="REPORT", help="A page to listen to for .html, otherwise Markdown."),
+    ] = None,
+    clips: Annotated[int, typer.Option(metavar="N", min=0, help="Recordings that can be heard in a page.")] = 8,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keeps scores. Default: .percepnet-evaluation beside REPORT.")
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Curves over SNR, level, bandwidth, clipping, rooms, instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON, and nothing else.")] = False,
 ) -> None:
-    """Score enhanced speech against the clean speech: PESQ, STOI, SI-SDR, DNSMOS."""
+    """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
     with extra_packages("eval"):
-        from percepnet.evaluation.compare import run_evaluation
+        from percepnet.evaluation.compare import DEFAULT_SYSTEMS, run_evaluation
+        from percepnet.evaluation.peers import load_peers
+        from percepnet.evaluation.robustness import run_robustness
 
-    run_evaluation(pairs, [name for name in systems.split(",") if name], model=model, output=output, as_json=as_json)
+    folder = pairs or noisy
+    if folder is None or (pairs and noisy):
+        raise PercepNetError("say what to evaluate: --pairs DIR with noisy/ and clean/, or --noisy DIR")
+    own = [name for name in load_peers(peers) if name not in load_peers(None)]
+    names = [name for name in (systems or "").split(",") if name]
+    if robustness:
+        if noisy:
+            raise PercepNetError("--robustness needs clean speech: give --pairs DIR")
+        systems_heard = names or ["noisy", "percepnet", *own]
+        run_robustness(folder, systems_heard, peers=peers, model=model, output=output, cache=cache, as_json=as_json)
+        return
+    run_evaluation(
+        folder,
+        names or [*DEFAULT_SYSTEMS, *own],
+        with_clean=pairs is not None,
+        model=model,
+        peers=peers,
+        output=output,
+        cache=cache,
+        as_json=as_json,
+        clips=clips,
+    )

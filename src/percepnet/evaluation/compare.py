@@ -1,12 +1,12 @@
-"""Scores of several systems on pairs of clean and noisy recordings, side by side.
+"""Scores of several systems on recordings, side by side.
 
 Every system hears the same noisy recordings and is judged by the same measures, aligned in time. What counts is the
 difference to the noisy recording, with a bootstrap interval that says how far it could be an accident of the set.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,93 +16,92 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from percepnet.arrays import Samples
-from percepnet.errors import PercepNetError
-from percepnet.evaluation.heldout import describe, read_command, read_mixtures, read_snrs_db
-from percepnet.evaluation.metrics import METRICS, TITLES, Scores, score
-from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
+from percepnet.audio import replacing
+from percepnet.errors import ModelError, PercepNetError
+from percepnet.evaluation.cache import FOLDER, Cache, file_digest, key_of
+from percepnet.evaluation.heldout import describe, read_command, read_mixtures
+from percepnet.evaluation.metrics import METRICS, REFERENCE_FREE, TITLES, Scores, score
+from percepnet.evaluation.peers import (
+    PEERS,
+    Process,
+    load_peers,
+    real_time_factor,
+    run_system,
+    start_system,
+    system_version,
+)
+from percepnet.evaluation.recordings import Done, Recording, find_recordings, on_each_pair, read_recording
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
-from percepnet.model import load_model
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.stream import enhance
 
-DEFAULT_SYSTEMS = ("noisy", "percepnet", "rnnoise")
+DEFAULT_SYSTEMS = tuple(name for name in PEERS if not name.startswith("percepnet-without"))
 REFERENCE_SYSTEM = "noisy"
 PROCESSES = 2
 BOOTSTRAP_DRAWS = 4000
-DELAY_MAX_SAMPLES = 4800  # 100 ms
+MAIN_MEASURES = (
+    "pesq_wb",
+    "pesq_nb",
+    "stoi",
+    "estoi",
+    "si_sdr_db",
+    "dnsmos_sig",
+    "dnsmos_bak",
+    "dnsmos_ovrl",
+)  # the others have a table of their own
 
 
 class Progress(Protocol):
     """Wraps what is being done and shows how far it is."""
 
-    def __call__(self, done: Iterable[Done[Any]], total: int, /) -> Iterable[Done[Any]]: ...
+    def __call__(self, done: Iterable[Done[Any, Any]], total: int, /) -> Iterable[Done[Any, Any]]: ...
 
 
-class System(Protocol):
-    """What is compared: takes a mono recording at 48 kHz and gives one of the same length, aligned in time with it."""
+@dataclass(frozen=True)
+class Job:
+    """What is done with every recording; small, because it goes to every process.
 
-    def __call__(self, noisy: Samples, /) -> Samples: ...
-
-
-def _noisy(_model: str | None) -> System:
-    return lambda noisy: noisy
-
-
-def _percepnet(model: str | None, *, comb_filter: bool = True, post_filter: bool = True) -> System:
-    loaded = load_model(model)
-    return lambda noisy: enhance(noisy, SAMPLE_RATE_HZ, model=loaded, comb_filter=comb_filter, post_filter=post_filter)
-
-
-def _rnnoise(_model: str | None) -> System:
-    try:
-        from pyrnnoise import rnnoise
-    except (ImportError, OSError) as error:
-        raise PercepNetError(f"pyrnnoise cannot be imported ({error}): pip install pyrnnoise") from error
-
-    def suppress(noisy: Samples) -> Samples:
-        padded = np.pad(noisy, (0, DELAY_MAX_SAMPLES + -len(noisy) % rnnoise.FRAME_SIZE))
-        frames = np.rint(np.clip(padded, -1.0, 1.0) * 32767).astype(np.int16).reshape(-1, rnnoise.FRAME_SIZE)
-        state = rnnoise.create()
-        try:
-            output = np.concatenate([rnnoise.process_mono_frame(state, frame)[0] for frame in frames])
-        finally:
-            rnnoise.destroy(state)
-        delay = measured_delay_samples(padded, output.astype(np.float32))
-        return output[delay : delay + len(noisy)].astype(np.float32) / np.float32(32767)
-
-    return suppress
-
-
-SYSTEMS: dict[str, Callable[[str | None], System]] = {
-    "noisy": _noisy,
-    "percepnet": _percepnet,
-    "percepnet-without-comb-filter": partial(_percepnet, comb_filter=False),
-    "percepnet-without-post-filter": partial(_percepnet, post_filter=False),
-    "rnnoise": _rnnoise,
-}
-
-
-def measured_delay_samples(x: Samples, delayed: Samples) -> int:
-    """Delay of a system, 0 to 100 ms: the lag at which what came out correlates best with what went in.
-
-    Parameters
+    Attributes
     ----------
-    x, delayed : np.ndarray [shape=(n,)]
+    versions : dict
+        System to what has to be the same for kept scores to hold.
     """
-    size = 2 * len(x)
-    correlation = np.fft.irfft(np.fft.rfft(x, size).conj() * np.fft.rfft(delayed, size), size)
-    return int(np.argmax(correlation[: DELAY_MAX_SAMPLES + 1]))
+
+    systems: tuple[str, ...]
+    metrics: tuple[str, ...]
+    versions: dict[str, str]
+    model: str | None = None
+    peers: Path | None = None
+    cache: Cache = field(default_factory=Cache)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one system on one recording: scores, or what went wrong; and what the measures had to say."""
+
+    scores: Scores = field(default_factory=dict)
+    costs: Scores = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Scores of one system on one recording."""
+    """Scores of one system on one recording.
+
+    Attributes
+    ----------
+    noise : str
+        Kind of noise, where it is known.
+    costs : dict
+        ``delay_ms``, and ``rtf``, the real-time factor: seconds of one processor for a second of sound.
+    """
 
     name: str
     system: str
     snr_db: float | None
     scores: Scores
+    noise: str = ""
+    costs: Scores = field(default_factory=dict, compare=False)  # time is not the same twice
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All scores, and what could not be scored and why."""
+    """All scores, and what could not be scored and why.
+
+    Attributes
+    ----------
+    failures, skipped, notes : dict
+        Recordings, or "recording, system", that could not be scored; systems and measures that were left out; and
+        what else has to be said of recordings. Each with a reason.
+    recordings : dict
+        The files, by name.
+    """
 
     pairs: str
     rows: list[Row]
@@ -125,23 +133,45 @@ class Comparison:
     skipped: dict[str, str] = field(default_factory=dict)
     made_of: str = ""
     command: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    job: Job = Job((), (), {})
+    option: str = "--pairs"
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(row.name for row in self.rows))
 
     @property
     def systems(self) -> list[str]:
-        return list(dict.fromkeys(row.system for row in self.rows))
+        order = {name: i for i, name in enumerate(self.job.systems)}
+        return sorted(dict.fromkeys(row.system for row in self.rows), key=lambda name: order.get(name, len(order)))
 
     @property
     def measures(self) -> list[str]:
-        return [name for name in TITLES if self.rows and name in self.rows[0].scores]
+        scored = {measure for row in self.rows for measure in row.scores}
+        return [name for name in TITLES if name in scored]
 
     @property
     def snrs_db(self) -> list[float]:
         return sorted({row.snr_db for row in self.rows if row.snr_db is not None})
 
-    def values(self, system: str, measure: str, snr_db: float | None = None) -> NDArray[np.float64]:
-        """Scores of a system, one a recording, in the same order for every system."""
-        rows = (row for row in self.rows if row.system == system and snr_db in (None, row.snr_db))
-        return np.array([row.scores[measure] for row in rows])
+    @property
+    def noises(self) -> list[str]:
+        return sorted({row.noise for row in self.rows if row.noise})
+
+    def values(
+        self, system: str, measure: str, snr_db: float | None = None, noise: str | None = None
+    ) -> NDArray[np.float64]:
+        """Scores of a system, one a recording, in the same order for every system; nan where there is none."""
+        chosen = [row for row in self.rows if snr_db in (None, row.snr_db) and noise in (None, row.noise)]
+        own = {row.name: row.scores.get(measure, np.nan) for row in chosen if row.system == system}
+        return np.array([own.get(name, np.nan) for name in dict.fromkeys(row.name for row in chosen)])
+
+    def cost(self, system: str, name: str) -> float:
+        """Median of ``rtf`` or ``delay_ms``; nan where it is not known."""
+        values = np.array([row.costs.get(name, np.nan) for row in self.rows if row.system == system])
+        return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
 
     def difference(self, system: str, measure: str) -> Difference:
         """Mean of a system, and its mean difference to the noisy recordings (paired bootstrap, 95 %)."""
@@ -155,52 +185,74 @@ class Comparison:
         low, high = np.percentile(differences[draws].mean(axis=-1), (2.5, 97.5))
         return Difference(float(values[valid].mean()), float(differences.mean()), float(low), float(high))
 
+    def evaluation_command(self) -> str:
+        """The command that makes this comparison again."""
+        return f"percepnet evaluate {self.option} {self.pairs} --systems {','.join(self.systems)}"
+
     def to_json(self) -> str:
         """Everything, for programs."""
-        summary = {s: {m: vars(self.difference(s, m)) for m in self.measures} for s in self.systems}
+        summary = {
+            s: {m: vars(self.difference(s, m)) for m in self.measures}
+            | {name: self.cost(s, name) for name in ("rtf", "delay_ms")}
+            for s in self.systems
+        }
         document = {
             "pairs": self.pairs,
-            "recordings": len({row.name for row in self.rows}),
+            "recordings": len(self.names),
             "summary": summary,
             "rows": [vars(row) for row in self.rows],
             "failures": self.failures,
             "skipped": self.skipped,
+            "notes": self.notes,
             "versions": made_with(),
         }
         return to_json(document)
 
     def to_markdown(self) -> str:
         """A report: means with their difference to the noisy recordings, means by signal-to-noise ratio, gaps."""
-        recordings = len({row.name for row in self.rows})
+        main = [measure for measure in self.measures if measure in MAIN_MEASURES]
+        others = [measure for measure in self.measures if measure not in MAIN_MEASURES]
         lines = [
             "# Evaluation",
             "",
-            f"{recordings} recordings of `{self.pairs}`{self.made_of and ': '}{self.made_of}. Means; in brackets the "
-            "difference to the noisy recordings, and its 95 % bootstrap interval.",
+            f"{len(self.names)} recordings of `{self.pairs}`{self.made_of and ': '}{self.made_of}. Means; in brackets "
+            "the difference to the noisy recordings, and its 95 % bootstrap interval.",
             "",
         ]
-        means = [[system, *(self._cell(system, m) for m in self.measures)] for system in self.systems]
-        lines += markdown_table(["system", *self._titles()], means)
+        means = [[system, *(self.cell(system, m) for m in main)] for system in self.systems]
+        lines += markdown_table(["system", *_titles(main)], means) if main else []
+        costs = [
+            [f"{1000 * self.cost(s, 'rtf'):.1f}", f"{self.cost(s, 'delay_ms'):.1f}"]
+            if s != REFERENCE_SYSTEM
+            else ["–"] * 2
+            for s in self.systems
+        ]
+        means = [[s, *(self.cell(s, m) for m in others), *cost] for s, cost in zip(self.systems, costs, strict=True)]
+        lines += ["", *markdown_table(["system", *_titles(others), "real-time factor, ‰", "delay (ms)"], means)]
         if self.snrs_db:
             lines += ["", "## By signal-to-noise ratio", ""]
             keys = [(snr_db, system) for snr_db in self.snrs_db for system in self.systems]
-            means = [[f"{snr_db:g} dB", system, *self._means(system, snr_db)] for snr_db, system in keys]
-            lines += markdown_table(["SNR", "system", *self._titles()], means)
-        for title, reasons in (("Not scored", self.failures), ("Left out", self.skipped)):
+            means = [[f"{snr_db:g} dB", system, *self.means(main, system, snr_db)] for snr_db, system in keys]
+            lines += markdown_table(["SNR", "system", *_titles(main)], means)
+        if len(self.noises) > 1:
+            lines += ["", "## By noise", ""]
+            means = [[n, s, *self.means(main, s, noise=n)] for n in self.noises for s in self.systems]
+            lines += markdown_table(["noise", "system", *_titles(main)], means)
+        for title, reasons in (("Not scored", self.failures), ("Left out", self.skipped), ("Notes", self.notes)):
             if reasons:
                 lines += ["", f"## {title}", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
         versions = ", ".join(f"{name} {number}" for name, number in made_with().items())
-        evaluation = f"percepnet evaluate --pairs {self.pairs} --systems {','.join(self.systems)}"
-        commands = [f"    {command}" for command in (self.command, evaluation) if command]
+        commands = [f"    {command}" for command in (self.command, self.evaluation_command()) if command]
         return "\n".join([*lines, "", f"Made with {versions}.", "", *commands, ""])
 
-    def _means(self, system: str, snr_db: float) -> list[str]:
-        return [format_score(m, finite_mean(self.values(system, m, snr_db))) for m in self.measures]
+    def means(
+        self, measures: Sequence[str], system: str, snr_db: float | None = None, noise: str | None = None
+    ) -> list[str]:
+        """Means as text."""
+        return [format_score(m, finite_mean(self.values(system, m, snr_db, noise))) for m in measures]
 
-    def _titles(self) -> list[str]:
-        return [TITLES[measure] for measure in self.measures]
-
-    def _cell(self, system: str, measure: str) -> str:
+    def cell(self, system: str, measure: str) -> str:
+        """Mean and difference as text."""
         result = self.difference(system, measure)
         if system == REFERENCE_SYSTEM or not np.isfinite(result.mean):
             return format_score(measure, result.mean)
@@ -210,16 +262,23 @@ class Comparison:
         return f"{format_score(measure, result.mean)} ({difference}, {low} to {high})"
 
 
+def _titles(measures: Sequence[str]) -> list[str]:
+    return [TITLES[measure] for measure in measures]
+
+
 def compare(
     folder: str | Path,
     systems: Sequence[str] = DEFAULT_SYSTEMS,
     *,
+    with_clean: bool = True,
     model: str | None = None,
     metrics: Sequence[str] = tuple(METRICS),
+    peers: Path | None = None,
+    cache: Path | None = None,
     processes: int = PROCESSES,
     progress: Progress = lambda done, total: done,
 ) -> Comparison:
-    """Score systems on a folder of pairs.
+    """Score systems on a folder of recordings.
 
     Parameters
     ----------
@@ -227,11 +286,19 @@ def compare(
         Has ``noisy/NAME.wav`` and ``clean/NAME.wav`` (or flac, ogg, …), mono, of equal length; and, where the set was
         made by ``percepnet.evaluation.heldout``, ``mixtures.json`` with the signal-to-noise ratios.
     systems : sequence of str
-        Keys of ``SYSTEMS``. ``noisy`` is always scored. Those whose package is missing are left out, and named.
+        Keys of ``percepnet.evaluation.peers.load_peers``. ``noisy`` is always scored. Those whose package is missing
+        are left out, and named.
+    with_clean : bool
+        Without clean speech the folder holds the noisy recordings themselves, and measures that need no reference
+        are taken.
     model : str, optional
         Name or path of the model that percepnet uses.
     metrics : sequence of str
-        Keys of ``percepnet.evaluation.metrics.METRICS``.
+        Keys of ``percepnet.evaluation.metrics.METRICS``. Those whose package is missing are left out, and named.
+    peers : path, optional
+        TOML file with further systems.
+    cache : path, optional
+        Folder in which scores are kept; a run that is interrupted goes on from there.
     processes : int
         How many recordings are scored at a time.
     progress : callable
@@ -244,94 +311,230 @@ def compare(
     Raises
     ------
     PercepNetError
-        If there is no pair, none could be scored, a system or measure is unknown, or a package of a measure is missing.
+        If there is no recording, none could be scored, a system or measure is unknown, or no measure can be taken.
     """
     folder = Path(folder)
-    pairs = find_pairs(folder, read_snrs_db(folder))
-    names, skipped = _available([REFERENCE_SYSTEM, *systems], model)
-    probe = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        score(
-            probe, probe, SAMPLE_RATE_HZ, metrics
-        )  # unknown measures and missing packages show before the work starts
+    mixtures = read_mixtures(folder)
+    facts = {mixture["name"]: mixture for mixture in mixtures}
+    recordings = [_with_facts(r, facts.get(r.name, {})) for r in find_recordings(folder, with_clean=with_clean)]
+    names, skipped = available_systems([REFERENCE_SYSTEM, *systems], model, peers)
+    if not with_clean:
+        metrics = [name for name in metrics if name in REFERENCE_FREE or name not in METRICS]
+    measured, missing = _measurable(metrics)
+    skipped |= missing
+    versions = {name: system_version(name, model, peers) for name in names}
+    job = Job(names, measured, versions, model, peers, Cache(cache))
 
-    work = partial(_score_pair, systems=names, model=model, metrics=tuple(metrics))
-    done = {d.pair.name: d for d in progress(on_each_pair(work, pairs, processes), len(pairs))}
-    failures = {pair.name: done[pair.name].error for pair in pairs if done[pair.name].result is None}
-    rows = [
-        Row(pair.name, system, pair.snr_db, scores)
-        for pair in pairs
-        for system, scores in (done[pair.name].result or {}).items()
-    ]
+    work = partial(_score_recording, job=job)
+    done = {d.pair.name: d for d in progress(on_each_pair(work, recordings, processes), len(recordings))}
+    rows: list[Row] = []
+    failures: dict[str, str] = {}
+    notes: dict[str, str] = {}
+    said: dict[tuple[str, str], str] = {}
+    for recording in recordings:
+        result = done[recording.name].result
+        if result is None:
+            failures[recording.name] = done[recording.name].error
+            continue
+        if with_clean and recording.clean is None:
+            notes[recording.name] = "has no clean recording of its name: only measures without a reference"
+        for system, outcome in result.items():
+            if outcome.error:
+                failures[f"{recording.name}, {system}"] = outcome.error
+                continue
+            if outcome.notes:
+                said[recording.name, system] = "; ".join(outcome.notes)
+            row = Row(recording.name, system, recording.snr_db, outcome.scores, recording.noise, outcome.costs)
+            rows.append(row)
     if not rows:
         raise PercepNetError(
-            f"{folder}: none of {len(pairs)} pairs could be scored; the first: {next(iter(failures.values()))}"
+            f"{folder}: none of {len(recordings)} pairs could be scored; the first: {next(iter(failures.values()))}"
         )
-    made_of = describe(read_mixtures(folder))
-    return Comparison(folder.resolve().name, rows, failures, skipped, made_of, read_command(folder))
+    return Comparison(
+        folder.resolve().name,
+        rows,
+        failures,
+        skipped,
+        describe(mixtures),
+        read_command(folder),
+        notes | _gathered(said),
+        {recording.name: recording for recording in recordings},
+        job,
+        "--pairs" if with_clean else "--noisy",
+    )
 
 
 def run_evaluation(
     folder: Path,
     systems: Sequence[str] = DEFAULT_SYSTEMS,
     *,
+    with_clean: bool = True,
     model: str | None = None,
     metrics: Sequence[str] = tuple(METRICS),
+    peers: Path | None = None,
     output: Path | None = None,
+    cache: Path | None = None,
     as_json: bool = False,
+    clips: int = 8,
     processes: int = PROCESSES,
 ) -> Comparison:
     """The command ``percepnet evaluate``: compare, show progress, print or write the report.
 
     Parameters
     ----------
-    folder, systems, model, metrics, processes
+    folder, systems, with_clean, model, metrics, peers, processes
         As for :func:`compare`.
     output : path, optional
-        File to write the report to, instead of printing it.
+        File to write the report to, instead of printing it: a page for ``.html``, otherwise Markdown.
+    cache : path, optional
+        Folder for scores that are kept; ``.percepnet-evaluation`` beside the report where it is not given.
     as_json : bool
         JSON instead of Markdown.
+    clips : int
+        How many recordings can be heard in a page.
     """
+    page = output is not None and output.suffix.lower() in (".html", ".htm") and not as_json
+    if page:
+        from percepnet.evaluation.page import require_page_packages, write_page
+
+        require_page_packages()
+    if cache is None and output is not None and not as_json:
+        cache = output.parent / FOLDER
     console = Console(stderr=True)
 
-    def progress(done: Iterable[Done[Any]], total: int) -> Iterable[Done[Any]]:
+    def progress(done: Iterable[Done[Any, Any]], total: int) -> Iterable[Done[Any, Any]]:
         return track(done, "Scoring", total, console=console, transient=True, disable=not console.is_terminal)
 
-    result = compare(folder, systems, model=model, metrics=metrics, processes=processes, progress=progress)
-    for name, reason in (result.skipped | result.failures).items():
-        console.print(f"{name}: {reason}", style="yellow", markup=False, highlight=False)
+    result = compare(
+        folder,
+        systems,
+        with_clean=with_clean,
+        model=model,
+        metrics=metrics,
+        peers=peers,
+        cache=cache,
+        processes=processes,
+        progress=progress,
+    )
+    for name, reason in (result.skipped | result.failures | result.notes).items():
+        console.print(f"{name}: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if output is not None:
+        _make_folder(output.parent)
+    if output is not None and page:
+        write_page(output, result, clips=clips)
+        return result
     report = result.to_json() + "\n" if as_json else result.to_markdown()
     if output is None:
         print(report, end="")
     else:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(report, encoding="utf-8")
+        with replacing(output) as temporary:
+            temporary.write_text(report, encoding="utf-8")
     return result
 
 
-@lru_cache(maxsize=8)
-def _system(name: str, model: str | None) -> System:
+@lru_cache(maxsize=32)
+def _system(name: str, model: str | None, peers: Path | None = None) -> Process:
     """One system a process: a model is loaded once."""
-    return SYSTEMS[name](model)
+    return start_system(name, model, peers)
 
 
-def _available(names: Iterable[str], model: str | None) -> tuple[tuple[str, ...], dict[str, str]]:
+def available_systems(
+    names: Iterable[str], model: str | None, peers: Path | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Systems that can be started, and the reasons of those that cannot."""
     available, skipped = [], {}
     for name in dict.fromkeys(names):
-        if name not in SYSTEMS:
-            raise PercepNetError(f"unknown system {name!r}: choose from {', '.join(SYSTEMS)}")
+        if name not in load_peers(peers):
+            raise PercepNetError(f"unknown system {name!r}: choose from {', '.join(load_peers(peers))}")
         try:
-            _system(name, model)
+            _system(name, model, peers)
+        except ModelError:
+            raise
         except PercepNetError as error:
-            if name.startswith("percepnet"):
-                raise
             skipped[name] = str(error)
         else:
             available.append(name)
     return tuple(available), skipped
 
 
-def _score_pair(pair: Pair, systems: Sequence[str], model: str | None, metrics: Sequence[str]) -> dict[str, Scores]:
-    clean, noisy = read_at_48k(pair)
-    return {name: score(clean, _system(name, model)(noisy), SAMPLE_RATE_HZ, metrics) for name in systems}
+def _measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Measures whose packages are there, and the reasons of the others: before the work, not in the middle."""
+    probe = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.1)
+    available, skipped = [], {}
+    for name in metrics:
+        if name not in METRICS:
+            raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score(probe, probe, SAMPLE_RATE_HZ, (name,))
+        except PercepNetError as error:
+            skipped[name] = str(error)
+        else:
+            available.append(name)
+    if not available:
+        raise PercepNetError(f"no measure can be taken: {'; '.join(skipped.values()) or 'none is asked for'}")
+    return tuple(available), skipped
+
+
+def _with_facts(recording: Recording, mixture: dict[str, Any]) -> Recording:
+    noise = str((mixture.get("noise") or {}).get("category") or "")
+    return Recording(recording.name, recording.noisy, recording.clean, mixture.get("snr_db"), noise)
+
+
+def _score_recording(recording: Recording, job: Job) -> dict[str, Outcome]:
+    """Outcomes by system; systems first, measures after them, whose threads would be counted otherwise."""
+    digests = [file_digest(path) if path else "" for path in (recording.noisy, recording.clean)]
+    keys = {s: key_of(*digests, s, job.versions.get(s, ""), *job.metrics, str(made_with())) for s in job.systems}
+    outcomes = {s: Outcome(**kept) for s, key in keys.items() if (kept := job.cache.get(key)) is not None}
+    missing = [system for system in job.systems if system not in outcomes]
+    if not missing:
+        return {system: outcomes[system] for system in job.systems}
+    clean, noisy = read_recording(recording)
+    enhanced = {}
+    for system in missing:
+        try:
+            enhanced[system] = run_system(_warm(system, job.model, job.peers), noisy)
+        except PercepNetError as error:
+            outcomes[system] = Outcome(error=str(error))
+    for system, result in enhanced.items():
+        costs = {
+            "rtf": real_time_factor(result, len(noisy)),
+            "delay_ms": 1000 * result.delay_samples / SAMPLE_RATE_HZ,
+        }
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", module=r"percepnet\.")
+            try:
+                scores = score(clean, result.y, SAMPLE_RATE_HZ, job.metrics)
+            except Exception as error:  # packages raise what they like on odd signals; the others are still scored
+                outcomes[system] = Outcome(error=f"could not be scored: {' '.join(str(error).split())[:300]}")
+                continue
+        outcomes[system] = Outcome(scores, costs, list(dict.fromkeys(str(w.message) for w in caught)))
+        job.cache.put(keys[system], asdict(outcomes[system]))
+    return {system: outcomes[system] for system in job.systems}
+
+
+@lru_cache(maxsize=32)
+def _warm(system: str, model: str | None, peers: Path | None) -> Process:
+    """A system that has heard a second already: what compiles itself at the first call is not timed."""
+    process = _system(system, model, peers)
+    noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32)
+    run_system(process, np.float32(0.01) * noise)
+    return process
+
+
+def _gathered(said: dict[tuple[str, str], str]) -> dict[str, str]:
+    """Notes by recording and system; one that several systems of a recording share, once."""
+    notes = {}
+    for (name, system), note in said.items():
+        alike = [key for key, text in said.items() if key[0] == name and text == note]
+        notes[name if len(alike) > 1 else f"{name}, {system}"] = note
+    return notes
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PercepNetError(f"{folder}: cannot be created ({error.strerror})") from error

@@ -1,8 +1,9 @@
-"""Objective measures of speech: PESQ, STOI, SI-SDR and DNSMOS, each from the package that its field uses.
+"""Objective measures of speech: PESQ, STOI, SI-SDR, composite opinions, DNSMOS and SRMR.
 
-PESQ, STOI and SI-SDR compare with the clean speech, which must be aligned in time; DNSMOS listens to the result alone.
-All take mono signals of one rate. Where a measure says nothing (a silent reference, less than a quarter of a second)
-the result is nan, with a warning.
+Each comes from the package that its field uses, where one runs. PESQ, STOI, SI-SDR and the composite opinions compare
+with the clean speech, which must be aligned in time; DNSMOS and SRMR listen to the result alone. All take mono signals
+of one rate. Where a measure says nothing (a silent reference, less than a quarter of a second) the result is nan, with
+a warning.
 """
 
 import importlib
@@ -15,9 +16,12 @@ import soxr
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
+from percepnet.evaluation import composite as composite_measures
+from percepnet.evaluation import srmr as srmr_measure
 
 PESQ_RATES_HZ = {"wb": 16_000, "nb": 8_000}
 DNSMOS_RATE_HZ = 16_000
+SHORTEST_S = 0.3  # of what composite opinions and SRMR can judge: their windows have to fit
 
 Scores = dict[str, float]
 
@@ -128,8 +132,44 @@ def si_sdr(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores
         return {"si_sdr_db": float(10 * np.log10((target @ target) / (error @ error)))}
 
 
-def dnsmos(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
-    """DNSMOS P.835 (Reddy et al. 2022): opinion of speech, background and whole, 1 to 5, as a network predicts them.
+def composite(reference: Samples, estimate: Samples, sample_rate_hz: int, *, pesq_wb: float | None = None) -> Scores:
+    """Composite measures (Hu and Loizou 2008): opinion of speech, background and whole, 1 to 5, as regressions predict.
+
+    Parameters
+    ----------
+    reference, estimate : np.ndarray [shape=(n,)]
+        Clean speech and what is judged, aligned in time.
+    sample_rate_hz : int
+        Rate of both; they are resampled to 16 kHz.
+    pesq_wb : float, optional
+        Their wide-band PESQ, where it is known already.
+
+    Returns
+    -------
+    dict
+        ``csig``, ``cbak`` and ``covl``.
+
+    Raises
+    ------
+    PercepNetError
+        If the lengths differ or the package ``pesq`` is missing.
+    """
+    names = ("csig", "cbak", "covl")
+    _package("pesq")
+    if not _comparable(reference, estimate, "composite"):
+        return dict.fromkeys(names, np.nan)
+    if pesq_wb is None:
+        pesq_wb = pesq(reference, estimate, sample_rate_hz)["pesq_wb"]
+    if not np.isfinite(pesq_wb) or len(reference) < SHORTEST_S * sample_rate_hz:
+        return dict.fromkeys(names, np.nan)
+    x, y = (soxr.resample(signal, sample_rate_hz, composite_measures.RATE_HZ) for signal in (reference, estimate))
+    return dict(zip(names, composite_measures.composite_opinions(x, y, pesq_wb), strict=True))
+
+
+def dnsmos(reference: Samples | None, estimate: Samples, sample_rate_hz: int) -> Scores:
+    """DNSMOS (Reddy et al. 2021, 2022): opinions of 1 to 5 as networks predict them.
+
+    Of speech, background and whole, after ITU-T P.835; and one overall, after P.808.
 
     Parameters
     ----------
@@ -143,7 +183,7 @@ def dnsmos(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores
     Returns
     -------
     dict
-        ``dnsmos_sig``, ``dnsmos_bak`` and ``dnsmos_ovrl``.
+        ``dnsmos_sig``, ``dnsmos_bak``, ``dnsmos_ovrl`` and ``dnsmos_p808``.
 
     Raises
     ------
@@ -154,15 +194,48 @@ def dnsmos(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores
     package = _package("speechmos.dnsmos")
     y = np.clip(soxr.resample(estimate, sample_rate_hz, DNSMOS_RATE_HZ), -1.0, 1.0)
     result = package.run(y, sr=DNSMOS_RATE_HZ)
-    return {f"dnsmos_{part}": float(result[f"{part}_mos"]) for part in ("sig", "bak", "ovrl")}
+    return {f"dnsmos_{part}": float(result[f"{part}_mos"]) for part in ("sig", "bak", "ovrl", "p808")}
+
+
+def srmr(reference: Samples | None, estimate: Samples, sample_rate_hz: int) -> Scores:
+    """Speech-to-reverberation modulation energy ratio (Falk et al. 2010): high for dry speech, low for a large room.
+
+    Parameters
+    ----------
+    reference : np.ndarray
+        Not used: the measure hears the estimate alone.
+    estimate : np.ndarray [shape=(n,)]
+    sample_rate_hz : int
+        Rate of the estimate; it is resampled to 16 kHz.
+
+    Returns
+    -------
+    dict
+        ``srmr``; nan for silence and for less than 0.3 s.
+
+    Raises
+    ------
+    PercepNetError
+        If the package ``gammatone`` is missing.
+    """
+    del reference
+    _package("gammatone")
+    if not np.any(estimate) or len(estimate) < SHORTEST_S * sample_rate_hz:
+        warnings.warn("SRMR says nothing: the estimate is silent or shorter than 0.3 s", stacklevel=2)
+        return {"srmr": np.nan}
+    y = soxr.resample(estimate, sample_rate_hz, srmr_measure.RATE_HZ)
+    return {"srmr": srmr_measure.speech_to_reverberation_ratio(y)}
 
 
 METRICS: dict[str, Callable[[Samples, Samples, int], Scores]] = {
     "pesq": pesq,
     "stoi": stoi,
     "si_sdr": si_sdr,
+    "composite": composite,
     "dnsmos": dnsmos,
+    "srmr": srmr,
 }
+REFERENCE_FREE = ("dnsmos", "srmr")
 TITLES = {
     "pesq_wb": "PESQ-WB",
     "pesq_nb": "PESQ-NB",
@@ -172,22 +245,27 @@ TITLES = {
     "dnsmos_sig": "DNSMOS SIG",
     "dnsmos_bak": "DNSMOS BAK",
     "dnsmos_ovrl": "DNSMOS OVRL",
+    "dnsmos_p808": "DNSMOS P.808",
+    "csig": "CSIG",
+    "cbak": "CBAK",
+    "covl": "COVL",
+    "srmr": "SRMR",
 }
 
 
 def score(
-    reference: Samples, estimate: Samples, sample_rate_hz: int, metrics: Sequence[str] = tuple(METRICS)
+    reference: Samples | None, estimate: Samples, sample_rate_hz: int, metrics: Sequence[str] = tuple(METRICS)
 ) -> Scores:
     """All measures of one signal.
 
     Parameters
     ----------
     reference, estimate : np.ndarray [shape=(n,)]
-        Clean speech and what is judged, aligned in time.
+        Clean speech and what is judged, aligned in time. Without a reference only measures that need none are taken.
     sample_rate_hz : int
         Rate of both.
     metrics : sequence of str
-        Which of ``pesq``, ``stoi``, ``si_sdr``, ``dnsmos``.
+        Keys of ``METRICS``.
 
     Returns
     -------
@@ -203,7 +281,13 @@ def score(
     for name in metrics:
         if name not in METRICS:
             raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
-        scores |= METRICS[name](reference, estimate, sample_rate_hz)
+        if reference is None:
+            if name in REFERENCE_FREE:  # they ignore what stands in for the reference
+                scores |= METRICS[name](estimate, estimate, sample_rate_hz)
+        elif name == "composite":  # PESQ is a part of it, and slow
+            scores |= composite(reference, estimate, sample_rate_hz, pesq_wb=scores.get("pesq_wb"))
+        else:
+            scores |= METRICS[name](reference, estimate, sample_rate_hz)
     return scores
 
 
@@ -224,4 +308,5 @@ def _package(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise PercepNetError(f"{name} cannot be imported ({error}): pip install 'percepnet[eval]'") from error
+        extra = "evaluate" if name == "gammatone" else "eval"
+        raise PercepNetError(f"{name} cannot be imported ({error}): pip install 'percepnet[{extra}]'") from error

@@ -79,7 +79,7 @@ def oracle_table(folder: Path, *, processes: int = 2) -> str:
     return "\n".join([*lines, "", f"Made with {used}.", ""])
 
 
-def _mean(group: Sequence[Done[dict[str, Scores]]], title: str, measure: str) -> float:
+def _mean(group: Sequence[Done[Pair, dict[str, Scores]]], title: str, measure: str) -> float:
     return finite_mean([d.result[title][measure] for d in group if d.result])
 
 

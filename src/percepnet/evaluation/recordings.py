@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")  # a Pair or a Recording
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,17 @@ class Pair:
     clean: Path
     noisy: Path
     snr_db: float | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A noisy recording, with the clean speech in it where there is one."""
+
+    name: str
+    noisy: Path
+    clean: Path | None = None
+    snr_db: float | None = None
+    noise: str = ""
 
 
 def read_mono(path: Path) -> tuple[Samples, int]:
@@ -100,30 +113,82 @@ def find_pairs(folder: Path, snrs_db: dict[str, float] | None = None) -> list[Pa
     for kind in ("clean", "noisy"):
         if not (folder / kind).is_dir():
             raise PercepNetError(f"{folder / kind}: no such folder; pairs are clean/NAME.wav and noisy/NAME.wav")
-        files[kind] = {f.stem: f for f in sorted((folder / kind).iterdir()) if f.suffix.lower() in FORMATS}
+        files[kind] = _audio_in(folder / kind)
     names = [name for name in files["noisy"] if name in files["clean"]]
     if not names:
         raise PercepNetError(f"{folder}: no recording in noisy/ has one of the same name in clean/")
     return [Pair(name, files["clean"][name], files["noisy"][name], (snrs_db or {}).get(name)) for name in names]
 
 
+def find_recordings(folder: Path, *, with_clean: bool = True) -> list[Recording]:
+    """The recordings to evaluate.
+
+    Parameters
+    ----------
+    folder : path
+        With clean speech: has ``noisy`` and ``clean``; a recording without a clean one of its name comes without.
+        Otherwise: a folder of recordings, with its subfolders.
+    with_clean : bool
+
+    Raises
+    ------
+    PercepNetError
+        If a folder is missing or there is no recording.
+    """
+    if with_clean:
+        pairs = {pair.name: pair for pair in find_pairs(folder)}
+        files = _audio_in(folder / "noisy")
+        return [Recording(name, file, pairs[name].clean if name in pairs else None) for name, file in files.items()]
+    if not folder.is_dir():
+        raise PercepNetError(f"{folder}: no such folder")
+    found = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in FORMATS and f.is_file()]
+    stems = [f.relative_to(folder).with_suffix("").as_posix() for f in found]
+    names = [s if stems.count(s) == 1 else f.relative_to(folder).as_posix() for s, f in zip(stems, found, strict=True)]
+    if not found:
+        raise PercepNetError(f"{folder}: no recording in this folder ({', '.join(FORMATS)})")
+    return [Recording(name, file) for name, file in zip(names, found, strict=True)]
+
+
+def read_recording(recording: Recording) -> tuple[Samples | None, Samples]:
+    """Both signals at 48 kHz, `clean or None, noisy`.
+
+    Raises
+    ------
+    AudioError
+        If one cannot be read, their rates or lengths differ, or the noisy one is silent.
+    """
+    clean: Samples | None = None
+    if recording.clean is None:
+        noisy, rate_hz = read_mono(recording.noisy)
+    else:
+        speech, noisy, rate_hz = read_aligned(recording.clean, recording.noisy)
+        clean = resampled(speech, rate_hz, SAMPLE_RATE_HZ)
+    if not np.any(noisy):
+        raise AudioError(f"{recording.noisy}: is silent")
+    return clean, resampled(noisy, rate_hz, SAMPLE_RATE_HZ)
+
+
+def _audio_in(folder: Path) -> dict[str, Path]:
+    return {f.stem: f for f in sorted(folder.iterdir()) if f.suffix.lower() in FORMATS}
+
+
 @dataclass(frozen=True)
-class Done(Generic[Result]):
+class Done(Generic[Item, Result]):
     """What came of the work on a pair: a result, or what was wrong."""
 
-    pair: Pair
+    pair: Item
     result: Result | None
     error: str = ""
 
 
-def on_each_pair(work: Callable[[Pair], Result], pairs: Sequence[Pair], processes: int) -> Iterator[Done[Result]]:
+def on_each_pair(work: Callable[[Item], Result], pairs: Sequence[Item], processes: int) -> Iterator[Done[Item, Result]]:
     """Do `work` on every pair, in any order; a pair that raises PercepNetError does not stop the others.
 
     Parameters
     ----------
     work : callable
         Of a module, if there is more than one process.
-    pairs : sequence of Pair
+    pairs : sequence of Pair or Recording
     processes : int
         How many at a time.
     """
@@ -133,12 +198,19 @@ def on_each_pair(work: Callable[[Pair], Result], pairs: Sequence[Pair], processe
         yield from map(attempt, pairs)
         return
     # Forking a process whose libraries have started threads can hang.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(attempt, pair) for pair in pairs]):
-            yield future.result()
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        futures = {pool.submit(attempt, pair): pair for pair in pairs}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:  # a library crashed, and took down what was done beside it
+                yield Done(futures[future], None, "the process that worked on it ended early: try again")
+    finally:  # after an interruption what has not begun must not begin
+        pool.shutdown(cancel_futures=True)
 
 
-def _attempt(work: Callable[[Pair], Result], pair: Pair) -> Done[Result]:
+def _attempt(work: Callable[[Item], Result], pair: Item) -> Done[Item, Result]:
     try:
         return Done(pair, work(pair))
     except PercepNetError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-DIGITS = {"si_sdr_db": 1, "stoi": 3, "estoi": 3}
+DIGITS = {"si_sdr_db": 1, "stoi": 3, "estoi": 3, "srmr": 1}
 
 
 def format_score(name: str, value: float, *, sign: bool = False) -> str:
@@ -28,7 +28,21 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
 
 
-def made_with(packages: Sequence[str] = ("percepnet", "pesq", "pystoi", "speechmos", "pyrnnoise")) -> dict[str, str]:
+PACKAGES = (
+    "percepnet",
+    "pesq",
+    "pystoi",
+    "speechmos",
+    "gammatone",
+    "pyrnnoise",
+    "deepfilternet",
+    "webrtc-noise-gain",
+    "speexdsp-ns",
+    "noisereduce",
+)
+
+
+def made_with(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of those packages that are installed."""
     versions = {}
     for package in packages:

@@ -417,7 +417,8 @@ def band_energies(features: Tensor, params: SignalParams) -> Tensor:
     Tensor [shape=(..., bands)]
     """
     widths = torch.from_numpy(bands_of(params.band_edges).widths).to(features)
-    return widths * 10 ** ((SPAN_DB * features[..., : params.bands] + CENTRE_DB) / 10)
+    level_db = float(SPAN_DB) * features[..., : params.bands] + float(CENTRE_DB)
+    return widths * 10 ** (level_db / 10)
 
 
 def corpus_info(clips: dict[str, list[Clip]]) -> dict[str, str]:

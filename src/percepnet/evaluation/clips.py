@@ -1,0 +1,193 @@
+"""What can be heard and seen in a report: a few recordings, the worst and the best, as every system leaves them."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from percepnet.arrays import Samples
+from percepnet.errors import PercepNetError
+from percepnet.evaluation.compare import REFERENCE_SYSTEM, Comparison
+from percepnet.evaluation.metrics import Scores
+from percepnet.evaluation.peers import run_system, start_system
+from percepnet.evaluation.recordings import read_recording
+from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.plot import Spectrogram
+
+OWN_SYSTEM = "percepnet"
+CLEAN = "clean"
+RANKED_BY = ("pesq_wb", "dnsmos_ovrl", "si_sdr_db", "srmr")
+SECONDS_MAX = 20.0
+LOSSLESS_BYTES_MAX = 12_000_000  # of all sound in a page; more is coded with loss
+PICTURE_COLUMNS, PICTURE_ROWS = 640, 120
+PICTURE_COLOURS = 64
+LEVEL_RANGE_DB = 80.0
+
+
+class Track(NamedTuple):
+    """One system in a recording.
+
+    Attributes
+    ----------
+    audio : bytes
+        A file of the type `mime`.
+    picture : bytes
+        Its spectrogram, a PNG file.
+    """
+
+    system: str
+    audio: bytes
+    mime: str
+    picture: bytes
+    scores: Scores
+
+
+class Clip(NamedTuple):
+    """A recording with its tracks.
+
+    Attributes
+    ----------
+    rank : str
+        "worst", "best" or, where all recordings are heard, empty.
+    gain : float
+        By which the system of interest raised `measure`; nan where it is not known.
+    duration_s : float
+        Of what is heard, at most 20 s.
+    """
+
+    name: str
+    rank: str
+    measure: str
+    gain: float
+    snr_db: float | None
+    noise: str
+    duration_s: float
+    tracks: list[Track]
+
+
+def choose_clips(comparison: Comparison, count: int) -> tuple[str, str, list[tuple[str, str, float]]]:
+    """The recordings to hear: the worst half first, then the best, by what the system of interest gained.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    count : int
+        At most so many.
+
+    Returns
+    -------
+    system, measure : str
+        By which they are ordered.
+    chosen : list of (name, rank, gain)
+    """
+    others = [system for system in comparison.systems if system != REFERENCE_SYSTEM]
+    system = OWN_SYSTEM if OWN_SYSTEM in others else (others or [REFERENCE_SYSTEM])[0]
+    measure = next((name for name in RANKED_BY if name in comparison.measures), "")
+    gains = np.full(len(comparison.names), np.nan)
+    if measure:
+        gains = comparison.values(system, measure) - comparison.values(REFERENCE_SYSTEM, measure)
+    ordered = [(comparison.names[i], float(gains[i])) for i in np.argsort(gains, kind="stable")]  # nan at the end
+    count = max(0, count)
+    if len(ordered) <= count:
+        return system, measure, [(name, "", gain) for name, gain in ordered]
+    known = [entry for entry in ordered if math.isfinite(entry[1])] or ordered
+    worst = min(-(-count // 2), len(known))
+    best = min(count - worst, len(known) - worst)
+    chosen = [(name, "worst", gain) for name, gain in known[:worst]]
+    chosen += [(name, "best", gain) for name, gain in reversed(known[len(known) - best :])]
+    return system, measure, chosen
+
+
+def make_clips(comparison: Comparison, count: int) -> list[Clip]:
+    """Sound and pictures of the recordings that `choose_clips` chooses."""
+    _, measure, chosen = choose_clips(comparison, count)
+    sounds = [(name, rank, gain, _sounds(comparison, name)) for name, rank, gain in chosen]
+    lossless = {key: _encoded(x, "FLAC") for name, _, _, sound in sounds for key, x in _keyed(name, sound)}
+    audio, mime = lossless, "audio/flac"
+    if sum(map(len, lossless.values())) > LOSSLESS_BYTES_MAX:
+        audio, mime = {key: _encoded(x, "OGG") for n, _, _, s in sounds for key, x in _keyed(n, s)}, "audio/ogg"
+    rows = {(row.name, row.system): row for row in comparison.rows}
+    clips = []
+    for name, rank, gain, sound in sounds:
+        if not sound:
+            continue
+        levels = {system: _levels_db(x) for system, x in sound.items()}
+        top_db = max(float(level.max()) for level in levels.values())
+        tracks = [
+            Track(
+                system,
+                audio[name, system],
+                mime,
+                _picture(levels[system], top_db),
+                rows[name, system].scores if (name, system) in rows else {},
+            )
+            for system in sound
+        ]
+        recording = comparison.recordings[name]
+        duration_s = len(next(iter(sound.values()))) / SAMPLE_RATE_HZ
+        clips.append(Clip(name, rank, measure, gain, recording.snr_db, recording.noise, duration_s, tracks))
+    return clips
+
+
+def _keyed(name: str, sound: dict[str, Samples]) -> list[tuple[tuple[str, str], Samples]]:
+    return [((name, system), x) for system, x in sound.items()]
+
+
+def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:
+    """What each system makes of a recording, noisy first and clean last; without those that fail on it."""
+    samples = round(SECONDS_MAX * SAMPLE_RATE_HZ)
+    scored = {row.system for row in comparison.rows if row.name == name}
+    job = comparison.job
+    sounds = {}
+    try:
+        clean, noisy = read_recording(comparison.recordings[name])
+    except PercepNetError:  # it was there when it was scored
+        return {}
+    for system in comparison.systems:
+        if system not in scored:
+            continue
+        try:
+            sounds[system] = run_system(start_system(system, job.model, job.peers), noisy[:samples]).y
+        except PercepNetError:
+            continue
+    if clean is not None:
+        sounds[CLEAN] = clean[:samples]
+    return sounds
+
+
+def _encoded(x: Samples, container: str) -> bytes:
+    file = io.BytesIO()
+    subtype = "PCM_16" if container == "FLAC" else "OPUS"
+    soundfile.write(file, np.clip(x, -1.0, 1.0), SAMPLE_RATE_HZ, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def _levels_db(x: Samples) -> Samples:
+    """Spectrogram, high frequencies first [shape=(rows, columns)]."""
+    spectrogram = Spectrogram(SAMPLE_RATE_HZ, len(x))
+    spectrogram.add(x[None])
+    spectrogram.finish()
+    levels = spectrogram.power_db()[::-1]
+    for axis, most in enumerate((PICTURE_ROWS, PICTURE_COLUMNS)):
+        size = min(most, levels.shape[axis])
+        edges = np.linspace(0, levels.shape[axis], size + 1).astype(int)
+        sums = np.add.reduceat(levels, edges[:-1], axis=axis)
+        levels = sums / np.expand_dims(np.diff(edges), 1 - axis)
+    return levels.astype(np.float32)
+
+
+def _picture(levels_db: Samples, top_db: float) -> bytes:
+    import matplotlib
+    from PIL import Image
+
+    shares = np.clip((levels_db - top_db) / LEVEL_RANGE_DB + 1, 0.0, 1.0)
+    picture = Image.fromarray(np.rint(shares * (PICTURE_COLOURS - 1)).astype(np.uint8), "P")
+    colours = matplotlib.colormaps["magma"](np.linspace(0, 1, PICTURE_COLOURS))[:, :3]
+    picture.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    picture.save(file, format="PNG", optimize=True)
+    return file.getvalue()
