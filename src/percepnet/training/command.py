@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from percepnet.audio import replacing
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS
 from percepnet.params import LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
@@ -90,13 +91,21 @@ def export(
     info: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="An entry for the model's card, such as licence.")
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON, and nothing else.")] = False,
 ) -> None:
     """Write a training's averaged weights as a model file of 8-bit weights."""
     with extra_packages("train"):
+        from percepnet.training.card import model_card
         from percepnet.training.export import export_model
 
     model = export_model(run, output, dict(_pair(entry, "--info") for entry in info or []))
+    if card is not None:
+        with replacing(card) as temporary:
+            temporary.write_text(model_card(model, output.stem), encoding="utf-8")
     if as_json:
         print(json.dumps({"output": str(output), "weights": model.weight_count, "info": model.info}))
     else:

@@ -1,0 +1,76 @@
+"""A model's card: the facts that a training knows of itself, as Markdown. Scores and limits are its author's to add."""
+
+import json
+from collections.abc import Mapping
+
+from percepnet.model import Model
+from percepnet.params import FRAMES_PER_SECOND
+
+KINDS = {"speech": "Speech", "noise": "Noise", "rooms": "Rooms"}
+SMALL_HOURS = 0.1  # sources of less are listed together
+
+
+def model_card(model: Model, name: str) -> str:
+    """The card of a model that was exported from a training.
+
+    Parameters
+    ----------
+    model : Model
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    str
+        Markdown: a table of facts, and the recordings with their licences.
+    """
+    info = model.info
+    sizes = model.architecture
+    delay_ms = 1000 * (model.params.lookahead_frames + 1) // FRAMES_PER_SECOND
+    before = (
+        f", after {info['init_hours_heard']} h of `{info['init']}`, which it started from" if "init" in info else ""
+    )
+    facts = {
+        "architecture": f"{model.weight_count / 1e6:.2f} million weights; dense {sizes.dense}, convolutions "
+        f"{sizes.conv1} and {sizes.conv2}, GRUs of {sizes.gru}, strength GRU of {sizes.strength_gru}",
+        "signal path": f"{model.params.bands} bands, look-ahead of {model.params.lookahead_frames} frames: "
+        f"{delay_ms} ms of delay",
+        "heard": f"{info.get('hours_heard', '?')} h of mixtures, in {info.get('updates', '?')} updates{before}",
+        "time": f"{info.get('hours_trained', '?')} h",
+        "loss": _settings(info.get("loss", "{}")),
+        "held-out loss": ", ".join(
+            f"{info[key]} ({key.removeprefix('held_out_').removesuffix('_loss')})"
+            for key in ("held_out_gain_loss", "held_out_strength_loss")
+            if key in info
+        ),
+        "seed": info.get("seed", "?"),
+        "licence": info.get("licence", "not stated"),
+    }
+    rows = "\n".join(f"| {fact} | {value} |" for fact, value in facts.items() if value)
+    return f"# {name}\n\n| | |\n|---|---|\n{rows}\n\n## Recordings\n\n{recordings(info)}"
+
+
+def recordings(info: Mapping[str, str]) -> str:
+    """What a model was trained on, as tables of sources, hours and licences."""
+    parts = []
+    for kind, title in KINDS.items():
+        found = {key.partition("/")[2]: value for key, value in info.items() if key.startswith(f"{kind}/")}
+        if not found:
+            continue
+        hours = {source: float(value.partition(" h, ")[0]) for source, value in found.items()}
+        licences = {source: value.partition(" h, ")[2] for source, value in found.items()}
+        large = sorted(source for source in found if hours[source] >= SMALL_HOURS)
+        small = sorted(set(found) - set(large))
+        lines = [f"### {title}\n"]
+        if large:
+            lines += ["| source | hours | licence |", "|---|---|---|"]
+            lines += [f"| `{source}` | {hours[source]:.1f} | {licences[source]} |" for source in large]
+        if small:
+            listed = "; ".join(f"`{source}` ({licences[source]})" for source in small)
+            lines.append(f"{'' if not large else chr(10)}Less than {60 * SMALL_HOURS:.0f} minutes each: {listed}.")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _settings(text: str) -> str:
+    return ", ".join(f"{name} {value}" for name, value in json.loads(text).items())
