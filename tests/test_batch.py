@@ -44,7 +44,7 @@ def test_same_bits_as_alone(count, exact):
 
 def test_streams_come_go_rest_and_differ_in_channels_and_settings():
     model = random_model(2, SignalParams(3))
-    settings = [{}, {"post_filter": False}, {"comb_filter": False}, {"attenuation_limit_db": 9.0}, {}]
+    settings = [{}, {"post_filter": True}, {"comb_filter": False}, {"attenuation_limit_db": 9.0}, {}]
     xs = [voice(seed, channels) for seed, channels in enumerate((1, 2, 1, 3, 1))]
     expected = [core.FrameEnhancer(model, len(x), **s).process(x) for x, s in zip(xs, settings, strict=True)]
     batch = Batch(model)

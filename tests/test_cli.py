@@ -396,7 +396,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_real_system_is_what_enhance_computes(tmp_path: Path, command: Run, model: Path) -> None:
     source = make(tmp_path / "a.wav", 16_000, 16000, 2, subtype="FLOAT")
-    settings = ["--attenuation-limit", 20, "--no-comb-filter", "--no-post-filter", "--unlinked"]
+    settings = ["--attenuation-limit", 20, "--no-comb-filter", "--post-filter", "--unlinked"]
     assert command("enhance", source, "-o", tmp_path / "b.wav", "--model", model, *settings).code == 0
     expected = percepnet.enhance(
         read(source).T,
@@ -404,7 +404,7 @@ def test_real_system_is_what_enhance_computes(tmp_path: Path, command: Run, mode
         model=model,
         attenuation_limit_db=20,
         comb_filter=False,
-        post_filter=False,
+        post_filter=True,
         link_channels=False,
     )
     np.testing.assert_array_equal(read(tmp_path / "b.wav").T, expected)

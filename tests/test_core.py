@@ -57,7 +57,7 @@ def run(request):
     signal, lookahead = request.param
     x = SIGNALS[signal]()
     model = random_model(1, SignalParams(lookahead))
-    enhancer = core.FrameEnhancer(model, len(x), exact=True)
+    enhancer = core.FrameEnhancer(model, len(x), exact=True, post_filter=True)
     outputs, frames = [], []
     for start in range(0, x.shape[1], HOP_SAMPLES):
         outputs.append(enhancer.process(x[:, start : start + HOP_SAMPLES]))
@@ -133,7 +133,7 @@ def test_synthesis(run):
     ("params", "settings"),
     [
         (SignalParams(0), {}),
-        (SignalParams(1), {"post_filter": False}),
+        (SignalParams(1), {"post_filter": True}),
         (SignalParams(2), {"attenuation_limit_db": 12.0}),
         (SignalParams(3), {"comb_filter": False}),
         (SignalParams(band_edges=tuple(range(0, 480, 10))), {}),

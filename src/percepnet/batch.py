@@ -100,7 +100,7 @@ class Batch:
         channels: int = 1,
         *,
         comb_filter: bool = True,
-        post_filter: bool = True,
+        post_filter: bool = False,
         attenuation_limit_db: float | None = None,
     ) -> BatchStream:
         """Begin a stream.

@@ -18,12 +18,14 @@ from typer.core import TyperGroup
 import percepnet
 from percepnet.arrays import Samples
 from percepnet.audio import FORMATS, AudioInfo, create_audio, open_audio
+from percepnet.bench.command import bench
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.command import evaluate, oracle
 from percepnet.model import Model, load_model
 from percepnet.plot import Spectrogram, require_matplotlib, save_before_after
 from percepnet.stream import Enhancer, enhance_blocks
 from percepnet.training.command import export, train
+from percepnet.training.corpus_command import corpus
 
 EXIT_SOME_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -89,8 +91,8 @@ def enhance(
         bool, typer.Option("--comb-filter/--no-comb-filter", help="Filter noise between the harmonics of the voice.")
     ] = True,
     post_filter: Annotated[
-        bool, typer.Option("--post-filter/--no-post-filter", help="Attenuate noisy bands a little further.")
-    ] = True,
+        bool, typer.Option("--post-filter/--no-post-filter", help="Attenuate noisy bands further; costs some clarity.")
+    ] = False,
     unlinked: Annotated[bool, typer.Option("--unlinked", help="Enhance each channel by itself.")] = False,
     plot: Annotated[bool, typer.Option("--plot", help="Also write spectrograms, before and after, as .png.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
@@ -180,8 +182,9 @@ class _Result:
         )
 
 
-for _command in (train, export, oracle, evaluate):
+for _command in (train, export, oracle, evaluate, bench):
     app.command()(_command)
+app.add_typer(corpus, name="corpus")
 
 
 def _plan(inputs: list[Path], output: Path, *, into_folder: bool) -> list[_Job]:

@@ -278,7 +278,7 @@ class FrameEnhancer:
         channels: int = 1,
         *,
         comb_filter: bool = True,
-        post_filter: bool = True,
+        post_filter: bool = False,
         attenuation_limit_db: float | None = None,
         exact: bool = False,
         kernel: str | None = None,

@@ -58,7 +58,7 @@ def frame_enhancer(
     channels: int = 1,
     *,
     comb_filter: bool = True,
-    post_filter: bool = True,
+    post_filter: bool = False,
     attenuation_limit_db: float | None = None,
 ) -> FrameEnhancer:
     """A stream on the engine of this moment.

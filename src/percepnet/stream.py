@@ -45,8 +45,11 @@ class Enhancer:
         Number of channels.
     model : Model, str, path or None
         What `load_model` returned, or what it takes; None is the model in the package.
-    comb_filter, post_filter : bool
-        Off leaves the pitch comb filter or the envelope post-filter out.
+    comb_filter : bool
+        Off leaves the pitch comb filter out.
+    post_filter : bool
+        On attenuates what is still noisy further, by the envelope post-filter: there is less noise to be heard, at
+        some cost in clarity (docs/quality.md says how much).
     attenuation_limit_db : float or None
         The most by which anything is attenuated: so much of the time-aligned input is mixed in.
     link_channels : bool
@@ -81,7 +84,7 @@ class Enhancer:
         *,
         model: ModelLike = None,
         comb_filter: bool = True,
-        post_filter: bool = True,
+        post_filter: bool = False,
         attenuation_limit_db: float | None = None,
         link_channels: bool = True,
     ) -> None:
@@ -258,7 +261,7 @@ def enhance(
     *,
     model: ModelLike = None,
     comb_filter: bool = True,
-    post_filter: bool = True,
+    post_filter: bool = False,
     attenuation_limit_db: float | None = None,
     link_channels: bool = True,
 ) -> AnySamples:

@@ -77,7 +77,7 @@ def _noisy(_model: str | None) -> Process:
     return lambda noisy: noisy
 
 
-def _percepnet(model: str | None, *, comb_filter: bool = True, post_filter: bool = True) -> Process:
+def _percepnet(model: str | None, *, comb_filter: bool = True, post_filter: bool = False) -> Process:
     loaded = load_model(model)
 
     def enhance(noisy: Samples) -> Samples:
@@ -151,7 +151,7 @@ PEERS: dict[str, Peer] = {
     "noisy": Peer(_noisy),
     "percepnet": Peer(_percepnet),
     "percepnet-without-comb-filter": Peer(partial(_percepnet, comb_filter=False)),
-    "percepnet-without-post-filter": Peer(partial(_percepnet, post_filter=False)),
+    "percepnet-with-post-filter": Peer(partial(_percepnet, post_filter=True)),
     "rnnoise": Peer(_rnnoise, "pyrnnoise"),
     "deepfilternet": Peer(_deepfilternet, "deepfilternet"),
     "webrtc": Peer(_webrtc, "webrtc-noise-gain"),

@@ -37,7 +37,7 @@ class FrameEnhancer:
         channels: int = 1,
         *,
         comb_filter: bool = True,
-        post_filter: bool = True,
+        post_filter: bool = False,
         attenuation_limit_db: float | None = None,
     ) -> None:
         self.model = model
