@@ -78,6 +78,12 @@ def test_malformed_manifest(tmp_path, line):
         find_clips([tmp_path / "m.jsonl"])
 
 
+def test_malformed_bandwidth(tmp_path):
+    write(tmp_path / "a.wav", tone(200, 0.01))
+    with pytest.raises(PercepNetError, match=r"a\.wav: its bandwidth_hz is 'wide', not a number"):
+        find_clips([manifest(tmp_path, [{"path": "a.wav", "bandwidth_hz": "wide"}])])
+
+
 def test_bad_recordings_are_named(tmp_path):
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF0000")

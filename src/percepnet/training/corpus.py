@@ -88,13 +88,45 @@ def find_clips(places: Sequence[str | os.PathLike[str]], exclude: Sequence[str] 
     """
     clips: list[Clip] = []
     for place in map(Path, places):
-        found = _of_manifest(place) if place.suffix == ".jsonl" else _of_folder(place)
+        found = read_manifest(place) if place.suffix == ".jsonl" else _of_folder(place)
         kept = [(path, row) for path, row in found if not any(part in str(path) for part in exclude)]
         if not kept:
             excluded = " after --exclude" if found else ""
             raise PercepNetError(f"{place}: no audio found{excluded}; give a folder of recordings or a .jsonl manifest")
         clips.extend(_clip(path, row) for path, row in kept)
     return clips
+
+
+def read_manifest(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The recordings of a manifest: where each is, and its line.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of (Path, dict)
+
+    Raises
+    ------
+    PercepNetError
+        If it cannot be read, or a line is not JSON with a path.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PercepNetError(f"cannot read the manifest {path}: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            rows.append((path.parent / row["path"], row))
+        except (ValueError, KeyError, TypeError):
+            raise PercepNetError(f'{path}, line {number}: expected JSON with a "path", found {line[:60]!r}') from None
+    return rows
 
 
 def of_split(clips: Iterable[Clip], split: Split) -> list[Clip]:
@@ -223,23 +255,6 @@ class ClipPool:
         return np.concatenate(pieces), bandwidth_hz
 
 
-def _of_manifest(path: Path) -> list[tuple[Path, dict[str, Any]]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PercepNetError(f"cannot read the manifest {path}: {error}") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows.append((path.parent / row["path"], row))
-        except (ValueError, KeyError, TypeError):
-            raise PercepNetError(f'{path}, line {number}: expected JSON with a "path", found {line[:60]!r}') from None
-    return rows
-
-
 def _of_folder(place: Path) -> list[tuple[Path, dict[str, Any]]]:
     if place.is_file():
         return [(place, {"path": place.name})]
@@ -269,13 +284,17 @@ def _clip(path: Path, row: Mapping[str, Any]) -> Clip:
     if row.get("split") in ("train", "valid"):
         held_out = row["split"] == "valid"
     source = str(row.get("source") or path.parent.name)
+    try:
+        bandwidth_hz = float(row.get("bandwidth_hz") or math.inf)
+    except (TypeError, ValueError):
+        raise PercepNetError(f"{path}: its bandwidth_hz is {row['bandwidth_hz']!r}, not a number") from None
     return Clip(
         path=path,
         samples=math.ceil(info.frames * SAMPLE_RATE_HZ / info.samplerate),
         source=source,
         category=str(row.get("category") or source),
         licence=str(row.get("licence") or row.get("license") or ""),
-        bandwidth_hz=min(float(row.get("bandwidth_hz") or math.inf), info.samplerate / 2),
+        bandwidth_hz=min(bandwidth_hz, info.samplerate / 2),
         split="valid" if held_out else "train",
     )
 

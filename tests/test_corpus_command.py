@@ -1,0 +1,170 @@
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
+
+import percepnet.cli
+from percepnet.training.corpus import find_clips
+from room_responses import exponential_room
+from voices import glide
+
+DOCS = Path(__file__).parents[1] / "docs" / "training.md"
+
+
+@pytest.fixture
+def run(monkeypatch, capfd, tmp_path):
+    """The command line in a new folder, as a process has it: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_(*arguments):
+        monkeypatch.setattr(sys, "argv", ["percepnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            percepnet.cli.main()
+        return stop.value.code or 0, *capfd.readouterr()
+
+    return run_
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """What a new user may have: voices, noises, rooms."""
+    rng = np.random.default_rng(0)
+    for speaker in range(3):
+        for number in range(2):
+            words = glide(2 * speaker + number, 1.0)[0] * np.repeat([1.0, 0.0], 24000)
+            write(
+                tmp_path / "voices" / f"speaker{speaker}" / f"{number}.flac", words + 1e-4 * rng.standard_normal(48000)
+            )
+    write(tmp_path / "noises" / "rain" / "a.wav", 0.05 * rng.standard_normal(48000))
+    write(tmp_path / "noises" / "fan" / "b.wav", 0.05 * rng.standard_normal(48000))
+    write(tmp_path / "rooms" / "kitchen.wav", 0.2 * exponential_room(0.4))
+    write(tmp_path / "noisy.wav", glide(9, 1.0)[0] + 0.01 * rng.standard_normal(48000))
+    return tmp_path
+
+
+def write(path, audio, rate_hz=48000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate_hz)
+    return path
+
+
+def refused(outcome, *words):
+    code, out, err = outcome
+    assert (code, out) == (2, "")
+    assert err.startswith("percepnet: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_add_and_show(folders, run):
+    code, out, err = run(
+        "corpus", "add", "voices", "--kind", "speech", "-o", "s.jsonl", "--speaker-from", "folder", "--jobs", 0
+    )
+    assert code == 0
+    assert out == "s.jsonl: 6 added, 0 unchanged; 0.00 h in all\n"
+    assert err == "percepnet: s.jsonl: no speech is held out (split valid)\n"
+    assert len(find_clips(["s.jsonl"])) == 6
+    code, out, err = run("corpus", "show", "s.jsonl")
+    assert code == 0
+    assert out.startswith("speech: 0.00 h, 6 files, 3 speakers\n")
+    for words in ("source     voices", "licence    unknown", "split      train", "bandwidth"):
+        assert words in out
+    code, out, err = run("corpus", "show", "s.jsonl", "--json")
+    assert json.loads(out)["kinds"]["speech"]["speakers"] == 3
+    assert json.loads(out)["warnings"] == ["no speech is held out (split valid)"]
+
+
+def test_leaks_between_manifests_are_shown(tmp_path, run):
+    for name, split in (("a", "train"), ("b", "valid")):
+        row = {"path": f"{name}.wav", "kind": "speech", "speaker": "ann", "split": split, "seconds": 1}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    code, _, err = run("corpus", "show", "a.jsonl", "b.jsonl")
+    assert code == 0
+    assert err == "percepnet: speaker 'ann' is in train and valid: a.wav, b.wav\n"
+
+
+def test_bad_files_among_good_ones(folders, run):
+    (folders / "voices" / "broken.wav").write_bytes(b"RIFF0000")
+    (folders / "voices" / "phone.m4a").touch()
+    write(folders / "voices" / "zero.wav", np.zeros(48000))
+    write(folders / "voices" / "speaker2" / "copy.wav", soundfile.read(folders / "voices" / "speaker0" / "0.flac")[0])
+    add = ["corpus", "add", "voices", "--kind", "speech", "-o", "s.jsonl", "--jobs", 0]
+    code, out, err = run(*add, "--json")
+    assert code == 1
+    report = json.loads(out)
+    assert (report["added"], len(report["unusable"]), len(report["duplicates"])) == (6, 3, 1)
+    for words in (
+        "copy.wav: duplicate of voices/speaker0/0.flac",
+        "phone.m4a: .m4a files cannot be read: convert it",
+        "broken.wav: not an audio file",
+        "zero.wav: silent",
+        "3 files cannot be used; the others are in s.jsonl",
+    ):
+        assert words in err
+    assert all(line.startswith("percepnet: ") for line in err.splitlines())
+    for name in ("broken.wav", "phone.m4a", "zero.wav"):
+        (folders / "voices" / name).unlink()
+    assert run(*add)[0] == 0  # of a duplicate nothing is missing
+
+
+def test_bad_input_is_one_line(folders, run):
+    (folders / "empty").mkdir()
+    (folders / "odd.jsonl").write_text('{"path": "a", "split": "test"}')
+    (folders / "bad.jsonl").write_text("{")
+    (folders / "none.jsonl").write_text("")
+    for arguments, word in [
+        (["add", "gone", "--kind", "speech", "-o", "s.jsonl"], "gone: no such file or folder"),
+        (["add", "empty", "--kind", "speech", "-o", "s.jsonl"], "no audio found"),
+        (["add", "voices", "--kind", "song", "-o", "s.jsonl"], "--kind song"),
+        (["add", "voices", "--kind", "speech", "-o", "gone/s.jsonl"], "cannot be written"),
+        (["add", "voices", "--kind", "speech", "-o", "odd.jsonl"], "split is 'test'"),
+        (["show", "gone.jsonl"], "cannot read the manifest"),
+        (["show", "bad.jsonl"], "bad.jsonl, line 1"),
+        (["show", "none.jsonl"], "no recordings in it"),
+    ]:
+        refused(run("corpus", *arguments), word)
+    for usage in (["add"], ["add", "voices", "-o", "s.jsonl"], ["dance"]):
+        assert run("corpus", *usage)[0] == 2
+    assert not (folders / "s.jsonl").exists()
+
+
+def test_the_commands_of_the_documentation(folders, run):
+    pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
+    section = DOCS.read_text().split("## Train on your own recordings")[1].split("\n## ")[0]
+    commands = [shlex.split(line)[1:] for line in re.findall(r"^    (percepnet .*)$", section, re.M)]
+    assert [command[0] for command in commands] == ["corpus"] * 4 + ["train", "export", "enhance"]
+    # features are given, since making them has tests of its own; and the first batch is the last one
+    (folders / "run" / "shards").mkdir(parents=True)
+    np.save(folders / "run" / "shards" / "shard-00000000.npy", np.full((2, 500, 138), 0.5, np.float16))
+    faster = {"corpus": [], "train": ["--minutes", "0.00002", "--workers", "0", "--batch", "2"]}
+    for command in commands:
+        jobs = ["--jobs", "0"] if command[:2] == ["corpus", "add"] else []
+        code, _, err = run(*command, *jobs, *faster.get(command[0], []))
+        assert code == 0, err
+    assert soundfile.info(folders / "clean.wav").frames == 48000
+    settings = json.loads((folders / "run" / "settings.json").read_text())
+    assert settings["preset"] == "tiny"
+    from percepnet.model import load_model
+
+    assert "my own" in json.dumps(load_model(folders / "mine.safetensors").info)
+
+
+def test_manifests_are_mixed(folders, run):
+    pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
+    from percepnet.training.features import Recordings
+
+    for folder, kind in (("voices", "speech"), ("noises", "noise"), ("rooms", "room")):
+        assert run("corpus", "add", folder, "--kind", kind, "-o", f"{kind}.jsonl", "--jobs", 0)[0] == 0
+    clips = [find_clips([f"{kind}.jsonl"]) for kind in ("speech", "noise", "room")]
+    mixture = Recordings(*clips, folders / "audio").mixer("train").mixture(3, 0.5)
+    assert mixture.noisy.shape == (24000,)
+    # the voices end at 8 kHz, and may be played at 0.78 times their speed
+    assert 0.78 * 7500 < mixture.bandwidth_hz <= 24000
