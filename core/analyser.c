@@ -12,7 +12,7 @@ struct percepnet_analyser {
 
 static void analyser_init(percepnet_analyser *analyser, int lookahead_frames, int bands, const int32_t *band_edges,
                           int channels, arena *a) {
-    analysis_tables_init(&analyser->tables, band_edges, bands, a);
+    analysis_tables_init(&analyser->tables, band_edges, bands, kernel_of(NULL), a);
     analysis_init(&analyser->analysis, bands, lookahead_frames, channels, a);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "feature_vector.h"
+#include "kernels.h"
 
 /* Samples move to the front of their memory once in so many hops. */
 #define HOPS_BETWEEN_MOVES 8
@@ -24,9 +25,10 @@ int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges) {
     return 1;
 }
 
-void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, arena *a) {
-    stft_init(&tables->window, a);
-    pitch_tables_init(&tables->pitch, a);
+void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, const kernel *k, arena *a) {
+    tables->kernel = k;
+    stft_init(&tables->window, k, a);
+    pitch_tables_init(&tables->pitch, k, a);
     bands_init(&tables->bands, band_edges, bands, a);
 }
 
@@ -81,7 +83,8 @@ static void find_pitch(analysis *s, const analysis_tables *tables) {
     double periods[COMB_CONTOUR_MAX];
     float path[PITCH_PATH_MAX];
     for (int channel = 0; channel < s->channels; channel++) {
-        pitch_hear(&s->pitch, channel, s->samples + channel * s->capacity + s->end - PITCH_INPUT_SAMPLES);
+        const float *newest = s->samples + channel * s->capacity + s->end;
+        pitch_hear(&s->pitch, &tables->pitch, channel, newest - PITCH_INPUT_SAMPLES);
     }
     pitch_correlate(&s->pitch, &tables->pitch, s->work);
     s->pitch_correlation = pitch_step(&s->pitch, path);
@@ -100,7 +103,7 @@ static void find_pitch(analysis *s, const analysis_tables *tables) {
 static void comb_channel(analysis *s, const analysis_tables *tables, int channel) {
     float filtered[WINDOW_SAMPLES];
     int start = s->end - s->future_samples - WINDOW_SAMPLES;
-    comb_filter(s->samples + channel * s->capacity + start, s->tap_delays, s->tap_weights, filtered);
+    comb_filter(tables->kernel, s->samples + channel * s->capacity + start, s->tap_delays, s->tap_weights, filtered);
     stft_analysis(&tables->window, filtered, s->comb + channel * BINS, s->work);
 }
 

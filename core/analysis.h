@@ -11,6 +11,7 @@ typedef struct analysis_tables {
     real_fft window;
     pitch_tables pitch;
     bands bands;
+    const struct kernel *kernel;
 } analysis_tables;
 
 typedef struct analysis {
@@ -37,7 +38,8 @@ typedef struct analysis {
 /* 0 if a size is out of range, or if edges do not increase from 0. */
 int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges);
 
-void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, arena *a);
+void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, const struct kernel *kernel,
+                          arena *a);
 void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a);
 void analysis_reset(analysis *s, int bands);
 

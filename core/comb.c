@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels.h"
+
 void comb_tap_delays(const double *periods, int count, int now, double delays[COMB_ALL_TAPS]) {
     double phase[COMB_CONTOUR_MAX];
     phase[0] = 0.0;
@@ -45,51 +47,8 @@ void comb_tap_weights(const double delays[COMB_ALL_TAPS], int future_samples, fl
 #define BEFORE (COMB_REACH - 1) /* samples that interpolation reads before its place */
 #define SUM_SAMPLES (WINDOW_SAMPLES + 2 * COMB_REACH)
 
-static void accumulate(const float *restrict x, float weight, int first, int count, float *restrict sum) {
-    for (int n = first; n < first + count; n++) {
-        sum[n] += weight * x[n];
-    }
-}
-
-#ifdef __GNUC__
-typedef float lanes __attribute__((vector_size(16)));
-#else
-typedef float lanes;
-#endif
-#define LANES ((int)(sizeof(lanes) / sizeof(float)))
-
-static inline lanes lanes_at(const float *x) {
-    lanes found;
-    memcpy(&found, x, sizeof found);
-    return found;
-}
-
-static inline void add_lanes(lanes sum, float *x) {
-    sum += lanes_at(x);
-    memcpy(x, &sum, sizeof sum);
-}
-
-/* filtered += the values a fraction of a sample behind those of sum. */
-static void add_between(const float *restrict sum, const float taps[2 * COMB_REACH], float *restrict filtered) {
-    for (int n = 0; n < WINDOW_SAMPLES; n += 4 * LANES) {
-        const float *x = sum + n;
-        lanes a = lanes_at(x) * taps[0], b = lanes_at(x + LANES) * taps[0];
-        lanes c = lanes_at(x + 2 * LANES) * taps[0], d = lanes_at(x + 3 * LANES) * taps[0];
-        for (int tap = 1; tap < 2 * COMB_REACH; tap++) {
-            a += lanes_at(x + tap) * taps[tap];
-            b += lanes_at(x + LANES + tap) * taps[tap];
-            c += lanes_at(x + 2 * LANES + tap) * taps[tap];
-            d += lanes_at(x + 3 * LANES + tap) * taps[tap];
-        }
-        add_lanes(a, filtered + n);
-        add_lanes(b, filtered + n + LANES);
-        add_lanes(c, filtered + n + 2 * LANES);
-        add_lanes(d, filtered + n + 3 * LANES);
-    }
-}
-
-void comb_filter(const float *x, const double delays[COMB_ALL_TAPS], const float weights[COMB_ALL_TAPS],
-                 float filtered[WINDOW_SAMPLES]) {
+void comb_filter(const kernel *k, const float *x, const double delays[COMB_ALL_TAPS],
+                 const float weights[COMB_ALL_TAPS], float filtered[WINDOW_SAMPLES]) {
     /* Taps that lie equally far between two samples are added up first, and interpolated once. */
     float sums[COMB_PHASES][SUM_SAMPLES];
     int used[COMB_PHASES] = {0};
@@ -104,9 +63,9 @@ void comb_filter(const float *x, const double delays[COMB_ALL_TAPS], const float
             memset(sums[phase], 0, sizeof sums[phase]);
         }
         if (phase == 0) {
-            accumulate(from, weights[tap], BEFORE, WINDOW_SAMPLES, sums[0]);
+            k->add_scaled(from + BEFORE, weights[tap], WINDOW_SAMPLES, sums[0] + BEFORE);
         } else {
-            accumulate(from, weights[tap], 0, WINDOW_SAMPLES + 2 * COMB_REACH - 1, sums[phase]);
+            k->add_scaled(from, weights[tap], WINDOW_SAMPLES + 2 * COMB_REACH - 1, sums[phase]);
         }
     }
     if (used[0]) {
@@ -116,7 +75,7 @@ void comb_filter(const float *x, const double delays[COMB_ALL_TAPS], const float
     }
     for (int phase = 1; phase < COMB_PHASES; phase++) {
         if (used[phase]) {
-            add_between(sums[phase], COMB_INTERPOLATORS + 2 * COMB_REACH * phase, filtered);
+            k->interpolate(sums[phase], COMB_INTERPOLATORS + 2 * COMB_REACH * phase, filtered);
         }
     }
 }

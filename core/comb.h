@@ -3,6 +3,8 @@
 
 #include "constants.h"
 
+struct kernel;
+
 #define COMB_ALL_TAPS (2 * COMB_TAPS + 1)
 #define COMB_CONTOUR_MAX (COMB_PAST_FRAMES + LOOKAHEAD_FRAMES_MAX)
 
@@ -14,7 +16,7 @@ void comb_tap_weights(const double delays[COMB_ALL_TAPS], int future_samples, fl
 
 /* Average the window of 960 samples from x on with its neighbours some periods away, also between samples. Reads as far
    as the taps reach, and 7 samples before and 8 behind. */
-void comb_filter(const float *x, const double delays[COMB_ALL_TAPS], const float weights[COMB_ALL_TAPS],
-                 float filtered[WINDOW_SAMPLES]);
+void comb_filter(const struct kernel *kernel, const float *x, const double delays[COMB_ALL_TAPS],
+                 const float weights[COMB_ALL_TAPS], float filtered[WINDOW_SAMPLES]);
 
 #endif

@@ -18,8 +18,9 @@ const char *percepnet_kernel(int32_t index) {
 }
 
 static void model_init(percepnet_model *model, const percepnet_description *d, arena *a) {
-    analysis_tables_init(&model->tables, d->band_edges, d->bands, a);
-    network_init(&model->network, d, kernel_of(d->kernel), a);
+    const kernel *k = kernel_of(d->kernel);
+    analysis_tables_init(&model->tables, d->band_edges, d->bands, k, a);
+    network_init(&model->network, d, k, a);
 }
 
 percepnet_model *percepnet_model_create(const percepnet_description *d) {

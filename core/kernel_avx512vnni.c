@@ -9,6 +9,7 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vnni")))
 #define LANES 16
 #include "kernel_body.h"
+#include "kernel_signal.h"
 
 typedef __m512i rows;
 
@@ -113,6 +114,7 @@ const kernel KERNEL_AVX512VNNI = {
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,
     .gates = gru_gates,
+    SIGNAL_LOOPS,
 };
 
 #endif

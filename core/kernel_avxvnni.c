@@ -9,6 +9,7 @@
 #define TARGET __attribute__((target("avx2,avxvnni")))
 #define LANES 8
 #include "kernel_body.h"
+#include "kernel_signal.h"
 
 typedef struct rows {
     __m256i low, high;
@@ -50,6 +51,7 @@ const kernel KERNEL_AVXVNNI = {
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,
     .gates = gru_gates,
+    SIGNAL_LOOPS,
 };
 
 #endif

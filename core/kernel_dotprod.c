@@ -16,6 +16,7 @@
 #endif
 #define LANES 4
 #include "kernel_body.h"
+#include "kernel_signal.h"
 
 static int has_dotprod(void) {
 #ifdef __linux__
@@ -76,6 +77,7 @@ const kernel KERNEL_DOTPROD = {
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,
     .gates = gru_gates,
+    SIGNAL_LOOPS,
 };
 
 #endif

@@ -3,6 +3,7 @@
 #define TARGET
 #define LANES 4
 #include "kernel_body.h"
+#include "kernel_signal.h"
 
 static int everywhere(void) { return 1; }
 
@@ -44,4 +45,5 @@ const kernel KERNEL_PORTABLE = {
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,
     .gates = gru_gates,
+    SIGNAL_LOOPS,
 };

@@ -1,9 +1,12 @@
-/* The inner loops of the network, written once for each instruction set. All of them give the same bits. */
+/* The inner loops of the network and of the signal path, written once for each instruction set. All of them give the
+   same bits. */
 
 #ifndef KERNELS_H
 #define KERNELS_H
 
 #include <stdint.h>
+
+#include "fft.h"
 
 #define KERNEL_ROWS 16   /* of a block */
 #define KERNEL_COLUMNS 4 /* of a group: one 32-bit lane of each row */
@@ -45,6 +48,20 @@ typedef struct kernel {
     /* h' = (1 - z) n + z h, n = tanh(a_n + r b_n), of a = W x + b and b = U h + c, both reset, update and new gates in
        turn; r and z are the sigmoids of a + b. */
     void (*gates)(const float *from_input, const float *from_state, const float *before, int units, float *after);
+
+    /* y = x * factors, number by number */
+    void (*multiply)(const float *x, const float *factors, int count, float *y);
+    /* sum += factor * x */
+    void (*add_scaled)(const float *x, float factor, int count, float *sum);
+    /* sum[n] += taps[0] x[n] + ... + taps[15] x[n + 15], for the 960 samples of a window */
+    void (*interpolate)(const float *x, const float *taps, float *sum);
+    /* 528 samples at 48 kHz to 120 at 12 kHz */
+    void (*low_pass)(const float *x, float *low);
+    /* The emphasised power of PITCH_BINS_USED bins, divided by a power of the mean over the bins around each. */
+    void (*whiten)(const float *power, float *whitened);
+    /* real_fft_forward and real_fft_inverse */
+    void (*forward)(const real_fft *fft, const float *x, complex32 *spectrum, complex32 *work);
+    void (*inverse)(const real_fft *fft, const complex32 *spectrum, float *x, complex32 *work);
 } kernel;
 
 /* The fastest kernel on this machine; or the one of a name, NULL if there is none or if it does not run here. */

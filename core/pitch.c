@@ -4,12 +4,33 @@
 
 #include "pitch.h"
 
+/* As in kernel_body.h: for loops that limit numbers. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-trapping-math")
+#endif
+
 #include <math.h>
 #include <string.h>
 
-void pitch_tables_init(pitch_tables *tables, arena *a) {
-    real_fft_init(&tables->segment, PITCH_FFT, a);
-    real_fft_init(&tables->lags, PITCH_FFT * PITCH_OVERSAMPLING, a);
+#include "kernels.h"
+
+static const double TWO_PI = 6.283185307179586476925;
+
+void pitch_tables_init(pitch_tables *tables, const kernel *k, arena *a) {
+    real_fft_init(&tables->fft, PITCH_FFT, k, a);
+    tables->kernel = k;
+    tables->share = ARENA_TAKE(a, float, PITCH_BINS_USED);
+    tables->mirrored = ARENA_TAKE(a, float, PITCH_BINS_USED);
+    tables->first_odd = ARENA_TAKE(a, float, PITCH_BINS_USED);
+    if (!a->memory) {
+        return;
+    }
+    for (int bin = 0; bin < PITCH_BINS_USED; bin++) {
+        double angle = TWO_PI * bin / (PITCH_FFT * PITCH_OVERSAMPLING);
+        tables->share[bin] = (float)((0.5 - sin(angle)) / PITCH_FFT);
+        tables->mirrored[bin] = (float)((0.5 + sin(angle)) / PITCH_FFT);
+        tables->first_odd[bin] = (float)(cos(PITCH_FIRST_LAG * angle) / PITCH_FFT);
+    }
 }
 
 void pitch_init(pitch *p, int lookahead_frames, int channels, arena *a) {
@@ -30,86 +51,98 @@ void pitch_reset(pitch *p) {
     }
 }
 
-void pitch_hear(pitch *p, int channel, const float *x) {
+void pitch_hear(pitch *p, const pitch_tables *tables, int channel, const float *x) {
     float *low = p->low + channel * PITCH_SEGMENT;
     memmove(low, low + PITCH_HOP, sizeof(float) * (PITCH_SEGMENT - PITCH_HOP));
-    low += PITCH_SEGMENT - PITCH_HOP;
-    for (int i = 0; i < PITCH_HOP; i++) {
-        low[i] = 0.0f;
-    }
-    for (int tap = 0; tap < PITCH_LOW_PASS_TAPS; tap++) {
-        for (int i = 0; i < PITCH_HOP; i++) {
-            low[i] += PITCH_LOW_PASS[tap] * x[PITCH_DECIMATION * i + tap];
-        }
-    }
+    tables->kernel->low_pass(x, low + PITCH_SEGMENT - PITCH_HOP);
 }
 
-/* Mean of the power over the bins around each; at its ends the spectrum is its own mirror image. */
-static void spectral_envelope(const float power[PITCH_BINS], float envelope[PITCH_BINS]) {
-    enum { REACH = PITCH_ENVELOPE_REACH, WIDTH = 2 * REACH + 1 };
-    double total[PITCH_BINS + WIDTH];
-    double sum = 0.0;
-    for (int i = 0; i < PITCH_BINS + WIDTH; i++) {
-        int bin = i - (REACH + 1);
-        if (bin < 0) {
-            bin = -bin;
-        } else if (bin >= PITCH_BINS) {
-            bin = 2 * (PITCH_BINS - 1) - bin;
-        }
-        sum += power[bin];
-        total[i] = sum;
-    }
-    for (int bin = 0; bin < PITCH_BINS; bin++) {
-        envelope[bin] = (float)fmax((total[bin + WIDTH] - total[bin]) / WIDTH, 0.0);
-    }
-}
-
-void pitch_correlate(pitch *p, const pitch_tables *tables, complex32 *work) {
-    float power[PITCH_BINS] = {0.0f}, envelope[PITCH_BINS];
+static void power_spectrum(const pitch *p, const pitch_tables *tables, float power[PITCH_BINS], complex32 *work) {
     float segment[PITCH_FFT];
-    complex32 spectrum[PITCH_FFT * PITCH_OVERSAMPLING / 2 + 1];
-    memset(segment, 0, sizeof segment);
+    complex32 spectrum[PITCH_BINS];
+    memset(power, 0, sizeof(float) * PITCH_BINS);
+    memset(segment + PITCH_SEGMENT, 0, sizeof(float) * (PITCH_FFT - PITCH_SEGMENT));
     for (int channel = 0; channel < p->channels; channel++) {
-        const float *low = p->low + channel * PITCH_SEGMENT;
-        for (int n = 0; n < PITCH_SEGMENT; n++) {
-            segment[n] = low[n] * PITCH_WINDOW[n];
-        }
-        real_fft_forward(&tables->segment, segment, spectrum, work);
+        tables->kernel->multiply(p->low + channel * PITCH_SEGMENT, PITCH_WINDOW, PITCH_SEGMENT, segment);
+        real_fft_forward(&tables->fft, segment, spectrum, work);
         for (int bin = 0; bin < PITCH_BINS; bin++) {
             power[bin] += spectrum[bin].re * spectrum[bin].re + spectrum[bin].im * spectrum[bin].im;
         }
     }
-    spectral_envelope(power, envelope);
-    memset(spectrum, 0, sizeof spectrum);
-    for (int bin = 0; bin < PITCH_BINS; bin++) {
-        if (PITCH_EMPHASIS[bin] > 0.0f) {
-            spectrum[bin].re = power[bin] * PITCH_EMPHASIS[bin] / powf(envelope[bin] + 1e-12f, PITCH_WHITENING);
+}
+
+/* In an order that does not depend on how wide a register is. */
+static float dot(const float *x, const float *y, int count) {
+    float sums[16] = {0.0f};
+    for (int i = 0; i < count; i += 16) {
+        for (int j = 0; j < 16; j++) {
+            sums[j] += x[i + j] * y[i + j];
         }
     }
-    float correlation[PITCH_FFT * PITCH_OVERSAMPLING];
-    real_fft_inverse(&tables->lags, spectrum, correlation, work);
-    float zero_lag = correlation[0] + 1e-20f;
-    for (int lag = 0; lag < PITCH_LAGS; lag++) {
-        p->lags[lag] = correlation[PITCH_FIRST_LAG + lag] / (zero_lag * PITCH_WINDOW_CORRELATION[lag]);
+    for (int half = 8; half > 0; half /= 2) {
+        for (int j = 0; j < half; j++) {
+            sums[j] += sums[j + half];
+        }
+    }
+    return sums[0];
+}
+
+void pitch_correlate(pitch *p, const pitch_tables *tables, complex32 *work) {
+    /* The correlation c is the cosine transform of the whitened power, of which 1024 lags would make a transform of
+       2048 numbers. Weighted so that one of 1024 serves: its real parts are the even lags, and its imaginary parts the
+       differences of odd ones, c(2k - 1) - c(2k + 1) (Press et al., Numerical Recipes, "Fast Sine and Cosine
+       Transforms"). */
+    float power[PITCH_BINS], whitened[PITCH_BINS_USED], weighted[PITCH_FFT];
+    complex32 lags[PITCH_BINS];
+    power_spectrum(p, tables, power, work);
+    tables->kernel->whiten(power, whitened);
+    memset(weighted, 0, sizeof weighted);
+    for (int bin = 1; bin < PITCH_BINS_USED; bin++) {
+        weighted[bin] = whitened[bin] * tables->share[bin];
+        weighted[PITCH_FFT - bin] = whitened[bin] * tables->mirrored[bin];
+    }
+    real_fft_forward(&tables->fft, weighted, lags, work);
+    float zero_lag = lags[0].re + 1e-20f, odd = dot(whitened, tables->first_odd, PITCH_BINS_USED);
+    _Static_assert(PITCH_FIRST_LAG % 2 && PITCH_LAGS % 2, "the first and the last lag are odd");
+    for (int lag = 0; lag < PITCH_LAGS; lag += 2) {
+        int even = (PITCH_FIRST_LAG + lag + 1) / 2;
+        p->lags[lag] = odd / (zero_lag * PITCH_WINDOW_CORRELATION[lag]);
+        if (lag + 1 < PITCH_LAGS) {
+            p->lags[lag + 1] = lags[even].re / (zero_lag * PITCH_WINDOW_CORRELATION[lag + 1]);
+            odd -= lags[even].im;
+        }
     }
 }
 
-/* Highest correlation in each cell, and its period refined by a parabola through three lags. */
-static void find_cells(const float lags[PITCH_LAGS], float peaks[PITCH_CELLS], float periods[PITCH_CELLS]) {
+/* Without a call; NaN becomes `low`. */
+static inline float limited(float x, float low, float high) {
+    x = x > low ? x : low;
+    return x < high ? x : high;
+}
+
+/* Highest correlation in each cell, the last of equals, and its period refined by a parabola through three lags. */
+static void find_cells(const float *restrict lags, float *restrict peaks, float *restrict periods) {
+    float left[PITCH_CELLS], right[PITCH_CELLS], place[PITCH_CELLS];
     for (int cell = 0; cell < PITCH_CELLS; cell++) {
-        int at = PITCH_CELL_START[cell];
-        for (int i = at + 1; i < PITCH_CELL_START[cell + 1]; i++) {
-            if (lags[i + 1] >= lags[at + 1]) {
-                at = i;
-            }
+        int at = PITCH_CELL_START[cell], end = PITCH_CELL_START[cell + 1];
+        float peak = lags[at + 1];
+        for (int i = at + 1; i < end; i++) {
+            int higher = lags[i + 1] >= peak;
+            peak = higher ? lags[i + 1] : peak;
+            at = higher ? i : at;
         }
-        float left = lags[at], peak = lags[at + 1], right = lags[at + 2];
-        float curvature = left + right - 2.0f * peak;
-        float offset = curvature < 0.0f ? 0.5f * (left - right) / fminf(curvature, -1e-6f) : 0.0f;
-        float shift = fminf(fmaxf(offset, -0.5f), 0.5f) * PITCH_STEP_SAMPLES;
-        float period = (float)(PITCH_FIRST_LAG + 1 + at) * PITCH_STEP_SAMPLES + shift;
+        left[cell] = lags[at];
         peaks[cell] = peak;
-        periods[cell] = fminf(fmaxf(period, PERIOD_MIN_SAMPLES), PERIOD_MAX_SAMPLES);
+        right[cell] = lags[at + 2];
+        place[cell] = (float)(PITCH_FIRST_LAG + 1 + at);
+    }
+    for (int cell = 0; cell < PITCH_CELLS; cell++) {
+        float curvature = left[cell] + right[cell] - 2.0f * peaks[cell];
+        float slope = 0.5f * (left[cell] - right[cell]), bend = curvature < -1e-6f ? curvature : -1e-6f;
+        float offset = limited(slope / bend, -0.5f, 0.5f);
+        offset = curvature < 0.0f ? offset : 0.0f;
+        float period = place[cell] * PITCH_STEP_SAMPLES + offset * PITCH_STEP_SAMPLES;
+        periods[cell] = limited(period, PERIOD_MIN_SAMPLES, PERIOD_MAX_SAMPLES);
     }
 }
 
@@ -123,33 +156,43 @@ static int highest(const float scores[PITCH_CELLS]) {
     return best;
 }
 
+/* Where the best path to each cell comes from, and its score before the cell's own: with masks, of which the compiler
+   makes vectors. */
+static void find_origins(const float *restrict before, float *restrict best, int32_t *restrict origins) {
+    float padded[PITCH_CELLS + 2 * PITCH_STEP_CELLS];
+    for (int cell = 0; cell < PITCH_CELLS + 2 * PITCH_STEP_CELLS; cell++) {
+        padded[cell] = -INFINITY;
+    }
+    memcpy(padded + PITCH_STEP_CELLS, before, sizeof(float) * PITCH_CELLS);
+    for (int cell = 0; cell < PITCH_CELLS; cell++) {
+        best[cell] = -INFINITY;
+        origins[cell] = cell;
+    }
+    for (int step = 0; step <= 2 * PITCH_STEP_CELLS; step++) {
+        for (int cell = 0; cell < PITCH_CELLS; cell++) {
+            float score = padded[cell + step] - PITCH_STEP_COSTS[step];
+            int32_t better = -(score > best[cell]), from = cell + step - PITCH_STEP_CELLS;
+            origins[cell] = (from & better) | (origins[cell] & ~better);
+            best[cell] = score > best[cell] ? score : best[cell];
+        }
+    }
+    int leader = highest(before);
+    float jump = before[leader] - PITCH_JUMP_COST;
+    for (int cell = 0; cell < PITCH_CELLS; cell++) {
+        int32_t better = -(jump > best[cell]);
+        origins[cell] = (leader & better) | (origins[cell] & ~better);
+        best[cell] = jump > best[cell] ? jump : best[cell];
+    }
+}
+
 float pitch_step(pitch *p, float path[PITCH_PATH_MAX]) {
     float peaks[PITCH_CELLS], scores[PITCH_CELLS];
-    int16_t origins[PITCH_CELLS];
+    int32_t origins[PITCH_CELLS];
     memmove(p->periods[0], p->periods[1], sizeof p->periods[0] * (size_t)p->back);
     find_cells(p->lags, peaks, p->periods[p->back]);
-
-    int leader = highest(p->scores);
-    float jump = p->scores[leader] - PITCH_JUMP_COST;
+    find_origins(p->scores, scores, origins);
     for (int cell = 0; cell < PITCH_CELLS; cell++) {
-        float best = -INFINITY;
-        int origin = cell;
-        for (int step = -PITCH_STEP_CELLS; step <= PITCH_STEP_CELLS; step++) {
-            if (cell + step < 0 || cell + step >= PITCH_CELLS) {
-                continue;
-            }
-            float score = p->scores[cell + step] - PITCH_STEP_COSTS[step + PITCH_STEP_CELLS];
-            if (score > best) {
-                best = score;
-                origin = cell + step;
-            }
-        }
-        if (best < jump) {
-            best = jump;
-            origin = leader;
-        }
-        scores[cell] = best + peaks[cell] - PITCH_CELL_COSTS[cell];
-        origins[cell] = (int16_t)origin;
+        scores[cell] = scores[cell] + peaks[cell] - PITCH_CELL_COSTS[cell];
     }
     int end = highest(scores);
     for (int cell = 0; cell < PITCH_CELLS; cell++) {
@@ -157,7 +200,9 @@ float pitch_step(pitch *p, float path[PITCH_PATH_MAX]) {
     }
     if (p->back > 0) {
         memmove(p->origins[0], p->origins[1], sizeof p->origins[0] * (size_t)(p->back - 1));
-        memcpy(p->origins[p->back - 1], origins, sizeof origins);
+        for (int cell = 0; cell < PITCH_CELLS; cell++) {
+            p->origins[p->back - 1][cell] = (int16_t)origins[cell];
+        }
     }
     for (int step = p->back, cell = end; step >= 0; step--) {
         path[step] = p->periods[step][cell];
@@ -165,5 +210,5 @@ float pitch_step(pitch *p, float path[PITCH_PATH_MAX]) {
             cell = p->origins[step - 1][cell];
         }
     }
-    return fminf(fmaxf(peaks[end], 0.0f), 1.0f);
+    return limited(peaks[end], 0.0f, 1.0f);
 }

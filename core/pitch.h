@@ -6,12 +6,16 @@
 
 #define PITCH_PATH_MAX LOOKAHEAD_FRAMES_MAX
 #define PITCH_INPUT_SAMPLES (HOP_SAMPLES + PITCH_LOW_PASS_TAPS - 1)
-#define PITCH_WORK (PITCH_FFT * PITCH_OVERSAMPLING)
+#define PITCH_WORK PITCH_FFT
+#define PITCH_BINS_USED 384 /* those behind have no emphasis */
 
 /* What all streams share. */
 typedef struct pitch_tables {
-    real_fft segment;
-    real_fft lags;
+    real_fft fft;
+    const struct kernel *kernel;
+    float *share;      /* PITCH_BINS_USED each, see pitch_correlate */
+    float *mirrored;
+    float *first_odd;
 } pitch_tables;
 
 typedef struct pitch {
@@ -24,12 +28,12 @@ typedef struct pitch {
     int16_t origins[PITCH_PATH_MAX][PITCH_CELLS];
 } pitch;
 
-void pitch_tables_init(pitch_tables *tables, arena *a);
+void pitch_tables_init(pitch_tables *tables, const struct kernel *kernel, arena *a);
 void pitch_init(pitch *p, int lookahead_frames, int channels, arena *a);
 void pitch_reset(pitch *p);
 
 /* Take the newest hop of a channel in: its 480 samples, with 48 more before them. */
-void pitch_hear(pitch *p, int channel, const float *x);
+void pitch_hear(pitch *p, const pitch_tables *tables, int channel, const float *x);
 
 /* Whitened normalised autocorrelation of the 40 ms that end with the newest hop, to p->lags. `work` has room for
    PITCH_WORK numbers. */

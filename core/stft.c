@@ -2,13 +2,13 @@
 
 #include "stft.h"
 
-void stft_init(real_fft *fft, arena *a) { real_fft_init(fft, WINDOW_SAMPLES, a); }
+#include "kernels.h"
+
+void stft_init(real_fft *fft, const kernel *k, arena *a) { real_fft_init(fft, WINDOW_SAMPLES, k, a); }
 
 void stft_analysis(const real_fft *fft, const float *frame, complex32 *spectrum, complex32 *work) {
     float windowed[WINDOW_SAMPLES];
-    for (int n = 0; n < WINDOW_SAMPLES; n++) {
-        windowed[n] = frame[n] * VORBIS_WINDOW[n];
-    }
+    fft->kernel->multiply(frame, VORBIS_WINDOW, WINDOW_SAMPLES, windowed);
     real_fft_forward(fft, windowed, spectrum, work);
 }
 

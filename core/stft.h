@@ -6,7 +6,7 @@
 
 #define STFT_WORK WINDOW_SAMPLES
 
-void stft_init(real_fft *fft, arena *a);
+void stft_init(real_fft *fft, const struct kernel *kernel, arena *a);
 
 /* Spectrum of 960 samples under the Vorbis window. */
 void stft_analysis(const real_fft *fft, const float *frame, complex32 *spectrum, complex32 *work);

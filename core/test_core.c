@@ -11,6 +11,8 @@
 #include "fft.h"
 #include "kernels.h"
 #include "percepnet.h"
+#include "pitch.h"
+#include "whitening.h"
 
 #define BANDS 34
 #define HOPS 60
@@ -40,14 +42,14 @@ static void *allocate(size_t size) {
 }
 
 /* Against the definition, in double precision. */
-static void test_fft(int length) {
+static void test_fft(int length, const kernel *k) {
     const double two_pi = 6.283185307179586476925;
     real_fft fft;
     arena a = {NULL, 0};
-    real_fft_init(&fft, length, &a);
+    real_fft_init(&fft, length, k, &a);
     a.memory = allocate(a.used);
     a.used = 0;
-    real_fft_init(&fft, length, &a);
+    real_fft_init(&fft, length, k, &a);
     int bins = length / 2 + 1;
     float *x = allocate(sizeof(float) * (size_t)length), *back = allocate(sizeof(float) * (size_t)length);
     complex32 *spectrum = allocate(sizeof(complex32) * (size_t)bins);
@@ -90,6 +92,19 @@ static void test_activations(void) {
     }
     check(tanh_error <= TANH_ERROR_MAX, "tanh is within its stated error");
     check(sigmoid_error <= SIGMOID_ERROR_MAX, "the sigmoid is within its stated error");
+}
+
+static void test_whitening(void) {
+    double error = 0.0;
+    for (double x = 1e-12; x < 1e15; x *= 1.0001) {
+        double wanted = pow((float)x, -(double)PITCH_WHITENING);
+        error = fmax(error, fabs(pitch_whitening((float)x) / wanted - 1.0));
+    }
+    check(error <= WHITENING_ERROR_MAX, "whitening is within its stated error");
+    for (int bin = PITCH_BINS_USED; bin < PITCH_BINS; bin++) {
+        check(PITCH_EMPHASIS[bin] == 0.0f, "bins that are not used have no emphasis");
+    }
+    check(PITCH_EMPHASIS[0] == 0.0f, "the constant has no emphasis");
 }
 
 static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10, 12,  15,  18,  21,  24,  28,  32,  36,  41,  47,  53,
@@ -498,11 +513,14 @@ static void test_huge_weights(void) {
 }
 
 int main(void) {
-    test_fft(WINDOW_SAMPLES);
-    test_fft(PITCH_FFT);
-    test_fft(PITCH_FFT * PITCH_OVERSAMPLING);
-    test_fft(30);
+    for (int index = 0; kernel_at(index); index++) {
+        test_fft(WINDOW_SAMPLES, kernel_at(index));
+        test_fft(PITCH_FFT, kernel_at(index));
+        test_fft(32 * 18, kernel_at(index));
+        test_fft(32 * 25, kernel_at(index));
+    }
     test_activations();
+    test_whitening();
     test_refusals();
     for (int lookahead_frames = 0; lookahead_frames <= LOOKAHEAD_FRAMES_MAX; lookahead_frames++) {
         test_stream(lookahead_frames, 1);
