@@ -34,7 +34,7 @@ class LossWeights:
     strength: float = 1.0
     quartic: float = 10.0
     strength_floor: float = 0.05
-    loudness: float = 1.0
+    loudness: float = 5.0
 
 
 P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
