@@ -34,7 +34,7 @@ from percepnet.evaluation.recordings import Done, Recording, find_recordings, on
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
 from percepnet.params import SAMPLE_RATE_HZ
 
-DEFAULT_SYSTEMS = tuple(name for name in PEERS if not name.startswith("percepnet-without"))
+DEFAULT_SYSTEMS = tuple(name for name in PEERS if not name.startswith("percepnet-with"))  # no variants
 REFERENCE_SYSTEM = "noisy"
 PROCESSES = 2
 BOOTSTRAP_DRAWS = 4000
