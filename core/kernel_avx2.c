@@ -49,14 +49,7 @@ TARGET INLINE void rows_store(rows sum, int32_t *to) {
 const kernel KERNEL_AVX2 = {
     .name = "avx2",
     .runs_here = has_avx2,
-    .dense = dense,
-    .sparse = sparse,
-    .floats = floats,
-    .round = round_to_8_bits,
-    .scale = scale_sums,
-    .tanh = tanh_all,
-    .sigmoid = sigmoid_all,
-    .gates = gru_gates,
+    NETWORK_LOOPS,
     SIGNAL_LOOPS,
 };
 

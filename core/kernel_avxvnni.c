@@ -43,14 +43,7 @@ const kernel KERNEL_AVXVNNI = {
     .name = "avxvnni",
     .runs_here = has_avxvnni,
     .flip = 0x80,
-    .dense = dense,
-    .sparse = sparse,
-    .floats = floats,
-    .round = round_to_8_bits,
-    .scale = scale_sums,
-    .tanh = tanh_all,
-    .sigmoid = sigmoid_all,
-    .gates = gru_gates,
+    NETWORK_LOOPS,
     SIGNAL_LOOPS,
 };
 

@@ -167,4 +167,9 @@ INLINE int32_t four_of(const int8_t *x) {
     return four;
 }
 
+/* What of a kernel stands here, and the products, which each instruction set has by the same names. */
+#define NETWORK_LOOPS                                                                                                  \
+    .dense = dense, .sparse = sparse, .floats = floats, .round = round_to_8_bits, .scale = scale_sums,                 \
+    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates
+
 #endif

@@ -69,14 +69,7 @@ TARGET INLINE void rows_store(rows sum, int32_t *to) {
 const kernel KERNEL_DOTPROD = {
     .name = "dotprod",
     .runs_here = has_dotprod,
-    .dense = dense,
-    .sparse = sparse,
-    .floats = floats,
-    .round = round_to_8_bits,
-    .scale = scale_sums,
-    .tanh = tanh_all,
-    .sigmoid = sigmoid_all,
-    .gates = gru_gates,
+    NETWORK_LOOPS,
     SIGNAL_LOOPS,
 };
 
