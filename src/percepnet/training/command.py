@@ -30,8 +30,14 @@ def train(
     weight: Annotated[
         list[str] | None, typer.Option(metavar="SOURCE=FACTOR", help="Draw a source of speech more or less often.")
     ] = None,
-    preset: Annotated[str, typer.Option(help=f"Size of the network: {', '.join(PRESETS)}.")] = "small",
-    init: Annotated[str | None, typer.Option(metavar="MODEL", help="Start from a model, by name or path.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"Size of the network: {', '.join(PRESETS)}. Default: small, or that of --init."),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Start from a model, by name or path; it grows to a wider --preset."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run, with its own settings.")] = False,
     lookahead: Annotated[
         int, typer.Option(min=0, max=LOOKAHEAD_FRAMES_MAX, help="Frames of 10 ms to look ahead.")

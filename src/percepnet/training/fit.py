@@ -39,11 +39,13 @@ from percepnet.training.features import (
     Recordings,
     Shards,
 )
+from percepnet.training.growth import grown
 from percepnet.training.listening import Listening
 from percepnet.training.loss import LossWeights, total_loss
 from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
 
+DEFAULT_PRESET = "small"
 SETTINGS_NAME = "settings.json"
 CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_NAME = "model.safetensors"
@@ -72,10 +74,10 @@ class Config:
         Recordings with this in their path are left out.
     speech_weights : dict of str to float
         Factor on how often a source of speech is drawn.
-    preset : str
-        Architecture, by name; with `init` it is that model's.
+    preset : str or None
+        Architecture, by name; None for `small`, or for that of `init`.
     init : str or None
-        A model, by name or path, to start from.
+        A model, by name or path, to start from; it grows where `preset` is wider.
     resume : bool
         Continue the run in `out`, with its own settings; only limits, threads and workers may change.
     lookahead_frames : int
@@ -109,7 +111,7 @@ class Config:
     rooms: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     speech_weights: dict[str, float] = field(default_factory=dict)
-    preset: str = "small"
+    preset: str | None = None
     init: str | None = None
     resume: bool = False
     lookahead_frames: int = 2
@@ -484,7 +486,7 @@ def _settled(config: Config) -> Config:
         raise PercepNetError(f"{run} holds a training already; continue it with --resume, or choose another folder")
     if not config.speech:
         raise PercepNetError("give speech to train on: --speech FOLDER_OR_MANIFEST")
-    if config.preset not in PRESETS:
+    if config.preset is not None and config.preset not in PRESETS:
         raise PercepNetError(f"no preset {config.preset!r}; there are: {', '.join(PRESETS)}")
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
@@ -515,9 +517,12 @@ def _refuse_empty(config: Config, speech: list[Clip]) -> None:
 
 
 def _initial_network(config: Config) -> TrainingNetwork:
-    if config.init is not None:
-        return from_model(load_model(config.init))
-    return TrainingNetwork(SignalParams(config.lookahead_frames), PRESETS[config.preset])
+    if config.init is None:
+        return TrainingNetwork(SignalParams(config.lookahead_frames), PRESETS[config.preset or DEFAULT_PRESET])
+    model = load_model(config.init)
+    if config.preset is not None and PRESETS[config.preset] != model.architecture:
+        model = grown(model, PRESETS[config.preset], config.seed)
+    return from_model(model)
 
 
 def _fit(
