@@ -103,8 +103,7 @@ class Architecture:
 
 PRESETS: Mapping[str, Architecture] = {
     "percepnet": Architecture(),
-    "wide": Architecture(dense=96, conv1=128, conv2=384, gru=384, strength_gru=128),
-    "medium": Architecture(dense=96, conv1=128, conv2=256, gru=256, strength_gru=64),
+    "default": Architecture(dense=96, conv1=128, conv2=384, gru=384, strength_gru=128),
     "small": Architecture(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64),
     "tiny": Architecture(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
 }

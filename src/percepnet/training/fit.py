@@ -44,6 +44,7 @@ from percepnet.training.listening import Listening
 from percepnet.training.loss import LossWeights, total_loss
 from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
+from percepnet.training.sparsity import Pruning, SparsityConfig
 
 DEFAULT_PRESET = "small"
 SETTINGS_NAME = "settings.json"
@@ -103,6 +104,7 @@ class Config:
         Of the features that are kept.
     loss : LossWeights
     mixing : MixingConfig
+    sparsity : SparsityConfig
     """
 
     out: str
@@ -134,6 +136,7 @@ class Config:
     sequence_seconds: float = SEQUENCE_SECONDS
     loss: LossWeights = field(default_factory=LossWeights)
     mixing: MixingConfig = field(default_factory=MixingConfig)
+    sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 
 
 # What a resumed run may be given anew; everything else is as it was started.
@@ -273,6 +276,8 @@ class Trainer:
         self.validation: dict[str, float] = {}
         if config.resume:
             self._load(Path(config.out) / CHECKPOINT_NAME)
+        self.pruning = Pruning(config.sparsity)
+        self.pruning.apply(self.network, self.average, self.updates, self.progress)
 
     @property
     def progress(self) -> float:
@@ -404,6 +409,7 @@ class Trainer:
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
+        self.pruning.apply(self.network, self.average, self.updates, self.progress)
 
 
 def band_energies(features: Tensor, params: SignalParams) -> Tensor:
@@ -504,6 +510,7 @@ def _read_settings(path: Path) -> Config:
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         values["loss"] = LossWeights(**values["loss"])
         values["mixing"] = MixingConfig(**values["mixing"])
+        values["sparsity"] = SparsityConfig(**values.get("sparsity", {}))
         return Config(**values)
     except OSError:
         raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None

@@ -23,6 +23,7 @@ from percepnet.errors import PercepNetError
 from percepnet.training.fit import Config
 from percepnet.training.loss import LossWeights
 from percepnet.training.mixing import MixingConfig
+from percepnet.training.sparsity import SparsityConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +31,7 @@ else:
     import tomli as tomllib
 
 PLACES = ("speech", "noise", "rooms")
-TABLES = {"loss": LossWeights, "mixing": MixingConfig}
+TABLES = {"loss": LossWeights, "mixing": MixingConfig, "sparsity": SparsityConfig}
 NOT_IN_A_RECIPE = ("out", "resume")  # of one run, not of all that are made alike
 
 
@@ -85,7 +86,7 @@ def _checked(
 
 
 def _is_a(value: Any, wanted: Any, default: Any) -> bool:
-    if default is MISSING or wanted in (LossWeights, MixingConfig):
+    if default is MISSING or wanted in TABLES.values():
         return isinstance(value, dict)
     if isinstance(default, tuple):
         return isinstance(value, tuple) and all(isinstance(item, str) for item in value)

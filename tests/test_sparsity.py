@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from percepnet.errors import PercepNetError
+from percepnet.model import Architecture, quantise
+from percepnet.params import SignalParams
+from percepnet.training.network import TrainingNetwork, to_model
+from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask
+
+SIZES = Architecture(dense=4, conv1=8, conv2=16, gru=32, strength_gru=16)
+CONFIG = SparsityConfig(reset=0.25, update=0.5, new=0.75, begin=0.2, end=0.6)
+
+
+def kept_blocks(gate):
+    outputs, inputs = gate.shape
+    return np.abs(gate).reshape(outputs // 16, 16, inputs // 4, 4).max(axis=(1, 3)) > 0
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return TrainingNetwork(SignalParams(band_edges=(0, 10, 400)), SIZES)
+
+
+@pytest.fixture
+def average():
+    torch.manual_seed(1)
+    return TrainingNetwork(SignalParams(band_edges=(0, 10, 400)), SIZES)
+
+
+def test_the_schedule_is_rnnoises_cubic():
+    assert CONFIG.densities(0.1) == CONFIG.densities(0.2) == (1, 1, 1)
+    assert CONFIG.densities(0.6) == CONFIG.densities(1.0) == (0.25, 0.5, 0.75)
+    halfway = CONFIG.densities(0.4)
+    np.testing.assert_allclose(halfway, [0.25 + 0.75 / 8, 0.5 + 0.5 / 8, 0.75 + 0.25 / 8])
+
+
+def test_the_blocks_of_most_energy_stay():
+    weight = torch.full((32, 8), 0.1)
+    weight[16:, :4] = 0.2
+    weight[3, 5] = 9.0
+    mask = block_mask(weight, 0.5)
+    expected = torch.zeros(32, 8)
+    expected[16:, :4] = 1
+    expected[:16, 4:] = 1
+    torch.testing.assert_close(mask, expected)
+
+
+def test_sizes_that_are_no_multiple_of_a_block():
+    weight = torch.zeros(20, 6)
+    weight[17, 5] = 1.0  # in the last, incomplete block
+    mask = block_mask(weight, 0.01)
+    assert mask.shape == (20, 6)
+    assert mask[16:, 4:].all()
+    assert mask.sum() == 4 * 2
+
+
+def test_gates_keep_their_shares(network, average):
+    pruning = Pruning(CONFIG)
+    pruning.apply(network, average, updates=100, progress=1.0)
+    for model in (to_model(network), to_model(average)):
+        for name in ("gru1.weight_ih", "gru3.weight_hh", "strength_gru.weight_ih"):
+            for gate, density in zip(np.split(model.weights[name], 3), (0.25, 0.5, 0.75), strict=True):
+                assert kept_blocks(gate).mean() == density
+        assert np.all(model.weights["conv1.weight"] != 0)
+    # what is zero in training is zero in 8 bits, where the core looks for it
+    integers, _ = quantise(to_model(network).weights["gru1.weight_ih"])
+    assert kept_blocks(integers[:32]).mean() == 0.25
+
+
+def test_removed_blocks_never_return(network, average):
+    pruning = Pruning(CONFIG)
+    pruning.apply(network, average, updates=100, progress=0.3)
+    removed = network.gru1.weight_hh_l0 == 0
+    assert removed.any()
+    for updates, progress in ((101, 0.31), (200, 0.4)):
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.add_(0.01)  # an update
+        pruning.apply(network, average, updates, progress)
+        assert (network.gru1.weight_hh_l0[removed] == 0).all()
+
+
+def test_resumed_it_goes_on_with_the_same_blocks(network, average):
+    Pruning(CONFIG).apply(network, average, updates=100, progress=0.6)
+    before = to_model(network).weights["gru1.weight_hh"]
+    resumed = Pruning(CONFIG)
+    resumed.apply(network, average, updates=142, progress=0.6)  # before its first update
+    with torch.no_grad():
+        network.gru1.weight_hh_l0.add_(9.0)
+    resumed.apply(network, average, updates=143, progress=0.6)
+    np.testing.assert_array_equal(to_model(network).weights["gru1.weight_hh"] == 0, before == 0)
+
+
+def test_nothing_happens_before_it_begins_or_without_sparsity(network, average):
+    before = to_model(network).weights
+    Pruning(CONFIG).apply(network, average, updates=100, progress=0.1)
+    Pruning(SparsityConfig()).apply(network, average, updates=100, progress=1.0)
+    for name, weight in to_model(network).weights.items():
+        np.testing.assert_array_equal(weight, before[name])
+
+
+def test_shares_out_of_range_are_refused():
+    with pytest.raises(PercepNetError, match=r"sparsity.new is 0"):
+        SparsityConfig(new=0)
+    with pytest.raises(PercepNetError, match="begin"):
+        SparsityConfig(begin=0.7, end=0.6)
