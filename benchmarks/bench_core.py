@@ -1,6 +1,6 @@
 """Time that a frame of 10 ms takes, for each kernel of the C core and for NumPy, side by side in one run.
 
-    python benchmarks/bench_core.py [--seconds 10] [--presets small percepnet]
+    python benchmarks/bench_core.py [--seconds 10] [--presets small percepnet] [--density 0.4]
 
 `percepnet bench` measures what users have; this compares what they could have. Weights are random: they do not change
 the time. What "hot" and "paced" mean stands in percepnet.bench.measure.
@@ -15,17 +15,23 @@ from percepnet import core
 from percepnet.arrays import Samples
 from percepnet.bench.measure import FRAME_US, System, reading, take_turns, weight_bytes
 from percepnet.engine import FrameEnhancer
-from percepnet.model import PRESETS, Model
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, PRESETS, Model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
 from percepnet.spec import enhancer as spec
 
 
-def random_model(preset: str) -> Model:
-    """Untrained weights of the size of trained ones."""
+def random_model(preset: str, density: float = 1.0) -> Model:
+    """Untrained weights of the size of trained ones, with a share of the blocks of the GRUs."""
     params = SignalParams()
     rng = np.random.default_rng(0)
     shapes = PRESETS[preset].shapes(params).items()
-    return Model(params, PRESETS[preset], {n: rng.uniform(-0.1, 0.1, s).astype(np.float32) for n, s in shapes})
+    weights = {n: rng.uniform(-0.1, 0.1, s).astype(np.float32) for n, s in shapes}
+    for name, weight in weights.items():
+        if "gru" in name and weight.ndim == 2:
+            outputs, inputs = weight.shape
+            kept = rng.random((-(-outputs // BLOCK_OUTPUTS), -(-inputs // BLOCK_INPUTS))) < density
+            weights[name] = weight * kept.repeat(BLOCK_OUTPUTS, 0).repeat(BLOCK_INPUTS, 1)[:outputs, :inputs]
+    return Model(params, PRESETS[preset], weights)
 
 
 def frames_of(enhancer: FrameEnhancer) -> Callable[[Samples], object]:
@@ -37,12 +43,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio for each measurement")
     parser.add_argument("--presets", nargs="+", default=["small", "percepnet"], choices=sorted(PRESETS))
+    parser.add_argument("--density", type=float, default=1.0, help="share of the blocks of the GRUs that are not zero")
     arguments = parser.parse_args()
     frames = round(arguments.seconds * FRAMES_PER_SECOND)
     print("| network | weights, MB | engine | hot, median µs | paced, median µs | paced, p99 µs | paced, % of a core |")
     print("|---|---|---|---|---|---|---|")
     for preset in arguments.presets:
-        model = random_model(preset)
+        model = random_model(preset, arguments.density)
         engines: dict[str, FrameEnhancer] = {
             f"core, {kernel}": core.FrameEnhancer(model, kernel=kernel) for kernel in core.kernels()
         }

@@ -9,6 +9,7 @@ from percepnet.model import (
     PRESETS,
     Architecture,
     Model,
+    block_density,
     dequantise,
     is_quantised,
     load_model,
@@ -254,3 +255,12 @@ def test_damage_is_a_model_error_or_harmless(path):
         except ModelError:
             continue
         assert all(np.isfinite(weight).all() for weight in loaded.weights.values())
+
+
+def test_density_counts_blocks_that_are_not_full():
+    weight = np.zeros((20, 6), np.float32)
+    assert block_density(weight) == 0
+    weight[19, 5] = 1
+    weight[0, 0] = 1
+    assert block_density(weight) == 0.5
+    assert block_density(np.ones((20, 6), np.float32)) == 1

@@ -35,6 +35,8 @@ UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
 INT8_MAX = 127  # symmetric, so that |weight * activation| pairs fit 16 bits: 2 * 127 * 127 < 32768
 
+BLOCK_OUTPUTS, BLOCK_INPUTS = 16, 4  # of the blocks of 8-bit weights that the core leaves out where all are zero
+
 # The first layer sees features of any scale, and the last ones set the precision of the gains; all three are small.
 FLOAT_LAYERS = frozenset({"dense", "gain", "strength"})
 
@@ -154,6 +156,26 @@ def is_quantised(name: str) -> bool:
     """Whether the weight of this name is stored in 8 bits."""
     layer, _, kind = name.partition(".")
     return kind.startswith("weight") and layer not in FLOAT_LAYERS
+
+
+def block_density(weight: Array) -> float:
+    """Share of the blocks of a matrix, 16 outputs by 4 inputs, that hold a weight other than zero.
+
+    Parameters
+    ----------
+    weight : np.ndarray [shape=(outputs, inputs)]
+
+    Examples
+    --------
+    >>> weight = np.zeros((32, 8), np.float32)
+    >>> weight[20, 3] = 1.0
+    >>> block_density(weight)
+    0.25
+    """
+    outputs, inputs = weight.shape
+    padded = np.pad(weight != 0, ((0, -outputs % BLOCK_OUTPUTS), (0, -inputs % BLOCK_INPUTS)))
+    blocks = padded.reshape(len(padded) // BLOCK_OUTPUTS, BLOCK_OUTPUTS, -1, BLOCK_INPUTS)
+    return float(blocks.any(axis=(1, 3)).mean())
 
 
 def quantise(weight: Array) -> tuple[npt.NDArray[np.int8], Array]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.model import Model, is_quantised
+from percepnet.model import Model, block_density, is_quantised
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 
 FRAME_S = 1 / FRAMES_PER_SECOND
@@ -126,8 +126,15 @@ def _timed(process: Callable[[Samples], object], hop: Samples, clock: Callable[[
 
 
 def weight_bytes(model: Model) -> int:
-    """What one frame reads of the weights, in the core's 8 bits."""
-    return sum(weight.nbytes // (4 if is_quantised(name) else 1) for name, weight in model.weights.items())
+    """What one frame reads of the weights: in 8 bits, and without the blocks that are zero."""
+    total = 0.0
+    for name, weight in model.weights.items():
+        if is_quantised(name):
+            density = block_density(weight) if weight.ndim == 2 else 1.0
+            total += weight.size * density
+        else:
+            total += weight.nbytes
+    return round(total)
 
 
 def reading(size: int) -> System:

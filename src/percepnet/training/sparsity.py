@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from percepnet.errors import PercepNetError
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS
 from percepnet.training.network import TrainingNetwork
 
-BLOCK_OUTPUTS, BLOCK_INPUTS = 16, 4
 GATES = ("reset", "update", "new")
 GRUS = ("gru1", "gru2", "gru3", "gain_gru", "strength_gru")
 PRUNE_UPDATES = 100  # between removals, as in RNNoise
