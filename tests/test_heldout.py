@@ -37,6 +37,11 @@ def corpus(tmp_path_factory):
         sf.write(folder / f"{category}.wav", x, RATE_HZ)
         rows.append({"path": f"{category}.wav", "category": category, "licence": "CC-BY", "split": "valid"})
     (folder / "noise.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    t = np.arange(RATE_HZ) / RATE_HZ
+    hall = 0.2 * rng.standard_normal(RATE_HZ) * 10 ** (-3 * t / 0.8)
+    hall[0] = 1.0
+    sf.write(folder / "hall.wav", hall, RATE_HZ)
+    (folder / "rooms.jsonl").write_text(json.dumps({"path": "hall.wav", "licence": "CC0", "split": "valid"}) + "\n")
     return folder
 
 
@@ -139,3 +144,34 @@ def test_the_command_reports_errors_on_one_line(corpus, tmp_path, capsys):
     options = ["--pairs", "2", "--seconds", "1", "--snrs-db", "5"]
     assert heldout.main(["--corpus", str(corpus), "-o", str(tmp_path / "out"), *options]) == 0
     assert len(list((tmp_path / "out" / "noisy").iterdir())) == 2
+
+
+def test_in_a_room_the_clean_side_keeps_only_the_beginning_of_its_response(corpus, tmp_path):
+    mixtures = heldout.make_heldout(corpus, tmp_path, pairs=3, snrs_db=(80,), seconds=1.0, reverberant_share=1.0)
+    for mixture in mixtures:
+        assert mixture["room"]["path"] == "hall.wav"
+        assert mixture["room"]["rt60_s"] == pytest.approx(0.8, rel=0.15)
+        clean, noisy = (sf.read(tmp_path / kind / f"{mixture['name']}.wav")[0] for kind in ("clean", "noisy"))
+        late = noisy - clean
+        assert 0.2 < np.std(late) / np.std(noisy) < 0.9
+        # from the first sound on, nothing is missing for the 20 ms of the first reflections
+        onset = int(np.argmax(np.abs(clean) > 0.05 * np.abs(clean).max()))
+        early = slice(onset, onset + RATE_HZ // 70)
+        assert np.std(late[early]) < 0.05 * np.std(noisy[early])
+    assert "3 of them in 1 measured rooms" in heldout.describe(mixtures)
+
+
+def test_rooms_change_nothing_but_the_mixtures_that_are_in_one(corpus, tmp_path):
+    dry = heldout.make_heldout(corpus, tmp_path / "dry", pairs=6, seconds=1.0, seed=5)
+    mixed = heldout.make_heldout(corpus, tmp_path / "mixed", pairs=6, seconds=1.0, seed=5, reverberant_share=0.5)
+    untouched = [m for m in mixed if "room" not in m]
+    assert 0 < len(untouched) < 6
+    for mixture in untouched:
+        assert mixture in dry
+        names = [folder / "noisy" / f"{mixture['name']}.wav" for folder in (tmp_path / "dry", tmp_path / "mixed")]
+        assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_a_share_of_rooms_out_of_range(corpus, tmp_path):
+    with pytest.raises(PercepNetError, match="reverberant share"):
+        heldout.make_heldout(corpus, tmp_path, reverberant_share=1.5)

@@ -1,10 +1,13 @@
 """Held-out mixtures: speech and noise that training never saw, mixed at known signal-to-noise ratios.
 
-The corpus is described by two manifests, ``speech.jsonl`` and ``noise.jsonl``: one JSON object a line with ``path``
-(relative to the manifest), ``source``, ``licence``, ``split``, and ``speaker`` or ``category``. Only what has
-``"split": "valid"`` is used. What comes out is a folder that ``percepnet evaluate`` reads: ``clean/NAME.wav``,
-``noisy/NAME.wav`` and ``mixtures.json``, which says of every mixture what it is made of and under which licences. The
-same seed and corpus give the same bytes.
+The corpus is described by manifests, ``speech.jsonl``, ``noise.jsonl`` and, for reverberation, ``rooms.jsonl``: one
+JSON object a line with ``path`` (relative to the manifest), ``source``, ``licence``, ``split``, and ``speaker`` or
+``category``. Only what has ``"split": "valid"`` is used. In a room the clean side is what the training aims at: the
+first reflections, and a reverberation of at most 200 ms.
+
+What comes out is a folder that ``percepnet evaluate`` reads: ``clean/NAME.wav``, ``noisy/NAME.wav`` and
+``mixtures.json``, which says of every mixture what it is made of and under which licences. The same seed and corpus
+give the same bytes.
 
     python -m percepnet.evaluation.heldout --corpus CORPUS -o heldout --pairs 40 --snrs-db 0,5,10,15
 """
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import scipy.signal
 import soundfile as sf
 import soxr
 from numpy.typing import NDArray
@@ -29,6 +33,7 @@ from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.recordings import read_mono, resampled
 from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 
 Row = dict[str, Any]
 Item = TypeVar("Item")
@@ -101,7 +106,9 @@ def looped(x: Samples, samples: int, start: int = 0) -> Samples:
     return np.take(period, np.arange(start, start + samples), mode="wrap")
 
 
-def mix(speech: Samples, noise: Samples, snr_db: float, level_dbfs: float) -> tuple[Samples, Samples]:
+def mix(
+    speech: Samples, noise: Samples, snr_db: float, level_dbfs: float, reference: Samples | None = None
+) -> tuple[Samples, Samples]:
     """Set speech to an active level and noise below it.
 
     Parameters
@@ -111,16 +118,18 @@ def mix(speech: Samples, noise: Samples, snr_db: float, level_dbfs: float) -> tu
         Active level of the speech (:func:`active_level_db`) over the mean level of the noise.
     level_dbfs : float
         Active level of the speech; both signals are lowered together where the sum would pass a peak of 0.95.
+    reference : np.ndarray [shape=(n,)], optional
+        The same speech as it should be heard, with less of the room; default: the speech itself.
 
     Returns
     -------
     clean, noisy : np.ndarray [shape=(n,)]
     """
     noise_db = 10 * np.log10(np.mean(np.square(noise, dtype=np.float64)))
-    clean = speech * np.float32(10 ** ((level_dbfs - active_level_db(speech)) / 20))
-    noisy = clean + noise * np.float32(10 ** ((level_dbfs - snr_db - noise_db) / 20))
+    gain = np.float32(10 ** ((level_dbfs - active_level_db(speech)) / 20))
+    noisy = speech * gain + noise * np.float32(10 ** ((level_dbfs - snr_db - noise_db) / 20))
     scale = np.float32(min(1.0, PEAK_MAX / np.max(np.abs(noisy))))
-    return clean * scale, noisy * scale
+    return (speech if reference is None else reference) * gain * scale, noisy * scale
 
 
 def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
@@ -216,6 +225,27 @@ class _Noises:
         return _credit(row) | facts, noise
 
 
+class _Rooms:
+    """Draws every room before any comes again."""
+
+    def __init__(self, corpus: Path, rng: np.random.Generator) -> None:
+        rooms = []
+        for row in read_manifest(corpus / "rooms.jsonl", "path"):
+            response = direct_first(resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ))
+            facts = {"rt60_s": round(reverberation_time_s(response), 2)}
+            rooms.append((_credit(row) | facts, response))
+        self._rooms = deck(rooms, rng)
+
+    def put_in(self, speech: Samples) -> tuple[Row, Samples, Samples]:
+        """The room, the speech as it should be heard, and the speech as it is in the room."""
+        row, response = next(self._rooms)
+        reference, reverberant = (
+            scipy.signal.oaconvolve(speech, room)[BEFORE_DIRECT_SAMPLES:][: len(speech)].astype(np.float32)
+            for room in (shortened(response), response)
+        )
+        return row, reference, reverberant
+
+
 def _credit(row: Row) -> Row:
     return {key: row.get(key) for key in ("path", "source", "licence", "bandwidth_hz")}
 
@@ -230,6 +260,7 @@ def make_heldout(
     seconds: float = 8.0,
     min_activity: float = 0.0,
     also_speakers: Sequence[str] = (),
+    reverberant_share: float = 0.0,
     seed: int = 0,
     command: str = "",
 ) -> list[Row]:
@@ -256,6 +287,8 @@ def make_heldout(
     also_speakers : sequence of str
         Patterns (``*`` and ``?``) of speakers to use although the manifest does not hold them out: those that training
         was told to leave out, never others.
+    reverberant_share : float
+        Of the pairs whose speech is put into a held-out measured room.
     seed : int
         Seed of every draw.
     command : str
@@ -264,7 +297,7 @@ def make_heldout(
     Returns
     -------
     mixtures : list of dict
-        As in ``mixtures.json``: name, snr_db, level_dbfs, speech, noise.
+        As in ``mixtures.json``: name, snr_db, level_dbfs, speech, noise, and room where there is one.
 
     Raises
     ------
@@ -275,22 +308,32 @@ def make_heldout(
     samples = round(seconds * SAMPLE_RATE_HZ)
     if pairs < 1 or samples < FRAME_SAMPLES or not snrs_db:
         raise PercepNetError("a held-out set needs at least one pair, one signal-to-noise ratio and 0.02 s")
+    if not 0 <= reverberant_share <= 1:
+        raise PercepNetError(f"the reverberant share is {reverberant_share}; it must be from 0 to 1")
     rng = np.random.default_rng(seed)
     passages, noises = _Speech(corpus, samples, also_speakers, rng), _Noises(corpus, samples, min_activity, rng)
     ratios = deck(list(snrs_db), rng)
+    # draws of their own, so that the same seed without rooms gives the same mixtures
+    room_rng = np.random.default_rng([seed, 1])
+    rooms = _Rooms(corpus, room_rng) if reverberant_share > 0 else None
     for kind in ("clean", "noisy"):
         (out / kind).mkdir(parents=True, exist_ok=True)
     mixtures = []
     for pair in range(pairs):
         (speech_row, speech), (noise_row, noise) = passages.draw(), noises.draw()
         level_dbfs = float(rng.uniform(*LEVELS_DBFS))
+        reference, room_row = speech, None
+        if rooms is not None and room_rng.random() < reverberant_share:
+            room_row, reference, speech = rooms.put_in(speech)
         for snr_db in snrs_db if crossed else (next(ratios),):
             name = f"{pair:03d}_{noise_row['category'].replace(' ', '-')}_{speech_row['voice']}_{snr_db:g}dB"
-            clean, noisy = mix(speech, noise, snr_db, level_dbfs)
+            name += "_room" if room_row else ""
+            clean, noisy = mix(speech, noise, snr_db, level_dbfs, reference)
             sf.write(out / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
             sf.write(out / "noisy" / f"{name}.wav", noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
             level = {"snr_db": float(snr_db), "level_dbfs": round(active_level_db(clean), 2)}
-            mixtures.append({"name": name} | level | {"speech": speech_row, "noise": noise_row})
+            sources = {"speech": speech_row, "noise": noise_row} | ({"room": room_row} if room_row else {})
+            mixtures.append({"name": name} | level | sources)
     recipe = {
         "seed": seed,
         "seconds": seconds,
@@ -344,10 +387,12 @@ def describe(mixtures: Sequence[Row]) -> str:
     files = {mixture["speech"]["path"]: mixture["speech"] for mixture in mixtures}
     noises = {mixture["noise"]["path"]: mixture["noise"] for mixture in mixtures}
     low = sum(mixture["speech"]["voice"] == "low" for mixture in mixtures)
+    rooms = [mixture["room"] for mixture in mixtures if "room" in mixture]
+    reverberant = f"; {len(rooms)} of them in {len({row['path'] for row in rooms})} measured rooms" if rooms else ""
     return (
         f"{len(files)} recordings of speech ({', '.join(sorted({str(row['source']) for row in files.values()}))}), "
         f"{low} mixtures with a low voice and {len(mixtures) - low} with a high one; "
-        f"{len(noises)} noises ({', '.join(sorted({str(row['category']) for row in noises.values()}))})"
+        f"{len(noises)} noises ({', '.join(sorted({str(row['category']) for row in noises.values()}))}){reverberant}"
     )
 
 
@@ -366,6 +411,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     option("--seconds", type=float, default=8.0, help="length of each mixture")
     option("--min-activity", type=float, default=0.0, help="leave out noises that are active for a smaller share")
     option("--also-speakers", action="append", default=[], help="pattern of further speakers that training left out")
+    option("--reverberant-share", type=float, default=0.0, help="share of the pairs that are put into a measured room")
     option("--seed", type=int, default=0, help="seed of every draw")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = vars(parser.parse_args(arguments))
