@@ -7,8 +7,8 @@ import soundfile as sf
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import oracle_report as module
 from percepnet.evaluation import oracle_table
-from percepnet.evaluation.oracle_report import STEPS, comb_weights, oracle_report, run_oracle
-from percepnet.spec.comb import hann_weights
+from percepnet.evaluation.oracle_plot import STEPS
+from percepnet.evaluation.oracle_report import oracle_report, run_oracle
 
 for package in ("matplotlib", "pesq", "pystoi"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
@@ -68,16 +68,6 @@ def test_recordings_that_do_not_fit_together_are_refused(pair, tmp_path):
         with pytest.raises(PercepNetError, match=message):
             oracle_report(tmp_path / f"{name}.wav", noisy, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_comb_weights_with_enough_look_ahead_are_the_hann_weights():
-    np.testing.assert_allclose(comb_weights(300.0, 10_000), hann_weights(), atol=1e-6)
-
-
-def test_comb_weights_without_look_ahead_have_no_future_and_sum_to_one():
-    weights = comb_weights(300.0, 0)
-    assert weights.sum() == pytest.approx(1.0, abs=1e-6)
-    assert np.count_nonzero(weights) == 6
 
 
 def test_the_table_of_a_folder_says_how_it_was_made(pair, tmp_path):

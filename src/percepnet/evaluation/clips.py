@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -105,36 +106,43 @@ def choose_clips(comparison: Comparison, count: int) -> tuple[str, str, list[tup
 def make_clips(comparison: Comparison, count: int) -> list[Clip]:
     """Sound and pictures of the recordings that `choose_clips` chooses."""
     _, measure, chosen = choose_clips(comparison, count)
-    sounds = [(name, rank, gain, _sounds(comparison, name)) for name, rank, gain in chosen]
-    lossless = {key: _encoded(x, "FLAC") for name, _, _, sound in sounds for key, x in _keyed(name, sound)}
-    audio, mime = lossless, "audio/flac"
-    if sum(map(len, lossless.values())) > LOSSLESS_BYTES_MAX:
-        audio, mime = {key: _encoded(x, "OGG") for n, _, _, s in sounds for key, x in _keyed(n, s)}, "audio/ogg"
-    rows = {(row.name, row.system): row for row in comparison.rows}
+    heard = [(entry, sounds) for entry in chosen if (sounds := _sounds(comparison, entry[0]))]
+    scores: dict[str, dict[str, Scores]] = {}
+    for row in comparison.rows:
+        scores.setdefault(row.name, {})[row.system] = row.scores
+    tracks = make_tracks([(sounds, scores.get(name, {})) for (name, _, _), sounds in heard])
     clips = []
-    for name, rank, gain, sound in sounds:
-        if not sound:
-            continue
-        levels = {system: _levels_db(x) for system, x in sound.items()}
-        top_db = max(float(level.max()) for level in levels.values())
-        tracks = [
-            Track(
-                system,
-                audio[name, system],
-                mime,
-                _picture(levels[system], top_db),
-                rows[name, system].scores if (name, system) in rows else {},
-            )
-            for system in sound
-        ]
+    for ((name, rank, gain), sounds), tracks_of_it in zip(heard, tracks, strict=True):
         recording = comparison.recordings[name]
-        duration_s = len(next(iter(sound.values()))) / SAMPLE_RATE_HZ
-        clips.append(Clip(name, rank, measure, gain, recording.snr_db, recording.noise, duration_s, tracks))
+        duration_s = len(next(iter(sounds.values()))) / SAMPLE_RATE_HZ
+        clips.append(Clip(name, rank, measure, gain, recording.snr_db, recording.noise, duration_s, tracks_of_it))
     return clips
 
 
-def _keyed(name: str, sound: dict[str, Samples]) -> list[tuple[tuple[str, str], Samples]]:
-    return [((name, system), x) for system, x in sound.items()]
+def make_tracks(recordings: Sequence[tuple[Mapping[str, Samples], Mapping[str, Scores]]]) -> list[list[Track]]:
+    """Files and pictures of all that can be heard in a page, without loss unless that would be too large.
+
+    Parameters
+    ----------
+    recordings : sequence of (sounds, scores)
+        By system; sounds are np.ndarray [shape=(n,)] at 48 kHz. A system may lack scores.
+
+    Returns
+    -------
+    list of list of Track
+        Of each recording; its pictures share one scale of level.
+    """
+    audio, mime = [{system: _encoded(x, "FLAC") for system, x in sounds.items()} for sounds, _ in recordings], "flac"
+    if sum(len(file) for files in audio for file in files.values()) > LOSSLESS_BYTES_MAX:
+        audio, mime = [{system: _encoded(x, "OGG") for system, x in sounds.items()} for sounds, _ in recordings], "ogg"
+    tracks = []
+    for (sounds, scores), files in zip(recordings, audio, strict=True):
+        levels = {system: _levels_db(x) for system, x in sounds.items()}
+        top_db = max(float(level.max()) for level in levels.values())
+        tracks.append(
+            [Track(s, files[s], f"audio/{mime}", _picture(levels[s], top_db), scores.get(s, {})) for s in sounds]
+        )
+    return tracks
 
 
 def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:

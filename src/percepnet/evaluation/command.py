@@ -17,16 +17,29 @@ class PitchSource(str, Enum):
 
 
 def oracle(
-    clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="The clean speech.")],
+    clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="The clean speech; for a page also a folder of it.")],
     noisy: Annotated[Path, typer.Argument(metavar="NOISY", help="The same with noise, of equal length and rate.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the audio and the figure.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="Folder for audio and a figure; a page for .html."),
+    ],
     pitch: Annotated[PitchSource, typer.Option(help="The signal in which the pitch is found.")] = PitchSource.clean,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME_OR_PATH", help="The network in a page. Default: the one in the package.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
 ) -> None:
     """Enhance a recording with perfect decisions, step by step: what the representation can do at best."""
     with extra_packages("eval"):
         from percepnet.evaluation.oracle_report import run_oracle
+        from percepnet.evaluation.story_page import run_story
 
+    if output.suffix.lower() in (".html", ".htm"):
+        run_story(clean, noisy, output, model=model, pitch=pitch.value, as_json=as_json, overwrite=overwrite)
+        return
+    if model is not None:
+        raise PercepNetError("--model is the network in a page: give -o story.html, or leave --model out")
     run_oracle(clean, noisy, output, pitch=pitch.value, as_json=as_json)
 
 
@@ -55,6 +68,9 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Curves over SNR, level, bandwidth, clipping, rooms, instead.")
     ] = False,
+    paced: Annotated[
+        bool, typer.Option("--paced", help="Also measure what live use costs, frame by frame, 2 s a system.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all scores as JSON, and nothing else.")] = False,
 ) -> None:
     """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
@@ -72,6 +88,8 @@ def evaluate(
         if noisy:
             raise PercepNetError("--robustness needs clean speech: give --pairs DIR")
         systems_heard = names or ["noisy", "percepnet", *own]
+        if paced:
+            raise PercepNetError("--paced measures no curves: leave it out, or --robustness")
         run_robustness(folder, systems_heard, peers=peers, model=model, output=output, cache=cache, as_json=as_json)
         return
     run_evaluation(
@@ -84,4 +102,5 @@ def evaluate(
         cache=cache,
         as_json=as_json,
         clips=clips,
+        paced=paced,
     )

@@ -6,7 +6,7 @@ difference to the noisy recording, with a bootstrap interval that says how far i
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -125,6 +125,8 @@ class Comparison:
         what else has to be said of recordings. Each with a reason.
     recordings : dict
         The files, by name.
+    paced : dict or None
+        Real-time factors of live use, by system, of those that can be used so; None where they were not measured.
     """
 
     pairs: str
@@ -137,6 +139,7 @@ class Comparison:
     recordings: dict[str, Recording] = field(default_factory=dict)
     job: Job = Job((), (), {})
     option: str = "--pairs"
+    paced: dict[str, float] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -168,8 +171,16 @@ class Comparison:
         own = {row.name: row.scores.get(measure, np.nan) for row in chosen if row.system == system}
         return np.array([own.get(name, np.nan) for name in dict.fromkeys(row.name for row in chosen)])
 
+    @property
+    def costs(self) -> dict[str, str]:
+        """Names, as of `cost`, of what is known of all systems, and their titles."""
+        paced = {"paced_rtf": "real-time factor, paced"} if self.paced is not None else {}
+        return {"rtf": "real-time factor"} | paced | {"delay_ms": "delay (ms)"}
+
     def cost(self, system: str, name: str) -> float:
-        """Median of ``rtf`` or ``delay_ms``; nan where it is not known."""
+        """Median of ``rtf`` or ``delay_ms``, or ``paced_rtf``; nan where it is not known."""
+        if name == "paced_rtf":
+            return (self.paced or {}).get(system, np.nan)
         values = np.array([row.costs.get(name, np.nan) for row in self.rows if row.system == system])
         return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
 
@@ -187,13 +198,14 @@ class Comparison:
 
     def evaluation_command(self) -> str:
         """The command that makes this comparison again."""
-        return f"percepnet evaluate {self.option} {self.pairs} --systems {','.join(self.systems)}"
+        paced = " --paced" if self.paced is not None else ""
+        return f"percepnet evaluate {self.option} {self.pairs} --systems {','.join(self.systems)}{paced}"
 
     def to_json(self) -> str:
         """Everything, for programs."""
         summary = {
             s: {m: vars(self.difference(s, m)) for m in self.measures}
-            | {name: self.cost(s, name) for name in ("rtf", "delay_ms")}
+            | {name: self.cost(s, name) for name in self.costs}
             for s in self.systems
         }
         document = {
@@ -221,14 +233,10 @@ class Comparison:
         ]
         means = [[system, *(self.cell(system, m) for m in main)] for system in self.systems]
         lines += markdown_table(["system", *_titles(main)], means) if main else []
-        costs = [
-            [f"{1000 * self.cost(s, 'rtf'):.1f}", f"{self.cost(s, 'delay_ms'):.1f}"]
-            if s != REFERENCE_SYSTEM
-            else ["–"] * 2
-            for s in self.systems
-        ]
+        costs = [[self.cost_text(s, name, per_mille=True) for name in self.costs] for s in self.systems]
+        titles = [f"{title}, ‰" if name.endswith("rtf") else title for name, title in self.costs.items()]
         means = [[s, *(self.cell(s, m) for m in others), *cost] for s, cost in zip(self.systems, costs, strict=True)]
-        lines += ["", *markdown_table(["system", *_titles(others), "real-time factor, ‰", "delay (ms)"], means)]
+        lines += ["", *markdown_table(["system", *_titles(others), *titles], means)]
         if self.snrs_db:
             lines += ["", "## By signal-to-noise ratio", ""]
             keys = [(snr_db, system) for snr_db in self.snrs_db for system in self.systems]
@@ -244,6 +252,15 @@ class Comparison:
         versions = ", ".join(f"{name} {number}" for name, number in made_with().items())
         commands = [f"    {command}" for command in (self.command, self.evaluation_command()) if command]
         return "\n".join([*lines, "", f"Made with {versions}.", "", *commands, ""])
+
+    def cost_text(self, system: str, name: str, *, per_mille: bool = False) -> str:
+        """A cost as text; a dash for the recording itself, and where it is not known."""
+        value = self.cost(system, name)
+        if system == REFERENCE_SYSTEM or not np.isfinite(value):
+            return "–"
+        if name == "delay_ms":
+            return f"{value:.1f}"
+        return f"{1000 * value:.1f}" if per_mille else f"{value:.2g}"
 
     def means(
         self, measures: Sequence[str], system: str, snr_db: float | None = None, noise: str | None = None
@@ -320,7 +337,7 @@ def compare(
     names, skipped = available_systems([REFERENCE_SYSTEM, *systems], model, peers)
     if not with_clean:
         metrics = [name for name in metrics if name in REFERENCE_FREE or name not in METRICS]
-    measured, missing = _measurable(metrics)
+    measured, missing = measurable(metrics)
     skipped |= missing
     versions = {name: system_version(name, model, peers) for name in names}
     job = Job(names, measured, versions, model, peers, Cache(cache))
@@ -377,6 +394,7 @@ def run_evaluation(
     as_json: bool = False,
     clips: int = 8,
     processes: int = PROCESSES,
+    paced: bool = False,
 ) -> Comparison:
     """The command ``percepnet evaluate``: compare, show progress, print or write the report.
 
@@ -392,6 +410,8 @@ def run_evaluation(
         JSON instead of Markdown.
     clips : int
         How many recordings can be heard in a page.
+    paced : bool
+        Measure, after the scores, what live use costs too.
     """
     page = output is not None and output.suffix.lower() in (".html", ".htm") and not as_json
     if page:
@@ -416,6 +436,10 @@ def run_evaluation(
         processes=processes,
         progress=progress,
     )
+    if paced:
+        from percepnet.evaluation.paced import paced_factors
+
+        result = replace(result, paced=paced_factors(result.systems, model))
     for name, reason in (result.skipped | result.failures | result.notes).items():
         console.print(f"{name}: {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if output is not None:
@@ -457,8 +481,8 @@ def available_systems(
     return tuple(available), skipped
 
 
-def _measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Measures whose packages are there, and the reasons of the others: before the work, not in the middle."""
+def measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Those whose packages are there, and the reasons of the others: before the work, not in the middle."""
     probe = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.1)
     available, skipped = [], {}
     for name in metrics:

@@ -12,7 +12,8 @@ from pathlib import Path
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.heldout import describe, read_command, read_mixtures, read_snrs_db
 from percepnet.evaluation.metrics import TITLES, Scores, score
-from percepnet.evaluation.oracle_report import METRICS, STEPS, step_signals
+from percepnet.evaluation.oracle_plot import STEPS
+from percepnet.evaluation.oracle_report import METRICS, step_signals
 from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table
 from percepnet.params import SAMPLE_RATE_HZ
@@ -29,6 +30,16 @@ perfectly would give them. The bands lose what lies between the harmonics of the
 as far as the pitch is right. With the pitch of the clean speech the tables show what the filter can do, with the pitch
 found in the noisy speech what is left of that in use. The post-filter deviates from the clean envelope on purpose: on
 perfect gains that costs PESQ where there is much noise, and it is meant for gains that err.
+
+To hear and see it, up to what the trained network decides, on one page or step by step in a notebook
+([examples/story.ipynb](../examples/story.ipynb)):
+
+    percepnet oracle examples/clips/clean examples/clips/noisy -o story.html
+    percepnet oracle CLEAN NOISY -o DIR          # audio files and one picture instead
+
+CLEAN and NOISY are two mono recordings, or for a page two folders with up to four under the same names. The page
+fetches nothing, and its players switch between the steps in the middle of a word; it holds the first 20 s.
+`--pitch noisy` finds the pitch as in use, `--model` takes another network, `--overwrite` replaces a page that exists.
 """
 
 

@@ -30,6 +30,10 @@
       this.voices = [];
       this.button.addEventListener("click", () => this.toggle());
       this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
+      root.querySelectorAll("button[data-track]").forEach((button) => button.addEventListener("click", () => {
+        this.select(Number(button.dataset.track));
+        if (!this.playing) this.toggle();
+      }));
       this.radios.forEach((radio, i) => radio.addEventListener("change", () => this.select(i)));
       root.querySelectorAll(".spectrogram").forEach((picture, i) => {
         picture.addEventListener("click", (event) => {

@@ -31,7 +31,8 @@ MEANINGS = {
     "CSIG, CBAK, COVL": "opinions of speech, background and whole, 1 to 5, predicted from the clean speech",
     "DNSMOS": "opinions of speech, background and whole, 1 to 5, predicted without the clean speech",
     "SRMR": "slow over fast modulation: the higher, the less reverberation",
-    "real-time factor": "time of one processor for a second of sound, one file after the other",
+    "real-time factor": "time of one processor for a second of sound, one file after the other; paced: one frame "
+    "of 10 ms every 10 ms, as in a call, over 2 s",
     "delay": "by which the system is late, found by correlation, and taken off before anything is compared",
 }
 
@@ -138,7 +139,7 @@ def _results(comparison: Comparison) -> str:
     tables = []
     for caption, free in (("Against the clean speech", False), ("Without it, and what the systems cost", True)):
         measures = [m for m in comparison.measures if m.startswith(FREE_OF_REFERENCE) == free]
-        header = ["system", *(TITLES[m] for m in measures), *(["real-time factor", "delay (ms)"] if free else [])]
+        header = ["system", *(TITLES[m] for m in measures), *(comparison.costs.values() if free else [])]
         rows = [
             (system, [*(_cell(comparison, system, m) for m in measures), *(_costs(comparison, system) if free else [])])
             for system in comparison.systems
@@ -166,13 +167,7 @@ def _cell(comparison: Comparison, system: str, measure: str) -> str:
 
 
 def _costs(comparison: Comparison, system: str) -> list[str]:
-    if system == REFERENCE_SYSTEM:
-        return ["–", "–"]
-    factor, delay_ms = comparison.cost(system, "rtf"), comparison.cost(system, "delay_ms")
-    return [
-        f"{factor:.2g}" if math.isfinite(factor) else "–",
-        f"{delay_ms:.1f}" if math.isfinite(delay_ms) else "–",
-    ]
+    return [comparison.cost_text(system, name) for name in comparison.costs]
 
 
 def _plots(comparison: Comparison) -> str:
@@ -229,11 +224,23 @@ def _listen(clips: Sequence[Clip]) -> str:
     )
     return (
         f"<p>Play a recording, and switch between the systems while it plays.</p><p class='soft'>{keys}</p>"
-        + "".join(_clip(clip, number) for number, clip in enumerate(clips, 1))
+        + "".join(clip_html(clip, number) for number, clip in enumerate(clips, 1))
     )
 
 
-def _clip(clip: Clip, number: int) -> str:
+def clip_html(clip: Clip, number: int, *, legend: str = "System that is heard", passages: Sequence[str] = ()) -> str:
+    """A recording to listen to: one player, and its tracks in step.
+
+    Parameters
+    ----------
+    clip : Clip
+    number : int
+        Of the recording in its page.
+    legend : str
+        What is chosen between.
+    passages : sequence of str
+        HTML before the first track, the second, and so on, as far as there is any.
+    """
     facts = [f"{clip.snr_db:g} dB"] if clip.snr_db is not None else []
     facts += [clip.noise] if clip.noise else []
     if math.isfinite(clip.gain):
@@ -243,7 +250,8 @@ def _clip(clip: Clip, number: int) -> str:
     colour = {"worst": "bad", "best": "good"}.get(clip.rank, "soft")
     rank = f'<span class="rank {colour}">{clip.rank}</span>' if clip.rank else ""
     name = escape(clip.name)
-    tracks = "".join(_track(clip, track, number, i) for i, track in enumerate(clip.tracks))
+    between = [*passages, *[""] * len(clip.tracks)]
+    tracks = "".join(between[i] + _track(clip, track, number, i) for i, track in enumerate(clip.tracks))
     return (
         f'<article class="clip" id="clip-{number}" data-clip="{name}" data-duration="{clip.duration_s:.6f}" '
         f'aria-labelledby="clip-{number}-name">'
@@ -253,7 +261,7 @@ def _clip(clip: Clip, number: int) -> str:
         f'<input type="range" min="0" max="{clip.duration_s:.6f}" step="0.01" value="0" '
         f'aria-label="Position in {name}">'
         f'<output aria-live="off">0.0 / {clip.duration_s:.1f} s</output></div>'
-        f'<fieldset class="tracks"><legend>System that is heard</legend>{tracks}</fieldset></article>'
+        f'<fieldset class="tracks"><legend>{escape(legend)}</legend>{tracks}</fieldset></article>'
     )
 
 
@@ -266,8 +274,9 @@ def _track(clip: Clip, track: Track, number: int, index: int) -> str:
         f'<div class="track" data-system="{system}"><label for="{identity}"><input type="radio" id="{identity}" '
         f'name="clip-{number}"{checked}><span class="name">{system}</span><small>{scores}</small></label>'
         f'<div class="spectrogram"><img alt="Spectrogram of {name}, {system}: 0 to 24 kHz, {clip.duration_s:.1f} s" '
-        f'src="{_data("image/png", track.picture)}"><i></i></div>'
-        f'<audio controls preload="none" aria-label="{name}, {system}" src="{_data(track.mime, track.audio)}"></audio>'
+        f'src="{data_address("image/png", track.picture)}"><i></i></div>'
+        f'<audio controls preload="none" aria-label="{name}, {system}" '
+        f'src="{data_address(track.mime, track.audio)}"></audio>'
         "</div>"
     )
 
@@ -276,7 +285,8 @@ def _has_own(clip: Clip) -> bool:
     return any(track.system == OWN_SYSTEM for track in clip.tracks)
 
 
-def _data(mime: str, content: bytes) -> str:
+def data_address(mime: str, content: bytes) -> str:
+    """A file as an address that fetches nothing."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 

@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -198,16 +201,41 @@ def on_each_pair(work: Callable[[Item], Result], pairs: Sequence[Item], processe
         yield from map(attempt, pairs)
         return
     # Forking a process whose libraries have started threads can hang.
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_at_an_interrupt)
+    others = set(multiprocessing.active_children())
     try:
-        futures = {pool.submit(attempt, pair): pair for pair in pairs}
+        with _children_deaf_to_interrupts():
+            futures = {pool.submit(attempt, pair): pair for pair in pairs}
         for future in as_completed(futures):
             try:
                 yield future.result()
             except BrokenProcessPool:  # a library crashed, and took down what was done beside it
                 yield Done(futures[future], None, "the process that worked on it ended early: try again")
+    except BaseException:  # nobody waits for what is under way
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:  # after an interruption what has not begun must not begin
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _children_deaf_to_interrupts() -> Iterator[None]:
+    """Processes that start in here ignore Ctrl-C until they say otherwise: their imports would show a traceback."""
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set a handler
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _end_at_an_interrupt() -> None:
+    """Ctrl-C reaches all processes of a terminal: those that work end without a word, and the first one reports it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _attempt(work: Callable[[Item], Result], pair: Item) -> Done[Item, Result]:
