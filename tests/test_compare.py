@@ -7,7 +7,7 @@ import soundfile as sf
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.evaluation import compare as module
 from percepnet.evaluation import peers
-from percepnet.evaluation.compare import Comparison, Row, compare, run_evaluation
+from percepnet.evaluation.compare import Comparison, Group, Row, compare, run_evaluation
 from percepnet.evaluation.peers import Peer
 
 RATE_HZ = 48_000
@@ -71,7 +71,7 @@ def test_scores_and_differences_are_those_of_theory(systems, pairs):
     result = compare(pairs, ["half"], metrics=SI_SDR, processes=1)
     assert result.systems == ["noisy", "half"]
     assert result.values("noisy", "si_sdr_db") == pytest.approx([0, 6, 0, 6], abs=0.01)
-    assert result.values("half", "si_sdr_db", 6.0) == pytest.approx([12.02, 12.02], abs=0.01)
+    assert result.values("half", "si_sdr_db", Group(6.0)) == pytest.approx([12.02, 12.02], abs=0.01)
     difference = result.difference("half", "si_sdr_db")
     assert [difference.mean, difference.difference] == pytest.approx([9.02, 6.02], abs=0.01)
     assert difference.low == pytest.approx(difference.high, abs=0.02)
@@ -236,3 +236,34 @@ def test_there_are_breakdowns_by_noise_where_it_is_known(systems, pairs):
     (pairs / "mixtures.json").write_text(json.dumps(recipe))
     report = compare(pairs, ["half"], metrics=SI_SDR, processes=1).to_markdown()
     assert "| rain | half | 9.0 |" in report
+
+
+def test_percepnet_is_held_against_each_other_system():
+    rng = np.random.default_rng(0)
+    scores = {"noisy": rng.normal(1.5, 0.1, 50), "rnnoise": rng.normal(2.0, 0.1, 50)}
+    scores["percepnet"] = scores["rnnoise"] + rng.normal(0.1, 0.01, 50)
+    rows = [Row(str(i), s, None, {"pesq_wb": v}) for s, values in scores.items() for i, v in enumerate(values)]
+    comparison = Comparison("pairs", rows)
+    result = comparison.difference("percepnet", "pesq_wb", "rnnoise")
+    expected = (scores["percepnet"] - scores["rnnoise"]).mean()
+    assert result.difference == pytest.approx(expected)
+    assert result.low == pytest.approx(expected - 1.96 * 0.01 / np.sqrt(50), abs=1e-3)
+    assert f"| rnnoise | +{expected:.2f}, +" in comparison.to_markdown()
+    assert (
+        "Against the others" not in Comparison("pairs", [row for row in rows if row.system != "rnnoise"]).to_markdown()
+    )
+
+
+def test_rooms_are_told_apart_where_there_are_both():
+    places = (("a", "", 3.0), ("b", "measured", 1.0), ("c", "measured", 2.0))
+    rows = [Row(name, "noisy", None, {"pesq_wb": score}, room=room) for name, room, score in places]
+    comparison = Comparison("pairs", rows)
+    assert {
+        name: comparison.values("noisy", "pesq_wb", group).tolist() for name, group in comparison.rooms.items()
+    } == {
+        "none": [3.0],
+        "measured": [1.0, 2.0],
+    }
+    report = comparison.to_markdown()
+    assert "| measured | noisy | 1.50 |" in report
+    assert "By room" not in Comparison("pairs", rows[1:]).to_markdown()

@@ -40,6 +40,19 @@ def test_the_level_is_what_it_says(speech_and_noise):
         assert 20 * np.log10(np.max(np.abs(scene.noisy))) == pytest.approx(peak_dbfs, abs=1e-3)
 
 
+def test_noise_alone_has_its_level_and_no_reference(speech_and_noise):
+    scene = module.alone(*speech_and_noise, -30.0)
+    assert 20 * np.log10(np.abs(scene.noisy).max()) == pytest.approx(-30.0, abs=1e-4)
+    assert not scene.reference.any()
+
+
+def test_the_attenuation_is_that_of_theory():
+    x = np.random.default_rng(0).standard_normal(1000)
+    assert module.attenuation_db(x, 0.01 * x) == pytest.approx(40.0)
+    assert module.attenuation_db(x, 0 * x) == 100.0
+    assert np.isnan(module.attenuation_db(0 * x, x))
+
+
 def test_another_rate_ends_the_band(speech_and_noise):
     scene = module.at_rate(*speech_and_noise, 8)
     spectrum = np.abs(np.fft.rfft(scene.noisy * np.hanning(len(scene.noisy)))) ** 2
@@ -89,7 +102,7 @@ def pairs(tmp_path, speech_and_noise, monkeypatch):
     for kind, x in (("clean", clean), ("noisy", clean + noise)):
         (tmp_path / "pairs" / kind).mkdir(parents=True)
         sf.write(tmp_path / "pairs" / kind / "a.wav", x, RATE_HZ, subtype="FLOAT")
-    short = {name: CURVES[name]._replace(values=CURVES[name].values[:2]) for name in ("snr", "pause")}
+    short = {name: CURVES[name]._replace(values=CURVES[name].values[:2]) for name in ("snr", "noise", "pause")}
     monkeypatch.setattr(module, "CURVES", short)
     module._speech_and_noise.cache_clear()
     return tmp_path / "pairs"
@@ -110,7 +123,7 @@ def test_less_noise_scores_higher_and_a_second_run_takes_what_is_kept(pairs, tmp
 
 def test_tables_pages_and_json(pairs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module.robustness, "__kwdefaults__", module.robustness.__kwdefaults__ | {
-        "curves": ("snr", "pause"), "metrics": ("stoi",), "processes": 1,
+        "curves": ("snr", "noise", "pause"), "metrics": ("stoi",), "processes": 1,
     })  # fmt: skip
     run_robustness(pairs, ("noisy",))
     assert "| STOI | noisy |" in capsys.readouterr().out
@@ -118,7 +131,8 @@ def test_tables_pages_and_json(pairs, tmp_path, monkeypatch, capsys):
     assert len(json.loads(capsys.readouterr().out)["curves"]["snr"]["means"]["noisy"]["stoi"]) == 2
     run_robustness(pairs, ("noisy",), output=tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 3
+    assert text.count("attenuation (dB)") > 0
     assert "http" not in text.replace("http-equiv", "")
 
 

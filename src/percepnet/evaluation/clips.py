@@ -12,14 +12,13 @@ import soundfile
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.compare import REFERENCE_SYSTEM, Comparison
+from percepnet.evaluation.compare import OWN_SYSTEM, REFERENCE_SYSTEM, Comparison
 from percepnet.evaluation.metrics import Scores
 from percepnet.evaluation.peers import run_system, start_system
 from percepnet.evaluation.recordings import read_recording
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.plot import Spectrogram
 
-OWN_SYSTEM = "percepnet"
 CLEAN = "clean"
 RANKED_BY = ("pesq_wb", "dnsmos_ovrl", "si_sdr_db", "srmr")
 SECONDS_MAX = 20.0

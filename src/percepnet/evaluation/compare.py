@@ -5,11 +5,11 @@ difference to the noisy recording, with a bootstrap interval that says how far i
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ from percepnet.params import SAMPLE_RATE_HZ
 
 DEFAULT_SYSTEMS = tuple(name for name in PEERS if not name.startswith("percepnet-with"))  # no variants
 REFERENCE_SYSTEM = "noisy"
+OWN_SYSTEM = "percepnet"
 PROCESSES = 2
 BOOTSTRAP_DRAWS = 4000
 MAIN_MEASURES = (
@@ -90,8 +91,8 @@ class Row:
 
     Attributes
     ----------
-    noise : str
-        Kind of noise, where it is known.
+    noise, room : str
+        Kind of noise, and ``measured`` where the speech was put into a room, where they are known.
     costs : dict
         ``delay_ms``, and ``rtf``, the real-time factor: seconds of one processor for a second of sound.
     """
@@ -101,12 +102,28 @@ class Row:
     snr_db: float | None
     scores: Scores
     noise: str = ""
+    room: str = ""
     costs: Scores = field(default_factory=dict, compare=False)  # time is not the same twice
+
+
+class Group(NamedTuple):
+    """Recordings that have something in common; None for any."""
+
+    snr_db: float | None = None
+    noise: str | None = None
+    room: str | None = None
+
+    def holds(self, row: Row) -> bool:
+        """Whether a recording is among them."""
+        return all(wanted in (None, getattr(row, name)) for name, wanted in self._asdict().items())
+
+
+EVERYTHING = Group()
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a measure, and how much it differs from the noisy recordings, with its 95 % bootstrap interval."""
+    """Mean of a measure, and how much it differs from another system's, with its 95 % bootstrap interval."""
 
     mean: float
     difference: float
@@ -163,11 +180,15 @@ class Comparison:
     def noises(self) -> list[str]:
         return sorted({row.noise for row in self.rows if row.noise})
 
-    def values(
-        self, system: str, measure: str, snr_db: float | None = None, noise: str | None = None
-    ) -> NDArray[np.float64]:
+    @property
+    def rooms(self) -> dict[str, Group]:
+        """Recordings in measured rooms, and those that were put into none; empty where there are not both."""
+        rooms = sorted({row.room for row in self.rows})
+        return {room or "none": Group(room=room) for room in rooms} if len(rooms) > 1 else {}
+
+    def values(self, system: str, measure: str, group: Group = EVERYTHING) -> NDArray[np.float64]:
         """Scores of a system, one a recording, in the same order for every system; nan where there is none."""
-        chosen = [row for row in self.rows if snr_db in (None, row.snr_db) and noise in (None, row.noise)]
+        chosen = [row for row in self.rows if group.holds(row)]
         own = {row.name: row.scores.get(measure, np.nan) for row in chosen if row.system == system}
         return np.array([own.get(name, np.nan) for name in dict.fromkeys(row.name for row in chosen)])
 
@@ -184,10 +205,10 @@ class Comparison:
         values = np.array([row.costs.get(name, np.nan) for row in self.rows if row.system == system])
         return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
 
-    def difference(self, system: str, measure: str) -> Difference:
-        """Mean of a system, and its mean difference to the noisy recordings (paired bootstrap, 95 %)."""
+    def difference(self, system: str, measure: str, to: str = REFERENCE_SYSTEM) -> Difference:
+        """Mean of a system, and its mean difference to another one (paired bootstrap, 95 %)."""
         values = self.values(system, measure)
-        differences = values - self.values(REFERENCE_SYSTEM, measure)
+        differences = values - self.values(to, measure)
         valid = np.isfinite(differences)
         if not valid.any():
             return Difference(np.nan, np.nan, np.nan, np.nan)
@@ -237,15 +258,15 @@ class Comparison:
         titles = [f"{title}, ‰" if name.endswith("rtf") else title for name, title in self.costs.items()]
         means = [[s, *(self.cell(s, m) for m in others), *cost] for s, cost in zip(self.systems, costs, strict=True)]
         lines += ["", *markdown_table(["system", *_titles(others), *titles], means)]
+        lines += self._against(main)
         if self.snrs_db:
             lines += ["", "## By signal-to-noise ratio", ""]
-            keys = [(snr_db, system) for snr_db in self.snrs_db for system in self.systems]
-            means = [[f"{snr_db:g} dB", system, *self.means(main, system, snr_db)] for snr_db, system in keys]
-            lines += markdown_table(["SNR", "system", *_titles(main)], means)
+            lines += self._broken_down("SNR", main, {f"{snr_db:g} dB": Group(snr_db) for snr_db in self.snrs_db})
+        if self.rooms:
+            lines += ["", "## By room", "", *self._broken_down("room", main, self.rooms)]
         if len(self.noises) > 1:
-            lines += ["", "## By noise", ""]
-            means = [[n, s, *self.means(main, s, noise=n)] for n in self.noises for s in self.systems]
-            lines += markdown_table(["noise", "system", *_titles(main)], means)
+            groups = {noise: Group(noise=noise) for noise in self.noises}
+            lines += ["", "## By noise", "", *self._broken_down("noise", main, groups)]
         for title, reasons in (("Not scored", self.failures), ("Left out", self.skipped), ("Notes", self.notes)):
             if reasons:
                 lines += ["", f"## {title}", "", *(f"- `{name}`: {reason}" for name, reason in reasons.items())]
@@ -262,21 +283,36 @@ class Comparison:
             return f"{value:.1f}"
         return f"{1000 * value:.1f}" if per_mille else f"{value:.2g}"
 
-    def means(
-        self, measures: Sequence[str], system: str, snr_db: float | None = None, noise: str | None = None
-    ) -> list[str]:
-        """Means as text."""
-        return [format_score(m, finite_mean(self.values(system, m, snr_db, noise))) for m in measures]
-
     def cell(self, system: str, measure: str) -> str:
         """Mean and difference as text."""
-        result = self.difference(system, measure)
-        if system == REFERENCE_SYSTEM or not np.isfinite(result.mean):
-            return format_score(measure, result.mean)
-        difference, low, high = (
-            format_score(measure, x, sign=True) for x in (result.difference, result.low, result.high)
-        )
-        return f"{format_score(measure, result.mean)} ({difference}, {low} to {high})"
+        mean = format_score(measure, self.difference(system, measure).mean)
+        if system == REFERENCE_SYSTEM or mean == format_score(measure, np.nan):
+            return mean
+        return f"{mean} ({self.difference_text(system, measure, REFERENCE_SYSTEM)})"
+
+    def difference_text(self, system: str, measure: str, to: str) -> str:
+        """Difference of a system to another one as text, with its interval."""
+        result = self.difference(system, measure, to)
+        numbers = (result.difference, result.low, result.high)
+        difference, low, high = (format_score(measure, x, sign=True) for x in numbers)
+        return f"{difference}, {low} to {high}"
+
+    def _broken_down(self, by: str, measures: Sequence[str], groups: Mapping[str, Group]) -> list[str]:
+        """A table of means, systems by groups."""
+        rows = [
+            [name, system, *(format_score(m, finite_mean(self.values(system, m, group))) for m in measures)]
+            for name, group in groups.items()
+            for system in self.systems
+        ]
+        return markdown_table([by, "system", *_titles(measures)], rows)
+
+    def _against(self, measures: Sequence[str]) -> list[str]:
+        """A table of how percepnet differs from each other system; empty without either."""
+        others = [system for system in self.systems if not system.startswith((OWN_SYSTEM, REFERENCE_SYSTEM))]
+        if OWN_SYSTEM not in self.systems or not others:
+            return []
+        rows = [[other, *(self.difference_text(OWN_SYSTEM, m, other) for m in measures)] for other in others]
+        return ["", "## Against the others", "", *markdown_table([f"{OWN_SYSTEM} minus", *_titles(measures)], rows)]
 
 
 def _titles(measures: Sequence[str]) -> list[str]:
@@ -361,8 +397,8 @@ def compare(
                 continue
             if outcome.notes:
                 said[recording.name, system] = "; ".join(outcome.notes)
-            row = Row(recording.name, system, recording.snr_db, outcome.scores, recording.noise, outcome.costs)
-            rows.append(row)
+            of_it = (outcome.scores, recording.noise, recording.room, outcome.costs)
+            rows.append(Row(recording.name, system, recording.snr_db, *of_it))
     if not rows:
         raise PercepNetError(
             f"{folder}: none of {len(recordings)} pairs could be scored; the first: {next(iter(failures.values()))}"
@@ -503,7 +539,8 @@ def measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]
 
 def _with_facts(recording: Recording, mixture: dict[str, Any]) -> Recording:
     noise = str((mixture.get("noise") or {}).get("category") or "")
-    return Recording(recording.name, recording.noisy, recording.clean, mixture.get("snr_db"), noise)
+    room = "measured" if mixture.get("room") else ""
+    return Recording(recording.name, recording.noisy, recording.clean, mixture.get("snr_db"), noise, room)
 
 
 def _score_recording(recording: Recording, job: Job) -> dict[str, Outcome]:

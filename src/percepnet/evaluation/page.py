@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from percepnet.audio import replacing
-from percepnet.evaluation.clips import OWN_SYSTEM, SECONDS_MAX, Clip, Track, make_clips
-from percepnet.evaluation.compare import REFERENCE_SYSTEM, Comparison
+from percepnet.evaluation.clips import SECONDS_MAX, Clip, Track, make_clips
+from percepnet.evaluation.compare import OWN_SYSTEM, REFERENCE_SYSTEM, Comparison, Group
 from percepnet.evaluation.cost_plot import Point, cost_plot
 from percepnet.evaluation.metrics import TITLES
 from percepnet.evaluation.report import finite_mean, format_score, made_with
@@ -70,6 +70,7 @@ def to_html(comparison: Comparison, clips: Sequence[Clip]) -> str:
         "results": ("Results", _results(comparison)),
         "cost": ("Quality against computing time", _plots(comparison)),
         "snr": ("By signal-to-noise ratio", _by_snr(comparison)),
+        "room": ("By room", _broken_down(comparison, comparison.rooms, "room")),
         "noise": ("By noise", _by_noise(comparison)),
         "listen": ("Listen", _listen(clips)),
         "gaps": ("What is missing", gaps_html(gaps)),
@@ -189,17 +190,17 @@ def _plots(comparison: Comparison) -> str:
 
 
 def _by_snr(comparison: Comparison) -> str:
-    groups = {f"{snr_db:g} dB": (snr_db, None) for snr_db in comparison.snrs_db}
+    groups = {f"{snr_db:g} dB": Group(snr_db) for snr_db in comparison.snrs_db}
     return _broken_down(comparison, groups, "signal-to-noise ratio")
 
 
 def _by_noise(comparison: Comparison) -> str:
     if len(comparison.noises) < 2:
         return ""
-    return _broken_down(comparison, {noise: (None, noise) for noise in comparison.noises}, "noise")
+    return _broken_down(comparison, {noise: Group(noise=noise) for noise in comparison.noises}, "noise")
 
 
-def _broken_down(comparison: Comparison, groups: Mapping[str, tuple[float | None, str | None]], by: str) -> str:
+def _broken_down(comparison: Comparison, groups: Mapping[str, Group], by: str) -> str:
     """A table of each measure, systems by groups."""
     if not groups:
         return ""
@@ -207,7 +208,7 @@ def _broken_down(comparison: Comparison, groups: Mapping[str, tuple[float | None
     for measure in [name for name in BROKEN_DOWN if name in comparison.measures]:
         rows = []
         for system in comparison.systems:
-            values = [finite_mean(comparison.values(system, measure, *group)) for group in groups.values()]
+            values = [finite_mean(comparison.values(system, measure, group)) for group in groups.values()]
             rows.append((system, [format_score(measure, value) for value in values]))
         table = table_html(f"{TITLES[measure]} by {by}, means", ["system", *groups], rows)
         parts.append(f"<details{' open' * (not parts)}><summary>{TITLES[measure]}</summary>{table}</details>")

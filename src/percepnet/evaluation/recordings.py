@@ -43,13 +43,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Recording:
-    """A noisy recording, with the clean speech in it where there is one."""
+    """A noisy recording, with the clean speech in it where there is one.
+
+    Attributes
+    ----------
+    noise, room : str
+        Kind of noise, and the room that the speech is in, where they are known.
+    """
 
     name: str
     noisy: Path
     clean: Path | None = None
     snr_db: float | None = None
     noise: str = ""
+    room: str = ""
 
 
 def read_mono(path: Path) -> tuple[Samples, int]:

@@ -33,13 +33,19 @@ from percepnet.evaluation.report import finite_mean, format_score, made_with, ma
 from percepnet.params import SAMPLE_RATE_HZ
 
 METRICS = ("pesq", "stoi", "dnsmos")
-SHOWN = ("pesq_wb", "stoi", "dnsmos_ovrl")
+ATTENUATION = "attenuation_db"
+SHOWN = ("pesq_wb", "stoi", "dnsmos_ovrl", ATTENUATION)
+MEASURES = TITLES | {ATTENUATION: "attenuation (dB)"}
+SETTLING_S = 1.0  # in which a system finds out that there is no speech
 PROCESSES = 2
 ROOM_FIRST_S = 0.002  # from the direct sound to the first reflection
 
 
 class Scene(NamedTuple):
-    """What a system hears, what it should give, and the sample from which it is judged."""
+    """What a system hears, what it should give, and the sample from which it is judged.
+
+    Where it should give nothing, the one measure is how much less it gives than it hears.
+    """
 
     reference: Samples
     noisy: Samples
@@ -109,8 +115,26 @@ def after_pause(speech: Samples, noise: Samples, pause_s: float) -> Scene:
     return _within_range(reference, reference + whole, pause)
 
 
+def alone(speech: Samples, noise: Samples, peak_dbfs: float) -> Scene:
+    """Nobody speaks; the value is the peak of the noise."""
+    gain = np.float32(10 ** (peak_dbfs / 20) / np.max(np.abs(noise)))
+    return Scene(np.zeros_like(noise), gain * noise, round(SETTLING_S * SAMPLE_RATE_HZ))
+
+
+def attenuation_db(noisy: Samples, y: Samples) -> float:
+    """By how much a result is softer than what was heard, 100 dB at most.
+
+    Parameters
+    ----------
+    noisy, y : np.ndarray [shape=(n,)]
+    """
+    heard, given = (float(np.mean(np.square(x, dtype=np.float64))) for x in (noisy, y))
+    return float(10 * np.log10(heard / max(given, 1e-10 * heard))) if heard > 0 else np.nan
+
+
 CURVES: dict[str, Curve] = {
-    "snr": Curve("Signal-to-noise ratio", "dB", (-5, 0, 5, 10, 15, 20, 30), at_snr),
+    "snr": Curve("Signal-to-noise ratio", "dB", (-5, 0, 5, 10, 15, 20, 30, 45), at_snr),
+    "noise": Curve("Noise alone, level of its peak", "dBFS", (-50, -30, -10), alone),
     "level": Curve("Level of the input's peak", "dBFS", (-50, -40, -30, -20, -10, 0), at_level),
     "rate": Curve("Sample rate of the source", "kHz", (8, 12, 16, 24, 32, 48), at_rate),
     "clipping": Curve("Clipping below the peak", "dB", (0, 3, 6, 12, 18), clipped),
@@ -176,7 +200,7 @@ class Curves(NamedTuple):
     def _rows(self, means: dict[str, dict[str, list[float]]]) -> list[list[str]]:
         measures = [m for m in SHOWN if any(m in of_system for of_system in means.values())]
         return [
-            [TITLES[m], system, *(format_score(m, v) for v in of_system.get(m, []))]
+            [MEASURES[m], system, *(format_score(m, v) for v in of_system.get(m, []))]
             for m in measures
             for system, of_system in means.items()
         ]
@@ -192,9 +216,9 @@ class Curves(NamedTuple):
             plots, tables = [], []
             for m in measures:
                 lines = {system: of_system[m] for system, of_system in means.items() if m in of_system}
-                plots.append(f"<figure>{curve_plot(curve.values, lines, TITLES[m], curve.unit)}</figure>")
+                plots.append(f"<figure>{curve_plot(curve.values, lines, MEASURES[m], curve.unit)}</figure>")
                 rows = [(system, [format_score(m, v) for v in values]) for system, values in lines.items()]
-                tables.append(table_html(TITLES[m], ["system", *(f"{v:g} {curve.unit}" for v in curve.values)], rows))
+                tables.append(table_html(MEASURES[m], ["system", *(f"{v:g} {curve.unit}" for v in curve.values)], rows))
             drawn = f'<div class="plots">{"".join(plots)}</div>'
             sections[name] = (curve.title, f"{drawn}<details><summary>Tables</summary>{''.join(tables)}</details>")
         sections["gaps"] = ("What is missing", gaps_html({"Not scored": self.failures, "Left out": self.skipped}))
@@ -248,7 +272,7 @@ def robustness(
             scored = [d.result for d in results if d.result is not None]
             for name in names:
                 of_system = means.setdefault(curve, {}).setdefault(name, {})
-                for measure in [m for m in TITLES if any(m in r.get(name, {}) for r in scored)]:
+                for measure in [m for m in MEASURES if any(m in r.get(name, {}) for r in scored)]:
                     values = [r[name].get(measure, np.nan) for r in scored if name in r]
                     of_system.setdefault(measure, []).append(finite_mean(values))
     if len(failures) == len(conditions):
@@ -333,7 +357,11 @@ def _score(
         for name in versions:
             try:
                 y = run_system(_system(name, model, peers), scene.noisy).y
-                results[name] = score(scene.reference[scene.start :], y[scene.start :], SAMPLE_RATE_HZ, metrics)
+                reference, x, y = (signal[scene.start :] for signal in (scene.reference, scene.noisy, y))
+                if np.any(reference):
+                    results[name] = score(reference, y, SAMPLE_RATE_HZ, metrics)
+                else:
+                    results[name] = {ATTENUATION: attenuation_db(x, y)}
             except PercepNetError as error:
                 raise PercepNetError(f"{name}: {error}") from error
     cache.put(key, results)
