@@ -84,6 +84,18 @@ def test_malformed_bandwidth(tmp_path):
         find_clips([manifest(tmp_path, [{"path": "a.wav", "bandwidth_hz": "wide"}])])
 
 
+def test_a_manifest_of_another_kind(tmp_path):
+    write(tmp_path / "a.wav", tone(200, 0.01))
+    path = manifest(tmp_path, [{"path": "a.wav", "kind": "noise"}], "noise.jsonl")
+    message = r"noise\.jsonl: a\.wav in it is of the kind 'noise', not 'speech'; give this manifest as --noise, not"
+    with pytest.raises(PercepNetError, match=message):
+        find_clips([path], kind="speech")
+    with pytest.raises(PercepNetError, match="not as --rooms"):
+        find_clips([path], kind="room")
+    assert len(find_clips([path], kind="noise")) == len(find_clips([path])) == 1
+    assert len(find_clips([manifest(tmp_path, [{"path": "a.wav"}])], kind="speech")) == 1
+
+
 def test_bad_recordings_are_named(tmp_path):
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF0000")

@@ -1,6 +1,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +89,8 @@ def test_resumed_is_the_same_as_in_one_go(config, tmp_path):
     parts = prepared(replace(config, out=str(tmp_path / "parts"), updates=2))
     run_training(parts)
     first = weights_of(parts)
+    run_training(Config(out=parts.out, resume=True, workers=0))
+    assert weights_of(parts, "updates") == 2  # without a new limit the old one stands
     run_training(Config(out=parts.out, resume=True, updates=6, workers=0))
     assert not torch.equal(first["dense.weight"], weights_of(parts)["dense.weight"])
     for kind in ("network", "average"):
@@ -174,6 +178,69 @@ def test_with_processes_from_audio_to_model(config):
     assert not (Path(config.out) / VALID_NAME).exists()  # nothing is held out
 
 
+def curve(config):
+    seen = []
+    run_training(config, lambda progress: seen.append([progress.updates, progress.gain_loss, progress.strength_loss]))
+    return seen
+
+
+KILLED = """
+import json, os, signal, sys
+from percepnet.training import fit
+
+def report(progress):
+    print(json.dumps([progress.updates, progress.gain_loss, progress.strength_loss]), flush=True)
+    if progress.updates == 8:  # the checkpoint is that of the batch before
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = json.loads(sys.argv[1])
+fit.run_training(fit.Config(**settings | {"speech": tuple(settings["speech"])}), report)
+"""
+
+
+def test_reproducible_whatever_the_workers_and_if_it_is_killed(config, tmp_path, monkeypatch):
+    """The same losses, update by update; and after a SIGKILL they go on from the checkpoint as if nothing had been."""
+    monkeypatch.setattr("percepnet.training.fit.EARLY_UPDATES", 1000)  # each batch is reported
+    settings = {
+        "preset": "tiny", "batch": 2, "chunk_frames": 20, "warmup_updates": 1, "cooldown_share": 0.5, "updates": 16,
+        "sequence_seconds": 0.4, "shard_sequences": 2, "ring": 5, "hearings": 1, "checkpoint_minutes": 0,
+        "reproducible": True, "speech": config.speech,
+    }  # fmt: skip
+    whole = Config(out=str(tmp_path / "whole"), workers=1, **settings)
+    expected = curve(whole)
+    assert [updates for updates, *_ in expected] == list(range(2, 18, 2))
+
+    killed = settings | {"out": str(tmp_path / "killed"), "workers": 2}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(killed)], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected[:4]
+    assert weights_of(replace(config, out=killed["out"]), "updates") == 6
+    resumed = Config(out=killed["out"], resume=True, workers=1)  # its limit is kept
+    assert curve(resumed) == expected[3:]
+    for kind in ("network", "average"):
+        found = weights_of(resumed, kind)
+        assert all(torch.equal(weight, found[name]) for name, weight in weights_of(whole, kind).items())
+    # those that no checkpoint needs any more are gone
+    assert min(path.name for path in (tmp_path / "whole" / "shards").glob("*.npy")) == shard_name(4 + 8 - 5)
+
+
+def test_a_limit_of_time_is_not_reproducible(config):
+    with pytest.raises(PercepNetError, match="give --updates, not --hours"):
+        run_training(prepared(replace(config, reproducible=True, hours=1)))
+
+
+def test_events_for_tensorboard(config):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run_training(prepared(replace(config, updates=6, tensorboard=True)))
+    events = accumulator.EventAccumulator(str(Path(config.out) / "tensorboard"))
+    events.Reload()
+    names = {"loss/gain", "loss/strength", "training/learning_rate", "training/seconds_per_second", "held out/gain"}
+    assert names <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("loss/gain")] == [2, 4, 6]
+
+
 def test_a_recording_that_cannot_be_read_costs_nothing_that_was_learned(config, monkeypatch):
     checks = iter([None, None, PercepNetError("a.wav: unreadable")])
 
@@ -203,6 +270,12 @@ def test_mistakes(config, tmp_path):
         run_training(replace(config, speech=()))
     with pytest.raises(PercepNetError, match="no preset 'huge'; there are: percepnet, default, small, tiny"):
         run_training(replace(config, preset="huge"))
+    noise = tmp_path / "noise.jsonl"
+    noise.write_text('{"path": "speech.wav", "kind": "noise"}')
+    with pytest.raises(PercepNetError, match=r"noise\.jsonl: .* give this manifest as --noise, not as --rooms"):
+        run_training(replace(config, rooms=(str(noise),)))
+    with pytest.raises(PercepNetError, match="hearings is 0"):
+        run_training(replace(config, hearings=0))
     with pytest.raises(PercepNetError, match="batch is 0"):
         run_training(replace(config, batch=0))
     with pytest.raises(PercepNetError, match="no training to resume"):

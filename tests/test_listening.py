@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from percepnet.params import SignalParams
 from percepnet.training.corpus import find_clips
 from percepnet.training.curves import save_curves
 from percepnet.training.features import Recordings
-from percepnet.training.listening import Listening
+from percepnet.training.listening import PACKAGES, SCORES, Listening
 
 SHORT = {"count": 2, "seconds": 2.0}
 VOICE = 0.2 * np.sign(np.sin(2 * np.pi * 150 * np.arange(96000) / 48000)).astype(np.float32)
@@ -37,11 +38,20 @@ def test_writes_what_can_be_heard_and_scores_it(tmp_path):
         ]
         assert {len(sound) for sound in sounds} == {96_000}
         assert np.abs(sounds[1] - sounds[0]).max() > 0
-    pytest.importorskip("pystoi", reason="scores need percepnet[eval]")
-    assert set(scores) == {"pesq_wb", "stoi", "noisy_pesq_wb", "noisy_stoi"}
+    assert {"si_sdr_db", "noisy_si_sdr_db"} <= set(scores)
     assert all(map(np.isfinite, scores.values()))
+    packages = [package for needed in PACKAGES.values() for package in needed]
+    if all(map(importlib.util.find_spec, packages)):
+        assert set(scores) == {f"{before}{name}" for before in ("", "noisy_") for name in SCORES.values()}
     pytest.importorskip("matplotlib", reason="pictures need percepnet[plot]")
     assert (tmp_path / "listening" / "0_gains.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_not_installed_is_left_out(tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("pesq", "librosa") else find(name))
+    listening = Listening(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
+    assert not {"pesq_wb", "dnsmos_ovrl"} & set(listening.hear(random_model(1)))
 
 
 def test_nothing_held_out(tmp_path):

@@ -105,3 +105,14 @@ def test_many_frames_of_silence_do_not_dilute_speech():
     found[0] = 1
     loss = strength_loss(found, torch.zeros(frames, 1), gain_target, torch.ones(frames, 1))
     assert loss > 0.1
+
+
+def test_over_attenuation_moves_the_best_gain_and_leaves_clean_speech_alone():
+    target = torch.tensor([[[0.0, 0.25, 1.0]]])
+    ones = torch.ones_like(target)
+    weights = LossWeights(over_attenuation=1.5)
+    wanted = torch.tensor([[[0.0, 0.125, 1.0]]])
+    best, gain, _ = total_loss(wanted, ones, target, ones, ones, ones, weights)
+    assert best == pytest.approx(0, abs=1e-9)
+    assert gain == pytest.approx(0, abs=1e-9)
+    assert total_loss(target, ones, target, ones, ones, ones, weights)[0] > 0.01

@@ -11,6 +11,7 @@ from percepnet.spec.oracle import training_example
 from percepnet.training import features as made
 from percepnet.training.corpus import find_clips
 from percepnet.training.features import (
+    AHEAD_SHARDS,
     UNKNOWN,
     Producers,
     Recordings,
@@ -120,6 +121,36 @@ def test_shards_come_and_go(tmp_path):
     shards.refresh()
     assert shards.draw(np.random.default_rng(0), 8).mean() == 1
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_window_of_shards(tmp_path):
+    for index in (0, 1, 2):
+        write_shard(tmp_path / shard_name(index), np.full((2, 3, 4), index, np.float16))
+    shards = Shards(tmp_path)
+    assert shards.hold(range(1, 3))
+    assert set(np.unique(shards.draw(np.random.default_rng(0), 64))) == {1, 2}
+    assert not shards.hold(range(2, 4))
+    shards.drop(2)
+    assert [path.name for path in tmp_path.iterdir()] == [shard_name(2)]
+
+
+def test_paced_processes_make_what_is_wanted(recordings, tmp_path):
+    folder = tmp_path / "run" / "shards" / "rank1"
+    producers = Producers(
+        recordings, PARAMS, tmp_path / "run", seed=5, workers=2, sequences=1, seconds=0.3, rank=1, window=range(3, 5)
+    )
+    producers.start()
+    try:
+        wait_for(lambda: len(list(folder.glob("shard-*.npy"))) == 2 + AHEAD_SHARDS, producers)
+        producers.want(range(4, 6))
+        wait_for((folder / shard_name(5 + AHEAD_SHARDS)).exists, producers)
+    finally:
+        producers.stop()
+    made = sorted(folder.glob("shard-*.npy"))
+    assert [path.name for path in made] == [shard_name(index) for index in range(3, 6 + AHEAD_SHARDS)]
+    expected = make_shard(recordings.mixer("train"), PARAMS, [5, 4, 1, 3], 1, 0.3)
+    np.testing.assert_array_equal(np.load(made[0]), expected)
+    assert not (tmp_path / "run" / "valid.npy").exists()  # the first rank makes it
 
 
 def test_no_speech_of_a_split(recordings):

@@ -46,12 +46,19 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Sequences side by side.")] = 32,
     hours: Annotated[float, typer.Option(min=0, help="Stop after so much training in all; 0: no limit.")] = 0,
     minutes: Annotated[float, typer.Option(min=0, help="Added to the hours.")] = 0,
+    updates: Annotated[int, typer.Option(min=0, help="Stop after so many updates; 0: no limit.")] = 0,
+    reproducible: Annotated[
+        bool,
+        typer.Option("--reproducible", help="Wait for features, so that the loss curve depends on the seed alone."),
+    ] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write events for TensorBoard.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make features.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Of the training itself.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print progress as lines of JSON, and nothing else.")] = False,
 ) -> None:
     """Train a network on your own recordings. Ctrl-C stops after a moment; --resume continues."""
     with extra_packages("train"):
+        from percepnet.training.distributed import writes
         from percepnet.training.fit import Config, Progress, run_training
         from percepnet.training.recipe import read_recipe
 
@@ -70,12 +77,16 @@ def train(
         "seed": seed,
         "batch": batch,
         "hours": hours + minutes / 60 or None,
+        "updates": updates or None,
+        "reproducible": reproducible,
+        "tensorboard": tensorboard,
         "workers": workers,
         "threads": threads,
     }
     settings = options | read_recipe(recipe) | _given(context, options) if recipe else options
     model = run_training(Config(out=str(out), resume=resume, **settings), show)
-    print(json.dumps({"model": str(model)}) if as_json else f"wrote {model}")
+    if writes():
+        print(json.dumps({"model": str(model)}) if as_json else f"wrote {model}")
 
 
 def _given(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats(
 }  # fmt: skip
 VALID_SHARE = 20  # one file in 20 of a plain folder is held out
 FRAMES_UNKNOWN = 2**62  # what libsndfile answers for a stream whose header has no length
+OPTIONS = {"speech": "--speech", "noise": "--noise", "room": "--rooms"}  # where each kind of manifest belongs
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class Clip:
         return self.samples / SAMPLE_RATE_HZ
 
 
-def find_clips(places: Sequence[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> list[Clip]:
+def find_clips(
+    places: Sequence[str | os.PathLike[str]], exclude: Sequence[str] = (), kind: str | None = None
+) -> list[Clip]:
     """All recordings of manifests (`.jsonl`), folders (with subfolders) and single files.
 
     Parameters
@@ -74,6 +77,8 @@ def find_clips(places: Sequence[str | os.PathLike[str]], exclude: Sequence[str] 
     places : sequence of str or path
     exclude : sequence of str
         A recording is left out if one of these is part of its path.
+    kind : {"speech", "noise", "room"}, optional
+        What is looked for. Manifests may say what they hold; the others are taken at the caller's word.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def find_clips(places: Sequence[str | os.PathLike[str]], exclude: Sequence[str] 
     Raises
     ------
     PercepNetError
-        If a place does not exist, a manifest is malformed, or nothing is found.
+        If a place does not exist, a manifest is malformed or of another kind, or nothing is found.
     AudioError
         If a recording is missing, unreadable or empty.
     """
@@ -93,6 +98,7 @@ def find_clips(places: Sequence[str | os.PathLike[str]], exclude: Sequence[str] 
         if not kept:
             excluded = " after --exclude" if found else ""
             raise PercepNetError(f"{place}: no audio found{excluded}; give a folder of recordings or a .jsonl manifest")
+        _refuse_other_kind(place, kept, kind)
         clips.extend(_clip(path, row) for path, row in kept)
     return clips
 
@@ -268,6 +274,16 @@ def _of_folder(place: Path) -> list[tuple[Path, dict[str, Any]]]:
         group = inside.parts[0] if len(inside.parts) > 1 else place.name
         rows.append((path, {"path": inside.as_posix(), "source": group, "category": group}))
     return rows
+
+
+def _refuse_other_kind(place: Path, rows: Sequence[tuple[Path, Mapping[str, Any]]], kind: str | None) -> None:
+    for path, row in rows:
+        found = row.get("kind")
+        if kind is not None and found != kind and found in OPTIONS:
+            raise PercepNetError(
+                f"{place}: {path.name} in it is of the kind {found!r}, not {kind!r}; "
+                f"give this manifest as {OPTIONS[found]}, not as {OPTIONS[kind]}"
+            )
 
 
 def _clip(path: Path, row: Mapping[str, Any]) -> Clip:

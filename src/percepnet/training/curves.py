@@ -29,10 +29,12 @@ def save_curves(run: Path) -> None:
         ("loss of the strengths", {"strength_loss": "mixtures trained on", "strength": "held-out mixtures"}),
         ("PESQ-WB", {"pesq_wb": "enhanced", "noisy_pesq_wb": "noisy"}),
         ("STOI", {"stoi": "enhanced", "noisy_stoi": "noisy"}),
+        ("SI-SDR (dB)", {"si_sdr_db": "enhanced", "noisy_si_sdr_db": "noisy"}),
+        ("DNSMOS OVRL", {"dnsmos_ovrl": "enhanced", "noisy_dnsmos_ovrl": "noisy"}),
     )
-    figure = Figure(figsize=(10, 7), layout="constrained")
+    figure = Figure(figsize=(10, 10), layout="constrained")
     FigureCanvasAgg(figure)
-    for axis, (title, lines) in zip(figure.subplots(2, 2, sharex=True).flat, panels, strict=True):
+    for axis, (title, lines) in zip(figure.subplots(3, 2, sharex=True).flat, panels, strict=True):
         axis.set_title(title, loc="left")
         for name, label in lines.items():
             points = [(row["hours_heard"], row[name]) for row in rows if name in row]

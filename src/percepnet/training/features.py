@@ -8,13 +8,14 @@ everything a few times, in another order and in other company.
 
 import multiprocessing
 import os
+import time
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from ctypes import c_longlong
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ SHARD_SEQUENCES = 32
 VALID_SEQUENCES = 48
 RING_SHARDS = 400  # 36 hours of audio in 3.5 GB, for 34 bands
 ATTEMPTS = 3
+AHEAD_SHARDS = 32  # that paced processes make before they are wanted
+PAUSE_S = 0.1
 NICENESS = 5  # features yield to the training, which in turn waits for none of them
 VALID_NAME = "valid.npy"
 PAUSE_DB = 45.0  # below active speech; room tone begins at 50
@@ -184,6 +187,27 @@ class Shards:
             with suppress(FileNotFoundError):  # replaced a moment ago
                 self._open[name] = np.load(self._folder / name, mmap_mode="r")
 
+    def hold(self, indices: range) -> bool:
+        """Draw from these shards alone from now on; False as long as one is missing.
+
+        Parameters
+        ----------
+        indices : range
+        """
+        names = {shard_name(index) for index in indices}
+        for name in self._open.keys() - names:
+            del self._open[name]
+        for name in names - self._open.keys():
+            if (self._folder / name).exists():
+                self._open[name] = np.load(self._folder / name, mmap_mode="r")
+        return len(self._open) == len(names)
+
+    def drop(self, before: float) -> None:
+        """Delete the shards of lower numbers."""
+        for path in self._folder.glob("shard-*.npy"):
+            if _index(path) < before:
+                path.unlink(missing_ok=True)
+
     def draw(self, rng: np.random.Generator, batch: int) -> Array:
         """Sequences of random shards.
 
@@ -208,12 +232,17 @@ class Producers:
     folder : Path
         The run's; shards go to its `shards`, the held-out one beside it.
     seed : int
-        Shard k of a seed is the same whatever the number of processes.
+        Shard k of a seed (and a rank) is the same whatever the number of processes.
     workers : int
     ring : int
         Shards to keep.
     sequences, seconds
         Size of a shard.
+    rank : int
+        Of the trainer that they work for: each has other mixtures, in a folder of its own.
+    window : range, optional
+        The shards that are wanted first. Then no more are made than `want` asks for and a few ahead, and it is for the
+        trainer to delete those that it needs no longer.
     """
 
     def __init__(
@@ -227,16 +256,22 @@ class Producers:
         ring: int = RING_SHARDS,
         sequences: int = SHARD_SEQUENCES,
         seconds: float = SEQUENCE_SECONDS,
+        rank: int = 0,
+        window: range | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        self._stop = context.Event()
+        # numbers without a lock: a process that a signal ended would never give it back
+        self._stop = context.RawValue(c_longlong, 0)
         self._errors: SimpleQueue[str] = context.SimpleQueue()
-        (folder / "shards").mkdir(parents=True, exist_ok=True)
+        shards_folder(folder, rank).mkdir(parents=True, exist_ok=True)
         size = (sequences, seconds)
+        self._end = context.RawValue(c_longlong, window.stop) if window else None
+        start = window.start if window else None
         self._processes = [
             context.Process(
                 target=_produce,
-                args=(recordings, params, folder, seed, worker, workers, ring, size, self._stop, self._errors),
+                args=(recordings, params, folder, seed, rank, worker, workers, ring, size, start, self._end),
+                kwargs={"stop": self._stop, "errors": self._errors},
                 daemon=True,
             )
             for worker in range(workers)
@@ -256,6 +291,11 @@ class Producers:
                 else:
                     os.environ[name] = value
 
+    def want(self, window: range) -> None:
+        """Say which shards are drawn from now, where the processes are paced."""
+        if self._end is not None:
+            self._end.value = window.stop
+
     def check(self) -> None:
         """Raise what went wrong in a process.
 
@@ -273,7 +313,7 @@ class Producers:
 
     def stop(self) -> None:
         """End the processes; a shard that is being made is lost, and made again on resuming."""
-        self._stop.set()
+        self._stop.value = 1
         for process in self._processes:
             if process.is_alive():
                 process.terminate()
@@ -285,16 +325,29 @@ def shard_name(index: int) -> str:
     return f"shard-{index:08d}.npy"
 
 
+def shards_folder(run: Path, rank: int = 0) -> Path:
+    """Where the shards of a rank are."""
+    return run / "shards" / f"rank{rank}" if rank else run / "shards"
+
+
+def _index(path: Path) -> int:
+    return int(path.stem.removeprefix("shard-"))
+
+
 def _produce(
     recordings: Recordings,
     params: SignalParams,
     folder: Path,
     seed: int,
+    rank: int,
     worker: int,
     workers: int,
     ring: int,
     size: tuple[int, float],
-    stop: Event,
+    start: int | None,
+    end: c_longlong | None,
+    *,
+    stop: c_longlong,
     errors: "SimpleQueue[str]",
 ) -> None:
     _run_in_background()
@@ -302,19 +355,24 @@ def _produce(
         mixer = recordings.mixer("train")
         if mixer is None:
             raise PercepNetError("no speech of the split 'train'")
-        shards = folder / "shards"
-        existing = [int(path.stem.removeprefix("shard-")) for path in shards.glob("shard-*.npy")]
+        shards = shards_folder(folder, rank)
+        # 1 to 3 are those of the held-out sequences, of the draws, and of the listening
+        stream = [seed, 4, rank] if rank else [seed, 0]
+        existing = [_index(path) for path in shards.glob("shard-*.npy")]
         # shard k belongs to worker k % workers, in this run and in the one that it resumes
         rounds = (max(existing) + 1) // workers if existing else 0
-        index = rounds * workers + worker
+        index = rounds * workers + worker if start is None else start + (worker - start) % workers
         trainer = multiprocessing.parent_process()
-        while not stop.is_set() and trainer is not None and trainer.is_alive():
+        while not stop.value and trainer is not None and trainer.is_alive():
+            if end is not None and index >= end.value + AHEAD_SHARDS:
+                time.sleep(PAUSE_S)
+                continue
             if not (shards / shard_name(index)).exists():
-                write_shard(shards / shard_name(index), make_shard(mixer, params, [seed, 0, index], *size))
-            for old in shards.glob("shard-*.npy"):
-                if int(old.stem.removeprefix("shard-")) <= index - ring:
+                write_shard(shards / shard_name(index), make_shard(mixer, params, [*stream, index], *size))
+            for old in shards.glob("shard-*.npy") if end is None else ():
+                if _index(old) <= index - ring:
                     old.unlink(missing_ok=True)
-            if worker == 0 and not (folder / VALID_NAME).exists() and (held_out := recordings.mixer("valid")):
+            if rank == worker == 0 and not (folder / VALID_NAME).exists() and (held_out := recordings.mixer("valid")):
                 sequences = min(VALID_SEQUENCES, 2 * size[0])
                 write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1]))
             index += workers

@@ -2,7 +2,8 @@
 
 A run's folder holds `settings.json` (what it was started with), `checkpoint.pt` (where it is), `model.safetensors` (the
 averaged weights of that moment, ready to use), `training.log`, `validation.jsonl` and its picture `curves.png`, sounds
-to listen to in `listening/`, the features in `shards/` and the decoded audio in `audio/`.
+to listen to in `listening/`, the features in `shards/` and the decoded audio in `audio/`. Under `torchrun` several
+processes train together (`percepnet.training.distributed`).
 """
 
 import json
@@ -30,6 +31,7 @@ from percepnet.spec.bands import bands_of
 from percepnet.spec.features import CENTRE_DB, SPAN_DB
 from percepnet.training.corpus import Clip, find_clips, summary
 from percepnet.training.curves import VALIDATION_NAME, save_curves
+from percepnet.training.distributed import Ranks, ranks
 from percepnet.training.features import (
     RING_SHARDS,
     SEQUENCE_SECONDS,
@@ -38,13 +40,16 @@ from percepnet.training.features import (
     Producers,
     Recordings,
     Shards,
+    shards_folder,
 )
 from percepnet.training.growth import grown
-from percepnet.training.listening import Listening
+from percepnet.training.listening import SCORES, Listening
 from percepnet.training.loss import LossWeights, total_loss
 from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
+from percepnet.training.pace import Pace
 from percepnet.training.sparsity import Pruning, SparsityConfig
+from percepnet.training.tensorboard import Board
 
 DEFAULT_PRESET = "small"
 SETTINGS_NAME = "settings.json"
@@ -52,7 +57,7 @@ CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_NAME = "model.safetensors"
 LOG_NAME = "training.log"
 FIRST_SHARDS = 4  # enough company for a batch to start with
-WAIT_S = 0.5
+WAIT_S = 0.1
 EARLY_UPDATES = 20  # reported one by one, to show that it has begun
 BETAS = (0.8, 0.98)  # RNNoise's trainer
 WEIGHT_DECAY = 0.01
@@ -84,7 +89,7 @@ class Config:
     lookahead_frames : int
     seed : int
     batch : int
-        Sequences trained on side by side.
+        Sequences trained on side by side, by each process.
     chunk_frames : int
         Frames between updates; state is carried on from chunk to chunk of a sequence.
     learning_rate, warmup_updates, decay : float
@@ -94,7 +99,8 @@ class Config:
     average : float
         Decay of the running average of the weights, which is what becomes the model.
     hours, updates : float or None
-        Limits of the whole run, in hours of training or updates; None for no limit.
+        Limits of the whole run, in hours of training or updates; None for no limit. A resumed run keeps its own where
+        neither is given.
     checkpoint_minutes, validate_minutes : float
     workers : int
         Processes that make features; 0 trains on the shards that are there.
@@ -102,6 +108,13 @@ class Config:
         Of the training's arithmetic.
     ring, shard_sequences, sequence_seconds
         Of the features that are kept.
+    reproducible : bool
+        Let the shards that are drawn from follow from the number of updates, and wait for them: the run then depends
+        on its settings alone, not on what else the machine has to do.
+    hearings : float
+        How often each sequence is drawn in a reproducible run, on average.
+    tensorboard : bool
+        Also write the events that TensorBoard shows.
     loss : LossWeights
     mixing : MixingConfig
     sparsity : SparsityConfig
@@ -134,6 +147,9 @@ class Config:
     ring: int = RING_SHARDS
     shard_sequences: int = SHARD_SEQUENCES
     sequence_seconds: float = SEQUENCE_SECONDS
+    reproducible: bool = False
+    hearings: float = 2.0
+    tensorboard: bool = False
     loss: LossWeights = field(default_factory=LossWeights)
     mixing: MixingConfig = field(default_factory=MixingConfig)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
@@ -177,8 +193,8 @@ class Progress:
         )
         if self.validation:
             text += f"  | held out: gain {self.validation['gain']:.4f}  strength {self.validation['strength']:.4f}"
-            for name in ("pesq_wb", "stoi"):
-                if name in self.validation:
+            for name in SCORES.values():
+                if {name, f"noisy_{name}"} <= self.validation.keys():
                     change = self.validation[name] - self.validation[f"noisy_{name}"]
                     text += f"  {name} {self.validation[name]:.3f} ({change:+.3f})"
         return text
@@ -187,11 +203,13 @@ class Progress:
 def run_training(config: Config, report: Callable[[Progress], None] | None = None) -> Path:
     """Train until a limit is reached or somebody interrupts (Ctrl-C or SIGTERM), and leave a run that can be resumed.
 
+    Every process that torchrun starts calls this with the same settings.
+
     Parameters
     ----------
     config : Config
     report : callable, optional
-        Gets a Progress about once a minute and at every validation.
+        Gets a Progress about once a minute and at every validation; in the first process only.
 
     Returns
     -------
@@ -205,8 +223,14 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
         resume.
     """
     config = _settled(config)
+    with ranks() as group:
+        return _run(config, group, report or (lambda progress: None))
+
+
+def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Path:
     run = Path(config.out)
-    clips = {kind: find_clips(getattr(config, kind), config.exclude) for kind in ("speech", "noise", "rooms")}
+    kinds = {"speech": "speech", "noise": "noise", "rooms": "room"}
+    clips = {name: find_clips(getattr(config, name), config.exclude, kind) for name, kind in kinds.items()}
     _refuse_empty(config, clips["speech"])
     recordings = Recordings(
         clips["speech"], clips["noise"], clips["rooms"], run / "audio", config.speech_weights, config.mixing
@@ -215,9 +239,15 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     if unused:
         known = ", ".join(sorted({clip.source for clip in clips["speech"]}))
         raise PercepNetError(f"no source of speech {min(unused)!r} to weight; there are: {known}")
-    trainer = Trainer(config, corpus_info(clips) | init_info(config.init))
+    trainer = Trainer(config, corpus_info(clips) | init_info(config.init), group)
+    if group.sum([trainer.updates])[0] != group.size * trainer.updates:
+        raise PercepNetError(f"{run}: not the same folder for all processes; put it on a disk that all machines share")
+    board = Board(run, trainer.updates) if config.tensorboard and group.main else None
     run.mkdir(parents=True, exist_ok=True)
-    _write_text(run / SETTINGS_NAME, json.dumps(asdict(config), indent=1))
+    if group.main:
+        _write_text(run / SETTINGS_NAME, json.dumps(asdict(config), indent=1))
+    if config.reproducible and not config.resume and config.workers:
+        Shards(shards_folder(run, group.rank)).drop(math.inf)  # of a start that came to nothing
     producers = Producers(
         recordings,
         trainer.network.params,
@@ -227,14 +257,18 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
         ring=config.ring,
         sequences=config.shard_sequences,
         seconds=config.sequence_seconds,
+        rank=group.rank,
+        window=trainer.window,
     )
     with _interruptible() as interrupted:
         producers.start()
         try:
-            listening = Listening(recordings, trainer.network.params, run, config.seed)
-            _fit(trainer, producers, listening, report or (lambda progress: None), interrupted)
+            listening = Listening(recordings, trainer.network.params, run, config.seed) if group.main else None
+            _fit(trainer, producers, listening, board, report, interrupted)
         finally:
             producers.stop()
+            if board is not None:
+                board.close()
     return run / MODEL_NAME
 
 
@@ -246,6 +280,8 @@ class Trainer:
     config : Config
     corpus : dict of str to str
         About the recordings, for the model's card.
+    group : Ranks, optional
+        The processes that train together; default: this one alone.
 
     Attributes
     ----------
@@ -253,17 +289,21 @@ class Trainer:
         The network that is trained, and the running average of its weights.
     updates : int
     heard_s, trained_s : float
-        Seconds of audio, and of time.
+        Seconds of audio, by all processes, and of time.
     """
 
-    def __init__(self, config: Config, corpus: dict[str, str]) -> None:
+    def __init__(self, config: Config, corpus: dict[str, str], group: Ranks | None = None) -> None:
         torch.set_num_threads(config.threads)
         # subnormal numbers, which vanishing gradients are full of, cost a hundred times as much as others
         torch.set_flush_denormal(True)
         torch.manual_seed(config.seed)
         self.config = config
         self.corpus = corpus
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.ranks = group or Ranks()
+        self.device = self.ranks.device
+        if config.reproducible and self.device.type == "cuda":
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+            torch.use_deterministic_algorithms(True, warn_only=True)
         self.network = _initial_network(config).to(self.device)
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -278,6 +318,21 @@ class Trainer:
             self._load(Path(config.out) / CHECKPOINT_NAME)
         self.pruning = Pruning(config.sparsity)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
+        self.parallel = self.ranks.parallel(self.network)
+
+    @property
+    def window(self) -> range | None:
+        """Numbers of the shards to draw the next batch from; None for whatever is there."""
+        config = self.config
+        if not config.reproducible:
+            return None
+        sequences = config.batch * config.chunk_frames / (FRAMES_PER_SECOND * config.sequence_seconds)
+        pace = Pace(
+            min(config.batch, sequences) / (config.hearings * config.shard_sequences),
+            min(FIRST_SHARDS, config.ring),
+            config.ring,
+        )
+        return pace.window(self.updates)
 
     @property
     def progress(self) -> float:
@@ -309,21 +364,25 @@ class Trainer:
         Returns
         -------
         gain_loss, strength_loss : float
+            Of this process's sequences.
         """
-        rows = torch.from_numpy(shards.draw(self.rng, self.config.batch)).to(self.device)
+        # a checkpoint has the generator of the first process; those of the others follow from the number of updates
+        config, rank = self.config, self.ranks.rank
+        rng = self.rng if self.ranks.main else np.random.default_rng([config.seed, 2, rank, self.updates])
+        rows = torch.from_numpy(shards.draw(rng, config.batch)).to(self.device)
         state: State | None = None
         losses = []
         chunks = (torch.split(part, self.config.chunk_frames, dim=1) for part in self._parts(rows))
         for features, gain_target, strength_target, mask, energies in zip(*chunks, strict=True):
             with self._autocast():
-                gains, strengths, state = self.network(features, state)
+                gains, strengths, state = self.parallel(features, state)
             loss, gain, strength = total_loss(
                 gains.float(), strengths.float(), gain_target, strength_target, mask, energies, self.config.loss
             )
             self._update(loss)
             state = detach(state)
             losses.append((gain.item(), strength.item()))
-        self.heard_s += rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
+        self.heard_s += self.ranks.size * rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
         gain_mean, strength_mean = np.mean(losses, axis=0)
         return float(gain_mean), float(strength_mean)
 
@@ -346,7 +405,9 @@ class Trainer:
         return self.validation
 
     def save(self) -> None:
-        """Write the checkpoint and the model of this moment."""
+        """Write the checkpoint and the model of this moment, in the first process."""
+        if not self.ranks.main:
+            return
         run = Path(self.config.out)
         state = {
             "network": self.network.state_dict(),
@@ -487,7 +548,10 @@ def _settled(config: Config) -> Config:
     run = Path(config.out)
     if config.resume:
         saved = _read_settings(run / SETTINGS_NAME)
-        return replace(saved, **{name: getattr(config, name) for name in CHANGEABLE})
+        given = {name: getattr(config, name) for name in CHANGEABLE}
+        if config.hours is None and config.updates is None:
+            given |= {"hours": saved.hours, "updates": saved.updates}
+        return _timeless(replace(saved, tensorboard=saved.tensorboard or config.tensorboard, **given))
     if (run / CHECKPOINT_NAME).exists():
         raise PercepNetError(f"{run} holds a training already; continue it with --resume, or choose another folder")
     if not config.speech:
@@ -497,11 +561,19 @@ def _settled(config: Config) -> Config:
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
+    if config.hearings <= 0:
+        raise PercepNetError(f"hearings is {config.hearings}; it must be above 0")
     absolute = {
         kind: tuple(str(Path(place).resolve()) for place in getattr(config, kind))
         for kind in ("speech", "noise", "rooms")
     }
-    return replace(config, **absolute)  # type: ignore[arg-type]
+    return _timeless(replace(config, **absolute))  # type: ignore[arg-type]
+
+
+def _timeless(config: Config) -> Config:
+    if config.reproducible and config.hours:
+        raise PercepNetError("how far a training gets in an hour is not reproducible: give --updates, not --hours")
+    return config
 
 
 def _read_settings(path: Path) -> Config:
@@ -535,12 +607,13 @@ def _initial_network(config: Config) -> TrainingNetwork:
 def _fit(
     trainer: Trainer,
     producers: Producers,
-    listening: Listening,
+    listening: Listening | None,
+    board: Board | None,
     report: Callable[[Progress], None],
     interrupted: Callable[[], bool],
 ) -> None:
-    config, run = trainer.config, Path(trainer.config.out)
-    shards = _first_shards(config, run, producers, interrupted)
+    config, run, group = trainer.config, Path(trainer.config.out), trainer.ranks
+    shards = Shards(shards_folder(run, group.rank))
     last = {"report": time.monotonic(), "checkpoint": time.monotonic(), "validation": time.monotonic()}
     heard_s = trainer.heard_s
     losses: list[tuple[float, float]] = []
@@ -548,59 +621,88 @@ def _fit(
     def due(what: str, minutes: float) -> bool:
         return time.monotonic() - last[what] >= 60 * minutes
 
-    while trainer.progress < 1 and not interrupted():
-        try:
-            producers.check()
-        except PercepNetError:
-            trainer.save()  # a recording that cannot be read costs none of what was learned
-            raise
-        shards.refresh()
+    while trainer.progress < 1 and _supplied(trainer, shards, producers, interrupted):
         started = time.monotonic()
-        losses.append(trainer.train(shards))
-        trainer.trained_s += time.monotonic() - started
+        gain, strength = trainer.train(shards)
+        # the first process's time, since others may have waited for it to validate
+        took_s = time.monotonic() - started if group.main else 0.0
+        took_s, gain, strength, wishes = group.sum(
+            [took_s, gain / group.size, strength / group.size, float(interrupted())]
+        )
+        trainer.trained_s += took_s
+        losses.append((gain, strength))
         if not all(map(math.isfinite, losses[-1])):
             raise PercepNetError(
                 f"the loss is no longer finite at update {trainer.updates}; the last checkpoint is good"
             )
-        finished = trainer.progress >= 1 or interrupted()
+        finished = trainer.progress >= 1 or wishes > 0
         if finished:
             trainer.save()  # at once, whatever happens to the validation
         validation = None
-        if (due("validation", config.validate_minutes) or finished) and (run / VALID_NAME).exists():
+        validates = due("validation", config.validate_minutes) or finished
+        if listening is not None and validates and (run / VALID_NAME).exists():
             validation = trainer.validate(np.load(run / VALID_NAME))
             validation |= listening.hear(to_model(trainer.average))
+            if board is not None:
+                board.listening(listening.folder, trainer.updates)
             last["validation"] = time.monotonic()
         if due("report", 1) or validation or finished or trainer.updates <= EARLY_UPDATES:
-            gain, strength = np.mean(losses, axis=0)
+            gain_mean, strength_mean = np.mean(losses, axis=0)
             speed = (trainer.heard_s - heard_s) / (time.monotonic() - last["report"])
             progress = Progress(
                 trainer.updates,
                 trainer.trained_s / 60,
                 trainer.heard_s / 3600,
-                float(gain),
-                float(strength),
+                float(gain_mean),
+                float(strength_mean),
                 speed,
                 validation,
             )
-            _log(run, progress)
-            report(progress)
+            if group.main:
+                _log(run, progress)
+                report(progress)
+            if board is not None:
+                _show(board, progress, trainer.learning_rate)
             last["report"], heard_s, losses = time.monotonic(), trainer.heard_s, []
         if due("checkpoint", config.checkpoint_minutes):
             trainer.save()
+            if trainer.window is not None:
+                shards.drop(trainer.window.start)  # until now a resumed run would have needed them again
             last["checkpoint"] = time.monotonic()
     if trainer.updates:
         trainer.save()
 
 
-def _first_shards(config: Config, run: Path, producers: Producers, interrupted: Callable[[], bool]) -> Shards:
-    shards = Shards(run / "shards")
-    if config.workers == 0 and not len(shards):
-        raise PercepNetError(f"{run / 'shards'}: no features to train on; use at least one worker")
-    while len(shards) < min(FIRST_SHARDS, config.ring) and config.workers > 0 and not interrupted():
-        producers.check()
+def _supplied(trainer: Trainer, shards: Shards, producers: Producers, interrupted: Callable[[], bool]) -> bool:
+    """Wait until every process has features to draw from; False where somebody wishes to stop."""
+    config, window = trainer.config, trainer.window
+    if window is not None:
+        producers.want(window)
+    while True:
+        if window is not None:
+            enough = shards.hold(window)
+        else:
+            shards.refresh()
+            enough = len(shards) >= (min(FIRST_SHARDS, config.ring) if config.workers else 1)
+        failure = None
+        try:
+            producers.check()
+            if not enough and config.workers == 0:
+                folder = shards_folder(Path(config.out), trainer.ranks.rank)
+                raise PercepNetError(f"{folder}: no features to train on; use at least one worker")
+        except PercepNetError as error:
+            failure = error
+        # asked last: what ends the training may have ended the makers of features before
+        failed, missing, wishes = trainer.ranks.sum([failure is not None, not enough, interrupted()])
+        if wishes:
+            return False
+        if failed:
+            if trainer.updates:
+                trainer.save()  # a recording that cannot be read costs none of what was learned
+            raise failure or PercepNetError("another process of this training failed, and says why")
+        if not missing:
+            return True
         time.sleep(WAIT_S)
-        shards.refresh()
-    return shards
 
 
 def _log(run: Path, progress: Progress) -> None:
@@ -612,6 +714,15 @@ def _log(run: Path, progress: Progress) -> None:
             del row["validation"]
             print(json.dumps(row | progress.validation), file=file)
         save_curves(run)
+
+
+def _show(board: Board, progress: Progress, learning_rate: float) -> None:
+    losses = {"gain": progress.gain_loss, "strength": progress.strength_loss}
+    board.scalars("loss", losses, progress.updates)
+    state = {"learning_rate": learning_rate, "seconds_per_second": progress.speed, "hours_heard": progress.hours_heard}
+    board.scalars("training", state, progress.updates)
+    for name, value in (progress.validation or {}).items():
+        board.scalars("held out" if name in LOSSES else "scores", {name: value}, progress.updates)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,8 +1,8 @@
 """Early listening: what the network of this moment makes of a few held-out mixtures, as sound, scores and pictures.
 
 In the folder `listening` of a run, each mixture has its clean, noisy and enhanced speech, and a picture of the gains
-that the oracle decides on and of those that the network found. PESQ and STOI need the packages of percepnet[eval],
-pictures matplotlib; without them there is only the sound.
+that the oracle decides on and of those that the network found. PESQ, STOI and DNSMOS need the packages of
+percepnet[eval], pictures matplotlib; without them there is the sound, and its SI-SDR.
 """
 
 import importlib.util
@@ -31,6 +31,9 @@ Array = npt.NDArray[np.float32]
 FOLDER = "listening"
 COUNT = 6
 SECONDS = 10.0
+# what is shown of each measure, and the packages that it needs
+SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "si_sdr": "si_sdr_db", "dnsmos": "dnsmos_ovrl"}
+PACKAGES = {"pesq": ("pesq",), "stoi": ("pystoi",), "dnsmos": ("speechmos", "onnxruntime", "librosa")}
 ALWAYS_NOISY_SPEECH = {"no_speech_share": 0.0, "no_noise_share": 0.0, "low_snr_share": 0.0, "high_snr_share": 0.0}
 
 
@@ -94,8 +97,8 @@ class Listening:
         Returns
         -------
         dict of str to float
-            Means of `pesq_wb` and `stoi`, and of what the noisy speech has (`noisy_pesq_wb`, `noisy_stoi`); empty
-            without the packages, or where nothing is held out.
+            Means of the `SCORES` whose packages are there, and of what the noisy speech has (`noisy_pesq_wb` and so
+            on); empty where nothing is held out.
         """
         found = []
         for number, mixture in enumerate(self._mixtures):
@@ -141,17 +144,13 @@ def save_gains(path: Path, oracle: Array, found: Array) -> None:
 
 
 def _scores(clean: Array, estimate: Array) -> dict[str, float]:
-    try:
-        from percepnet.evaluation.metrics import pesq, stoi
-    except ImportError:
-        return {}
-    if any(importlib.util.find_spec(package) is None for package in ("pesq", "pystoi")):
-        return {}
-    estimate = fit_length(estimate, len(clean))
+    from percepnet.evaluation.metrics import score
+
+    measures = [measure for measure in SCORES if all(map(importlib.util.find_spec, PACKAGES.get(measure, ())))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of mixtures without enough speech, which are left out of the means
-        found = pesq(clean, estimate, SAMPLE_RATE_HZ) | stoi(clean, estimate, SAMPLE_RATE_HZ)
-    return {name: found[name] for name in ("pesq_wb", "stoi")}
+        found = score(clean, fit_length(estimate, len(clean)), SAMPLE_RATE_HZ, measures)
+    return {SCORES[measure]: found[SCORES[measure]] for measure in measures}
 
 
 def _means(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:

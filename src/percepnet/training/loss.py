@@ -28,6 +28,9 @@ class LossWeights:
     loudness : float
         Weight of the loudness loss relative to the gain loss. Not published: the others count every band of every frame
         alike, however little of it is to be heard.
+    over_attenuation : float
+        Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in it.
+        It offsets that a network which is not sure decides for a gain in between. Not published.
     """
 
     kind: LossKind = "P21"
@@ -35,6 +38,7 @@ class LossWeights:
     quartic: float = 10.0
     strength_floor: float = 0.05
     loudness: float = 5.0
+    over_attenuation: float = 1.0
 
 
 P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
@@ -131,11 +135,12 @@ def total_loss(
     total, gain, strength : Tensor [shape=()]
     """
     weights = weights or LossWeights()
-    gain = gain_loss(gains, gain_target, mask, weights)
+    wanted = gain_target.clamp(0, 1) ** weights.over_attenuation
+    gain = gain_loss(gains, wanted, mask, weights)
     strength = strength_loss(strengths, strength_target, gain_target, mask, weights)
     total = gain + weights.strength * strength
     if weights.loudness:
-        total = total + weights.loudness * loudness_loss(gains, gain_target, mask, energies)
+        total = total + weights.loudness * loudness_loss(gains, wanted, mask, energies)
     return total, gain, strength
 
 

@@ -1,0 +1,100 @@
+"""One network trained by several processes: PyTorch's DistributedDataParallel, as `torchrun` starts it.
+
+Every process (a "rank") draws sequences of its own, and gradients are averaged at every update, so that all hold the
+same weights. Whatever decides how a training goes on is added up over all ranks first, so that all of them decide
+the same at the same update. Rank 0 alone writes and reports. Without torchrun there is one rank, and nothing to add up.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from percepnet.errors import PercepNetError
+
+TIMEOUT = timedelta(hours=1)  # of waiting for another rank, which may be waiting for its first features
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a training, seen from one of them.
+
+    Parameters
+    ----------
+    rank : int
+        Of this process.
+    size : int
+        How many there are.
+    local_rank : int
+        Of this process among those of its machine: the number of its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process calculates."""
+        return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """A network whose gradients are the means over all ranks; the network itself where there is but one."""
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, [self.local_rank] if self.device.type == "cuda" else None)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Each value added up over all ranks, all of which must ask for it."""
+        if self.size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return total.tolist()
+
+
+@contextmanager
+def ranks() -> Iterator[Ranks]:
+    """The processes that torchrun started, connected while the context lasts; one if it started none.
+
+    Raises
+    ------
+    PercepNetError
+        If there are more processes on a machine than GPUs.
+    """
+    if not launched():
+        yield Ranks()
+        return
+    local_rank = int(os.environ["LOCAL_RANK"])
+    gpus = torch.cuda.device_count()
+    if gpus:
+        if local_rank >= gpus:
+            raise PercepNetError(
+                f"more processes than GPUs: use --nproc_per_node {gpus}, or set CUDA_VISIBLE_DEVICES= for CPUs alone"
+            )
+        torch.cuda.set_device(local_rank)
+    distributed.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT)
+    try:
+        yield Ranks(distributed.get_rank(), distributed.get_world_size(), local_rank)
+    finally:
+        distributed.destroy_process_group()
+
+
+def launched() -> bool:
+    """Whether torchrun started this process."""
+    return distributed.is_available() and distributed.is_torchelastic_launched()
+
+
+def writes() -> bool:
+    """Whether this process is the one that prints, connected or not."""
+    return not launched() or os.environ["RANK"] == "0"

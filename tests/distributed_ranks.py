@@ -1,0 +1,54 @@
+"""What torchrun runs in test_distributed.py: `run_training`, watched from inside, in each of several processes.
+
+Arguments: a folder, which has `config.json`; each rank leaves `rank0.pt` and so on there.
+"""
+
+import json
+import os
+import signal
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from percepnet.training import fit
+
+STOPPED_AFTER = 3  # batches, by a signal that only the second rank gets
+
+
+class WatchedTrainer(fit.Trainer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.seen = {"rows": [], "gradients": []}
+        trainers.append(self)
+
+    def train(self, shards):
+        draw = shards.draw
+
+        def watched(rng, batch):
+            self.seen["rows"].append(torch.from_numpy(draw(rng, batch)))
+            return self.seen["rows"][-1].numpy()
+
+        shards.draw = watched
+        losses = super().train(shards)
+        shards.draw = draw
+        self.seen["gradients"].append({name: p.grad.clone() for name, p in self.network.named_parameters()})
+        if self.ranks.rank == 1 and len(self.seen["rows"]) == STOPPED_AFTER:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return losses
+
+    def _autocast(self):
+        return nullcontext()  # bfloat16 would hide what is compared
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    settings = json.loads((folder / "config.json").read_text())
+    trainers: list[WatchedTrainer] = []
+    fit.Trainer = WatchedTrainer
+    fit.run_training(fit.Config(**settings | {"speech": tuple(settings["speech"])}))
+    (trainer,) = trainers
+    state = {"weights": trainer.network.state_dict(), "average": trainer.average.state_dict(), **trainer.seen}
+    state |= {"updates": trainer.updates, "heard_s": trainer.heard_s, "trained_s": trainer.trained_s}
+    torch.save(state, folder / f"rank{trainer.ranks.rank}.pt")
