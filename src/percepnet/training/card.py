@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from percepnet.model import Model
+from percepnet.model import Model, block_density
 from percepnet.params import FRAMES_PER_SECOND
 
 KINDS = {"speech": "Speech", "noise": "Noise", "rooms": "Rooms"}
@@ -32,7 +32,7 @@ def model_card(model: Model, name: str) -> str:
     )
     facts = {
         "architecture": f"{model.weight_count / 1e6:.2f} million weights; dense {sizes.dense}, convolutions "
-        f"{sizes.conv1} and {sizes.conv2}, GRUs of {sizes.gru}, strength GRU of {sizes.strength_gru}",
+        f"{sizes.conv1} and {sizes.conv2}, GRUs of {sizes.gru}, strength GRU of {sizes.strength_gru}{_sparsity(model)}",
         "signal path": f"{model.params.bands} bands, look-ahead of {model.params.lookahead_frames} frames: "
         f"{delay_ms} ms of delay",
         "heard": f"{info.get('hours_heard', '?')} h of mixtures, in {info.get('updates', '?')} updates{before}",
@@ -70,6 +70,17 @@ def recordings(info: Mapping[str, str]) -> str:
             lines.append(f"{'' if not large else chr(10)}Less than {60 * SMALL_HOURS:.0f} minutes each: {listed}.")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _sparsity(model: Model) -> str:
+    """What is left of the GRUs; empty where all of them is."""
+    matrices = [weight for name, weight in model.weights.items() if "gru" in name and weight.ndim == 2]
+    kept = sum(weight.size * block_density(weight) for weight in matrices)
+    share = kept / sum(weight.size for weight in matrices)
+    if share > 0.99:
+        return ""
+    left = model.weight_count - sum(weight.size for weight in matrices) + kept
+    return f"; {share:.0%} of the GRUs' blocks of 16 x 4 are kept, {left / 1e6:.2f} million weights in all"
 
 
 def _settings(text: str) -> str:

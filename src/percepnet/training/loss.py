@@ -29,8 +29,8 @@ class LossWeights:
         Weight of the loudness loss relative to the gain loss. Not published: the others count every band of every frame
         alike, however little of it is to be heard.
     over_attenuation : float
-        Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in it.
-        It offsets that a network which is not sure decides for a gain in between. Not published.
+        Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in
+        it. It offsets that a network which is not sure decides for a gain in between. Not published.
     """
 
     kind: LossKind = "P21"
