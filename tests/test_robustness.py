@@ -3,10 +3,12 @@ import json
 import numpy as np
 import pytest
 import soundfile as sf
+from typer.testing import CliRunner
 
 for package in ("soxr", "pystoi"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
 
+from percepnet.cli import app
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import robustness as module
 from percepnet.evaluation.heldout import active_level_db
@@ -121,22 +123,32 @@ def test_less_noise_scores_higher_and_a_second_run_takes_what_is_kept(pairs, tmp
     assert robustness(pairs, ("noisy",), **arguments).means == first.means
 
 
-def test_tables_pages_and_json(pairs, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module.robustness, "__kwdefaults__", module.robustness.__kwdefaults__ | {
-        "curves": ("snr", "noise", "pause"), "metrics": ("stoi",), "processes": 1,
-    })  # fmt: skip
-    run_robustness(pairs, ("noisy",))
+def test_tables_pages_and_json(pairs, tmp_path, capsys):
+    run_robustness(pairs, ("noisy",), metrics=("stoi",))
     assert "| STOI | noisy |" in capsys.readouterr().out
-    run_robustness(pairs, ("noisy",), as_json=True)
+    run_robustness(pairs, ("noisy",), metrics=("stoi",), as_json=True)
     assert len(json.loads(capsys.readouterr().out)["curves"]["snr"]["means"]["noisy"]["stoi"]) == 2
-    run_robustness(pairs, ("noisy",), output=tmp_path / "page.html")
+    run_robustness(pairs, ("noisy",), metrics=("stoi",), output=tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert text.count("<svg") == 3
     assert text.count("attenuation (dB)") > 0
     assert "http" not in text.replace("http-equiv", "")
 
 
+def test_the_command_repeats_what_was_chosen(pairs, tmp_path):
+    options = "--robustness --curves snr --systems noisy --metrics si_sdr,stoi"
+    report = tmp_path / "report.md"
+    result = CliRunner().invoke(app, ["evaluate", "--pairs", str(pairs), *options.split(), "-o", str(report)])
+    assert result.exit_code == 0, result.output
+    assert f"percepnet evaluate --pairs pairs {options}\n" in report.read_text()
+    refused = CliRunner().invoke(app, ["evaluate", "--pairs", str(pairs), "--curves", "snr"])
+    assert refused.exit_code == 2
+    assert "those of --robustness" in refused.output
+
+
 def test_unknown_names_are_refused(pairs):
+    with pytest.raises(PercepNetError, match="unknown measure 'taste'"):
+        robustness(pairs, ("noisy",), metrics=("taste",))
     with pytest.raises(PercepNetError, match="unknown curve 'wind'"):
         robustness(pairs, ("noisy",), curves=("wind",))
     with pytest.raises(PercepNetError, match="unknown system 'magic'"):

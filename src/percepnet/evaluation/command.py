@@ -68,6 +68,12 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Curves over SNR, level, bandwidth, clipping, rooms, instead.")
     ] = False,
+    curves: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Which of them, separated by commas. Default: all.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="What to measure, such as pesq,stoi. Default: all.")
+    ] = None,
     paced: Annotated[
         bool, typer.Option("--paced", help="Also measure what live use costs, frame by frame, 2 s a system.")
     ] = False,
@@ -76,27 +82,42 @@ def evaluate(
     """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
     with extra_packages("eval"):
         from percepnet.evaluation.compare import DEFAULT_SYSTEMS, run_evaluation
+        from percepnet.evaluation.metrics import METRICS
         from percepnet.evaluation.peers import load_peers
+        from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
         from percepnet.evaluation.robustness import run_robustness
 
     folder = pairs or noisy
     if folder is None or (pairs and noisy):
         raise PercepNetError("say what to evaluate: --pairs DIR with noisy/ and clean/, or --noisy DIR")
     own = [name for name in load_peers(peers) if name not in load_peers(None)]
-    names = [name for name in (systems or "").split(",") if name]
+    names, measured, drawn = (_names(text) for text in (systems, metrics, curves))
     if robustness:
         if noisy:
             raise PercepNetError("--robustness needs clean speech: give --pairs DIR")
         systems_heard = names or ["noisy", "percepnet", *own]
         if paced:
             raise PercepNetError("--paced measures no curves: leave it out, or --robustness")
-        run_robustness(folder, systems_heard, peers=peers, model=model, output=output, cache=cache, as_json=as_json)
+        run_robustness(
+            folder,
+            systems_heard,
+            curves=drawn or None,
+            metrics=measured or CURVE_METRICS,
+            peers=peers,
+            model=model,
+            output=output,
+            cache=cache,
+            as_json=as_json,
+        )
         return
+    if drawn:
+        raise PercepNetError("--curves are those of --robustness: add it, or leave --curves out")
     run_evaluation(
         folder,
         names or [*DEFAULT_SYSTEMS, *own],
         with_clean=pairs is not None,
         model=model,
+        metrics=measured or tuple(METRICS),
         peers=peers,
         output=output,
         cache=cache,
@@ -104,3 +125,7 @@ def evaluate(
         clips=clips,
         paced=paced,
     )
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

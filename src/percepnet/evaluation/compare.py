@@ -219,8 +219,10 @@ class Comparison:
 
     def evaluation_command(self) -> str:
         """The command that makes this comparison again."""
+        chosen = self.job.metrics
+        metrics = f" --metrics {','.join(chosen)}" if chosen and set(chosen) != set(METRICS) else ""
         paced = " --paced" if self.paced is not None else ""
-        return f"percepnet evaluate {self.option} {self.pairs} --systems {','.join(self.systems)}{paced}"
+        return f"percepnet evaluate {self.option} {self.pairs} --systems {','.join(self.systems)}{metrics}{paced}"
 
     def to_json(self) -> str:
         """Everything, for programs."""

@@ -26,6 +26,7 @@ from percepnet.evaluation.cache import FOLDER, Cache, file_digest, key_of
 from percepnet.evaluation.compare import REFERENCE_SYSTEM, Progress, available_systems
 from percepnet.evaluation.curve_plot import curve_plot
 from percepnet.evaluation.heldout import PEAK_MAX, active_level_db, looped
+from percepnet.evaluation.metrics import METRICS as ALL_METRICS
 from percepnet.evaluation.metrics import TITLES, Scores, score
 from percepnet.evaluation.peers import Process, run_system, start_system, system_version
 from percepnet.evaluation.recordings import Pair, find_pairs, on_each_pair, read_at_48k, resampled
@@ -164,10 +165,14 @@ class Curves(NamedTuple):
     means: dict[str, dict[str, dict[str, list[float]]]]
     failures: dict[str, str]
     skipped: dict[str, str]
+    metrics: tuple[str, ...] = METRICS
 
     def command(self) -> str:
+        """The command that makes these curves again."""
         systems = ",".join(next(iter(self.means.values())))
-        return f"percepnet evaluate --pairs {self.pairs} --robustness --systems {systems}"
+        curves = f" --curves {','.join(self.means)}" if set(self.means) != set(CURVES) else ""
+        metrics = f" --metrics {','.join(self.metrics)}" if set(self.metrics) != set(METRICS) else ""
+        return f"percepnet evaluate --pairs {self.pairs} --robustness{curves} --systems {systems}{metrics}"
 
     def to_json(self) -> str:
         """Everything, for programs."""
@@ -230,7 +235,7 @@ def robustness(
     folder: str | Path,
     systems: Sequence[str] = (REFERENCE_SYSTEM, "percepnet"),
     *,
-    curves: Iterable[str] = tuple(CURVES),
+    curves: Iterable[str] | None = None,
     metrics: Sequence[str] = METRICS,
     model: str | None = None,
     peers: Path | None = None,
@@ -246,17 +251,19 @@ def robustness(
         Has ``noisy`` and ``clean``, as for ``percepnet.evaluation.compare.compare``.
     systems, metrics, model, peers, cache, processes, progress
         As there.
-    curves : iterable of str
-        Keys of ``CURVES``.
+    curves : iterable of str, optional
+        Keys of ``CURVES``; default: all.
 
     Raises
     ------
     PercepNetError
         If there is no pair, none could be scored, or a system or curve is unknown.
     """
-    folder, curves = Path(folder), tuple(curves)
+    folder, curves = Path(folder), tuple(CURVES if curves is None else curves)
     if unknown := set(curves) - set(CURVES):
         raise PercepNetError(f"unknown curve {sorted(unknown)[0]!r}: choose from {', '.join(CURVES)}")
+    if unknown := set(metrics) - set(ALL_METRICS):
+        raise PercepNetError(f"unknown measure {sorted(unknown)[0]!r}: choose from {', '.join(ALL_METRICS)}")
     names, skipped = available_systems(systems, model, peers)
     pairs = find_pairs(folder)
     conditions = [Condition(pair, c, value) for pair in pairs for c in curves for value in CURVES[c].values]
@@ -277,13 +284,15 @@ def robustness(
                     of_system.setdefault(measure, []).append(finite_mean(values))
     if len(failures) == len(conditions):
         raise PercepNetError(f"{folder}: no pair could be scored; the first: {next(iter(failures.values()))}")
-    return Curves(folder.resolve().name, len(pairs), means, failures, skipped)
+    return Curves(folder.resolve().name, len(pairs), means, failures, skipped, tuple(metrics))
 
 
 def run_robustness(
     folder: Path,
     systems: Sequence[str],
     *,
+    curves: Iterable[str] | None = None,
+    metrics: Sequence[str] = METRICS,
     peers: Path | None = None,
     model: str | None = None,
     output: Path | None = None,
@@ -297,6 +306,8 @@ def run_robustness(
     result = robustness(
         folder,
         systems,
+        curves=curves,
+        metrics=metrics,
         model=model,
         peers=peers,
         cache=cache,
