@@ -15,7 +15,7 @@ from percepnet import core
 from percepnet.arrays import Samples
 from percepnet.bench.measure import FRAME_US, System, reading, take_turns, weight_bytes
 from percepnet.engine import FrameEnhancer
-from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, PRESETS, Model
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES, PRESETS, Model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
 from percepnet.spec import enhancer as spec
 
@@ -26,11 +26,10 @@ def random_model(preset: str, density: float = 1.0) -> Model:
     rng = np.random.default_rng(0)
     shapes = PRESETS[preset].shapes(params).items()
     weights = {n: rng.uniform(-0.1, 0.1, s).astype(np.float32) for n, s in shapes}
-    for name, weight in weights.items():
-        if "gru" in name and weight.ndim == 2:
-            outputs, inputs = weight.shape
-            kept = rng.random((-(-outputs // BLOCK_OUTPUTS), -(-inputs // BLOCK_INPUTS))) < density
-            weights[name] = weight * kept.repeat(BLOCK_OUTPUTS, 0).repeat(BLOCK_INPUTS, 1)[:outputs, :inputs]
+    for name in GRU_MATRICES:
+        outputs, inputs = weights[name].shape
+        kept = rng.random((-(-outputs // BLOCK_OUTPUTS), -(-inputs // BLOCK_INPUTS))) < density
+        weights[name] *= kept.repeat(BLOCK_OUTPUTS, 0).repeat(BLOCK_INPUTS, 1)[:outputs, :inputs]
     return Model(params, PRESETS[preset], weights)
 
 

@@ -1,7 +1,6 @@
 import base64
 import io
 import json
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from chromium import find_chromium, open_page
 for package in ("matplotlib", "soxr"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
 
+from outline import assert_nothing_is_fetched, read_outline
 from percepnet.evaluation import compare as compare_module
 from percepnet.evaluation import peers
 from percepnet.evaluation.compare import compare
@@ -21,34 +21,6 @@ from percepnet.evaluation.peers import Peer
 RATE_HZ = 48_000
 NAMES = ("calm", "wild <b>&\"'")
 SYSTEMS = ("noisy", "percepnet", "mute half")
-EMPTY = {"meta", "link", "br", "img", "input", "hr"}
-SVG_EMPTY = {"line", "circle", "polyline"}
-
-
-class Outline(HTMLParser):
-    """Elements with their attributes, and a check that every one is closed in its place."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.elements, self.text = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in EMPTY:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        assert tag in SVG_EMPTY
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def all(self, tag, **attributes):
-        return [a for t, a in self.elements if t == tag and attributes.items() <= a.items()]
 
 
 @pytest.fixture(scope="module")
@@ -92,22 +64,11 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outline(page):
-    outline = Outline()
-    outline.feed(page.read_text(encoding="utf-8"))
-    assert outline.open == []
-    return outline
+    return read_outline(page)
 
 
-def test_nothing_is_fetched_from_elsewhere(page, outline):
-    text = page.read_text(encoding="utf-8")
-    assert "http://" not in text
-    assert "https://" not in text
-    assert "@import" not in text
-    for tag, attributes in outline.elements:
-        for name in ("src", "href", "srcset", "data", "action", "poster"):
-            value = attributes.get(name, "")
-            assert value == "" or value.startswith(("data:", "#")), (tag, name, value[:80])
-    assert next(a["content"] for a in outline.all("meta") if a.get("http-equiv")).startswith("default-src 'none'")
+def test_nothing_is_fetched_from_elsewhere(page):
+    assert_nothing_is_fetched(page)
 
 
 def test_every_clip_has_every_system_that_did_not_fail_on_it(outline):

@@ -15,11 +15,11 @@ for package in ("matplotlib", "soxr"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
 
 from models import random_model
+from outline import assert_nothing_is_fetched, read_outline
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import story_page as module
 from percepnet.evaluation.story import STEPS
 from percepnet.evaluation.story_page import run_story
-from test_page import Outline
 from voices import glide
 
 RATE_HZ = 48_000
@@ -56,20 +56,11 @@ def page(recordings):
 
 @pytest.fixture(scope="module")
 def outline(page):
-    outline = Outline()
-    outline.feed(page.read_text(encoding="utf-8"))
-    assert outline.open == []
-    return outline
+    return read_outline(page)
 
 
-def test_nothing_is_fetched_from_elsewhere(page, outline):
-    text = page.read_text(encoding="utf-8")
-    assert "http://" not in text
-    assert "https://" not in text
-    for tag, attributes in outline.elements:
-        for name in ("src", "href", "srcset", "data", "action", "poster"):
-            value = attributes.get(name, "")
-            assert value == "" or value.startswith(("data:", "#")), (tag, name, value[:80])
+def test_nothing_is_fetched_from_elsewhere(page):
+    assert_nothing_is_fetched(page)
 
 
 def test_every_step_can_be_heard_of_every_recording(outline):

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from percepnet.arrays import Samples
 from percepnet.errors import AudioError, ModelError, PercepNetError
-from percepnet.model import Model, is_quantised, quantise
+from percepnet.model import GRUS, Model, is_quantised, quantise
 from percepnet.params import BINS, HOP_SAMPLES
 from percepnet.spec.comb import hann_weights
 from percepnet.spec.enhancer import dry_level
@@ -38,10 +38,9 @@ BLOCK_HOPS = 32
 BLOCK_HOPS_MIN = 8
 BATCH_STREAMS = 32
 
-_GRUS = ("gru1", "gru2", "gru3", "gain_gru", "strength_gru")
 _LAYERS = (
     *((f"{layer}.weight", f"{layer}.bias") for layer in ("dense", "conv1", "conv2")),
-    *((f"{gru}.weight_{half}", f"{gru}.bias_{half}") for gru in _GRUS for half in ("ih", "hh")),
+    *((f"{gru}.weight_{half}", f"{gru}.bias_{half}") for gru in GRUS for half in ("ih", "hh")),
     *((f"{layer}.weight", f"{layer}.bias") for layer in ("gain", "strength")),
 )
 _FLOATS = ctypes.POINTER(ctypes.c_float)

@@ -35,6 +35,8 @@ UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
 INT8_MAX = 127  # symmetric, so that |weight * activation| pairs fit 16 bits: 2 * 127 * 127 < 32768
 
+GRUS = ("gru1", "gru2", "gru3", "gain_gru", "strength_gru")
+GRU_MATRICES = tuple(f"{gru}.weight_{half}" for gru in GRUS for half in ("ih", "hh"))
 BLOCK_OUTPUTS, BLOCK_INPUTS = 16, 4  # of the blocks of 8-bit weights that the core leaves out where all are zero
 
 # The first layer sees features of any scale, and the last ones set the precision of the gains; all three are small.

@@ -20,7 +20,7 @@ from percepnet.audio import replacing
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.evaluation.cache import FOLDER, Cache, file_digest, key_of
 from percepnet.evaluation.heldout import describe, read_command, read_mixtures
-from percepnet.evaluation.metrics import METRICS, REFERENCE_FREE, TITLES, Scores, score
+from percepnet.evaluation.metrics import METRICS, REFERENCE_FREE, TITLES, Scores, check_measures, score
 from percepnet.evaluation.peers import (
     PEERS,
     Process,
@@ -522,10 +522,9 @@ def available_systems(
 def measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Those whose packages are there, and the reasons of the others: before the work, not in the middle."""
     probe = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.1)
+    check_measures(metrics)
     available, skipped = [], {}
     for name in metrics:
-        if name not in METRICS:
-            raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -253,6 +253,19 @@ TITLES = {
 }
 
 
+def check_measures(names: Sequence[str]) -> None:
+    """Refuse measures that there are not.
+
+    Raises
+    ------
+    PercepNetError
+        That names the first of them.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
+
+
 def score(
     reference: Samples | None, estimate: Samples, sample_rate_hz: int, metrics: Sequence[str] = tuple(METRICS)
 ) -> Scores:
@@ -277,10 +290,9 @@ def score(
     PercepNetError
         If a measure is unknown, its package is missing, or the lengths differ.
     """
+    check_measures(metrics)
     scores: Scores = {}
     for name in metrics:
-        if name not in METRICS:
-            raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
         if reference is None:
             if name in REFERENCE_FREE:  # they ignore what stands in for the reference
                 scores |= METRICS[name](estimate, estimate, sample_rate_hz)

@@ -26,8 +26,7 @@ from percepnet.evaluation.cache import FOLDER, Cache, file_digest, key_of
 from percepnet.evaluation.compare import REFERENCE_SYSTEM, Progress, available_systems
 from percepnet.evaluation.curve_plot import curve_plot
 from percepnet.evaluation.heldout import PEAK_MAX, active_level_db, looped
-from percepnet.evaluation.metrics import METRICS as ALL_METRICS
-from percepnet.evaluation.metrics import TITLES, Scores, score
+from percepnet.evaluation.metrics import TITLES, Scores, check_measures, score
 from percepnet.evaluation.peers import Process, run_system, start_system, system_version
 from percepnet.evaluation.recordings import Pair, find_pairs, on_each_pair, read_at_48k, resampled
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
@@ -262,8 +261,7 @@ def robustness(
     folder, curves = Path(folder), tuple(CURVES if curves is None else curves)
     if unknown := set(curves) - set(CURVES):
         raise PercepNetError(f"unknown curve {sorted(unknown)[0]!r}: choose from {', '.join(CURVES)}")
-    if unknown := set(metrics) - set(ALL_METRICS):
-        raise PercepNetError(f"unknown measure {sorted(unknown)[0]!r}: choose from {', '.join(ALL_METRICS)}")
+    check_measures(metrics)
     names, skipped = available_systems(systems, model, peers)
     pairs = find_pairs(folder)
     conditions = [Condition(pair, c, value) for pair in pairs for c in curves for value in CURVES[c].values]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from percepnet.model import Model, block_density
+from percepnet.model import GRU_MATRICES, Model, block_density
 from percepnet.params import FRAMES_PER_SECOND
 
 KINDS = {"speech": "Speech", "noise": "Noise", "rooms": "Rooms"}
@@ -74,7 +74,7 @@ def recordings(info: Mapping[str, str]) -> str:
 
 def _sparsity(model: Model) -> str:
     """What is left of the GRUs; empty where all of them is."""
-    matrices = [weight for name, weight in model.weights.items() if "gru" in name and weight.ndim == 2]
+    matrices = [model.weights[name] for name in GRU_MATRICES]
     kept = sum(weight.size * block_density(weight) for weight in matrices)
     share = kept / sum(weight.size for weight in matrices)
     if share > 0.99:

@@ -12,10 +12,9 @@ import numpy.typing as npt
 import torch
 
 from percepnet.errors import ModelError
-from percepnet.model import Architecture, Model
+from percepnet.model import GRUS, Architecture, Model
 from percepnet.training.network import TrainingNetwork, to_model
 
-GRUS = ("gru1", "gru2", "gru3", "gain_gru", "strength_gru")
 GATES = 3
 
 

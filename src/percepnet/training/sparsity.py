@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from percepnet.errors import PercepNetError
-from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES
 from percepnet.training.network import TrainingNetwork
 
 GATES = ("reset", "update", "new")
-GRUS = ("gru1", "gru2", "gru3", "gain_gru", "strength_gru")
 PRUNE_UPDATES = 100  # between removals, as in RNNoise
 
 
@@ -130,11 +129,8 @@ class Pruning:
         weights, averages = dict(network.named_parameters()), dict(average.named_parameters())
         if not self._masks or updates % PRUNE_UPDATES == 0:
             densities = self.config.densities(progress)
-            self._masks = {
-                f"{gru}.weight_{kind}_l0": _gate_masks(weights[f"{gru}.weight_{kind}_l0"], densities)
-                for gru in GRUS
-                for kind in ("ih", "hh")
-            }
+            names = [f"{name}_l0" for name in GRU_MATRICES]
+            self._masks = {name: _gate_masks(weights[name], densities) for name in names}
         for name, mask in self._masks.items():
             weights[name].mul_(mask)
             averages[name].mul_(mask)
