@@ -190,6 +190,21 @@ def test_processes_keep_a_ring(recordings, tmp_path):
     assert np.load(folder / "valid.npy").shape == (4, 30, 138)
 
 
+def test_what_a_process_could_not_finish_is_deleted(recordings, tmp_path):
+    shards = tmp_path / "run" / "shards"
+    producers = Producers(recordings, PARAMS, tmp_path / "run", seed=5, ring=3, sequences=2, seconds=0.3)
+    producers.start()
+    try:
+        wait_for((shards / shard_name(0)).exists, producers)
+    finally:
+        (pid,) = (process.pid for process in producers._processes)
+        for unfinished in (shards / f".shard-00000099.{pid}.npy", tmp_path / "run" / f".valid.{pid}.npy"):
+            unfinished.touch()
+        (shards / ".shard-00000099.1.npy").touch()  # of somebody else
+        producers.stop()
+    assert [path.name for path in (tmp_path / "run").rglob(".*.npy")] == [".shard-00000099.1.npy"]
+
+
 def test_what_goes_wrong_in_a_process_is_raised(recordings, tmp_path):
     only_held_out = Recordings(recordings.speech[1:], (), (), recordings.folder)
     producers = Producers(only_held_out, PARAMS, tmp_path / "run", seed=0)

@@ -157,9 +157,14 @@ def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequence
 
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard; the file appears whole or not at all."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.npy")
+    beside = path.with_name(_beside(path.stem, os.getpid()))
     np.save(beside, shard)
     beside.replace(path)
+
+
+def _beside(stem: str, process: int | None) -> str:
+    """Name of a file that a process has not finished."""
+    return f".{stem}.{process}.npy"
 
 
 class Shards:
@@ -263,7 +268,8 @@ class Producers:
         # numbers without a lock: a process that a signal ended would never give it back
         self._stop = context.RawValue(c_longlong, 0)
         self._errors: SimpleQueue[str] = context.SimpleQueue()
-        shards_folder(folder, rank).mkdir(parents=True, exist_ok=True)
+        self._folders = (folder, shards_folder(folder, rank))
+        self._folders[1].mkdir(parents=True, exist_ok=True)
         size = (sequences, seconds)
         self._end = context.RawValue(c_longlong, window.stop) if window else None
         start = window.start if window else None
@@ -318,6 +324,9 @@ class Producers:
             if process.is_alive():
                 process.terminate()
             process.join()
+            for folder in self._folders:
+                for unfinished in folder.glob(_beside("*", process.pid)):
+                    unfinished.unlink()
 
 
 def shard_name(index: int) -> str:
