@@ -212,7 +212,7 @@ def test_a_second_run_takes_the_scores_that_are_kept(systems, pairs, tmp_path, m
     first = compare(pairs, ["half"], metrics=SI_SDR, cache=tmp_path / "cache", processes=1)
     (pairs / "noisy" / "1.wav").write_bytes((pairs / "noisy" / "3.wav").read_bytes())
     ran = []
-    monkeypatch.setattr(module, "run_system", lambda process, x: ran.append(1) or peers.run_system(process, x))
+    monkeypatch.setattr(module, "run_system", lambda process, *x: ran.append(1) or peers.run_system(process, *x))
     second = compare(pairs, ["half"], metrics=SI_SDR, cache=tmp_path / "cache", processes=1)
     assert len(ran) <= 4  # the recording that changed, by two systems, and what is warmed up for it
     assert [row for row in second.rows if row.name != "1"] == [row for row in first.rows if row.name != "1"]

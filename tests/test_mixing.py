@@ -6,7 +6,7 @@ import soundfile
 
 from percepnet.training.corpus import AudioStore, ClipPool, find_clips
 from percepnet.training.levels import active_rms
-from percepnet.training.mixing import Mixer, MixingConfig, lowpass
+from percepnet.training.mixing import Mixer, MixingConfig, attenuation_limit_db, lowpass
 from room_responses import exponential_room
 
 NEVER = {
@@ -170,3 +170,19 @@ def test_lowpass_passes_and_stops():
     filtered = lowpass((low + high).astype(np.float32), 4000.0)
     middle = slice(4800, -4800)
     np.testing.assert_allclose(filtered[middle], low[middle], atol=3e-3)
+
+
+def test_what_is_nearly_clean_need_not_be_attenuated_much(places):
+    noisy = NEVER | {"no_noise_share": 0, "floor_min_db": -90, "floor_max_db": -90, "clean_limit_db": 5.0}
+    for seed in range(20):
+        mixture = mixer(places, **noisy).mixture(seed, 1.0)
+        expected = 5 + 1.5 * max(0.0, 40 - snr_db(mixture))
+        assert mixture.limit_db == pytest.approx(expected, abs=0.1)
+    assert mixer(places, **NEVER, clean_limit_db=5.0).mixture(0, 1.0).limit_db == 5
+    assert mixer(places, **NEVER).mixture(0, 1.0).limit_db == np.inf
+
+
+def test_noise_alone_has_no_limit():
+    noise = np.ones(4800, np.float32)
+    assert attenuation_limit_db(np.zeros_like(noise), noise, 5.0) == np.inf
+    assert attenuation_limit_db(np.zeros_like(noise), np.zeros_like(noise), 5.0) == 5

@@ -5,7 +5,14 @@ import pytest
 
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import peers
-from percepnet.evaluation.peers import at_rate, load_peers, measured_delay_samples, run_system, start_system
+from percepnet.evaluation.peers import (
+    at_rate,
+    load_peers,
+    measured_delay_samples,
+    run_system,
+    start_system,
+    system_version,
+)
 
 RATE_HZ = 48_000
 PACKAGES = {
@@ -132,3 +139,21 @@ def test_another_model_is_another_version(tmp_path):
     assert own != other
     with pytest.raises(PercepNetError, match="unknown system 'magic'"):
         peers.system_version("magic")
+
+
+def test_an_oracle_hears_the_clean_speech(syllables):
+    noise = 0.1 * np.random.default_rng(3).standard_normal(len(syllables)).astype(np.float32)
+    result = run_system(start_system("oracle"), syllables + noise, syllables)
+    error, before = (np.sum((y - syllables)[4800:-4800] ** 2) for y in (result.y, syllables + noise))
+    assert result.delay_samples == 0
+    assert error < 0.5 * before
+    with pytest.raises(PercepNetError, match="there is none"):
+        run_system(start_system("oracle"), syllables)
+
+
+def test_small_is_the_smaller_model_whatever_percepnet_runs(syllables):
+    assert np.array_equal(
+        run_system(start_system("small", "default"), syllables).y,
+        run_system(start_system("percepnet", "small"), syllables).y,
+    )
+    assert system_version("small", "default") == system_version("percepnet", "small") != system_version("percepnet")

@@ -214,3 +214,14 @@ def test_what_goes_wrong_in_a_process_is_raised(recordings, tmp_path):
             wait_for(lambda: False, producers)
     finally:
         producers.stop()
+
+
+def test_gains_stop_at_the_limit_of_the_mixture():
+    mixing = FixedMixer()
+    rows = sequence(mixing, PARAMS, [0], 0.2)
+    mixing.result = mixing.result._replace(limit_db=2.0)
+    limited = sequence(mixing, PARAMS, [0], 0.2)
+    gains, others = (slice(PARAMS.features, PARAMS.features + PARAMS.bands), slice(PARAMS.features))
+    np.testing.assert_array_equal(limited[:, others], rows[:, others])
+    np.testing.assert_allclose(limited[:, gains], np.maximum(rows[:, gains], 10 ** (-2 / 20)), rtol=1e-6)
+    assert (rows[:, gains] < 0.75).any()

@@ -158,7 +158,8 @@ def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:
         if system not in scored:
             continue
         try:
-            sounds[system] = run_system(start_system(system, job.model, job.peers), noisy[:samples]).y
+            process = start_system(system, job.model, job.peers)
+            sounds[system] = run_system(process, noisy[:samples], None if clean is None else clean[:samples]).y
         except PercepNetError:
             continue
     if clean is not None:

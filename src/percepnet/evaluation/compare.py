@@ -23,6 +23,7 @@ from percepnet.evaluation.heldout import describe, read_command, read_mixtures
 from percepnet.evaluation.metrics import METRICS, REFERENCE_FREE, TITLES, Scores, check_measures, score
 from percepnet.evaluation.peers import (
     PEERS,
+    Oracle,
     Process,
     load_peers,
     real_time_factor,
@@ -34,7 +35,8 @@ from percepnet.evaluation.recordings import Done, Recording, find_recordings, on
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
 from percepnet.params import SAMPLE_RATE_HZ
 
-DEFAULT_SYSTEMS = tuple(name for name in PEERS if not name.startswith("percepnet-with"))  # no variants
+ONLY_WHEN_NAMED = ("percepnet-without-comb-filter", "percepnet-with-post-filter", "small", "oracle")
+DEFAULT_SYSTEMS = tuple(name for name in PEERS if name not in ONLY_WHEN_NAMED)
 REFERENCE_SYSTEM = "noisy"
 OWN_SYSTEM = "percepnet"
 PROCESSES = 2
@@ -495,7 +497,7 @@ def run_evaluation(
 
 
 @lru_cache(maxsize=32)
-def _system(name: str, model: str | None, peers: Path | None = None) -> Process:
+def _system(name: str, model: str | None, peers: Path | None = None) -> Process | Oracle:
     """One system a process: a model is loaded once."""
     return start_system(name, model, peers)
 
@@ -556,7 +558,7 @@ def _score_recording(recording: Recording, job: Job) -> dict[str, Outcome]:
     enhanced = {}
     for system in missing:
         try:
-            enhanced[system] = run_system(_warm(system, job.model, job.peers), noisy)
+            enhanced[system] = run_system(_warm(system, job.model, job.peers), noisy, clean)
         except PercepNetError as error:
             outcomes[system] = Outcome(error=str(error))
     for system, result in enhanced.items():
@@ -578,11 +580,11 @@ def _score_recording(recording: Recording, job: Job) -> dict[str, Outcome]:
 
 
 @lru_cache(maxsize=32)
-def _warm(system: str, model: str | None, peers: Path | None) -> Process:
+def _warm(system: str, model: str | None, peers: Path | None) -> Process | Oracle:
     """A system that has heard a second already: what compiles itself at the first call is not timed."""
     process = _system(system, model, peers)
     noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32)
-    run_system(process, np.float32(0.01) * noise)
+    run_system(process, np.float32(0.01) * noise, noise)
     return process
 
 

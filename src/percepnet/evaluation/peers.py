@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,9 +42,11 @@ from percepnet.errors import PercepNetError, extra_packages
 from percepnet.evaluation.recordings import resampled
 from percepnet.model import load_model
 from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.spec.oracle import oracle_steps
 from percepnet.stream import Enhancer
 
 DELAY_MAX_SAMPLES = 9600  # 200 ms
+SMALL = "small"
 COMMAND_TIMEOUT_S = 600
 CONFIG_KEYS = {"name", "command", "onnx", "rate_hz"}
 
@@ -53,8 +56,19 @@ Process = Callable[[Samples], Samples]
 class Peer(NamedTuple):
     """How a system is made from the name of percepnet's model (which most ignore), and the package that it is in."""
 
-    start: Callable[[str | None], Process]
+    start: Callable[[str | None], Process | Oracle]
     package: str = "percepnet"
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A system that is told the clean speech: what can be reached at best."""
+
+    enhance: Callable[[Samples, Samples], Samples]
+
+    def told(self, clean: Samples) -> Process:
+        """The same as an adapter, for a recording whose clean speech is known."""
+        return lambda noisy: self.enhance(np.pad(clean, (0, len(noisy) - len(clean))), noisy)
 
 
 class Enhanced(NamedTuple):
@@ -85,6 +99,11 @@ def _percepnet(model: str | None, *, comb_filter: bool = True, post_filter: bool
         return cast(Samples, enhancer.process(noisy))
 
     return enhance
+
+
+def _oracle(model: str | None) -> Oracle:
+    params = load_model(model).params
+    return Oracle(lambda clean, noisy: np.asarray(oracle_steps(clean, noisy, params, "noisy").comb, np.float32))
 
 
 def _rnnoise(_model: str | None) -> Process:
@@ -152,6 +171,8 @@ PEERS: dict[str, Peer] = {
     "percepnet": Peer(_percepnet),
     "percepnet-without-comb-filter": Peer(partial(_percepnet, comb_filter=False)),
     "percepnet-with-post-filter": Peer(partial(_percepnet, post_filter=True)),
+    "small": Peer(lambda _model: _percepnet(SMALL)),
+    "oracle": Peer(_oracle),
     "rnnoise": Peer(_rnnoise, "pyrnnoise"),
     "deepfilternet": Peer(_deepfilternet, "deepfilternet"),
     "webrtc": Peer(_webrtc, "webrtc-noise-gain"),
@@ -189,21 +210,27 @@ def measured_delay_samples(x: Samples, delayed: Samples) -> int:
     return int(np.argmax(correlation[: DELAY_MAX_SAMPLES + 1]))
 
 
-def run_system(process: Process, noisy: Samples) -> Enhanced:
+def run_system(process: Process | Oracle, noisy: Samples, clean: Samples | None = None) -> Enhanced:
     """Run a system on a recording, and line up what comes out with what went in.
 
     Parameters
     ----------
-    process : callable
+    process : callable or Oracle
         As the adapters of this file.
     noisy : np.ndarray [shape=(n,)]
         Mono, 48 kHz; 200 ms of silence are added, so that the end comes out of a system with a delay too.
+    clean : np.ndarray [shape=(n,)], optional
+        For an oracle alone.
 
     Raises
     ------
     PercepNetError
-        If the system fails, or gives too few samples, too many, or NaN or infinity.
+        If the system fails, or gives too few samples, too many, or NaN or infinity; or if an oracle is told nothing.
     """
+    if isinstance(process, Oracle):
+        if clean is None:
+            raise PercepNetError("decides by the clean speech, and there is none")
+        process = process.told(clean)
     padded = np.pad(noisy, (0, DELAY_MAX_SAMPLES))
     before = _cpu_s()
     try:
@@ -309,7 +336,7 @@ def _onnx(path: Path) -> Process:
     return run
 
 
-def start_system(name: str, model: str | None = None, config: Path | None = None) -> Process:
+def start_system(name: str, model: str | None = None, config: Path | None = None) -> Process | Oracle:
     """A system, ready and warm.
 
     Parameters
@@ -357,7 +384,7 @@ def system_version(name: str, model: str | None = None, config: Path | None = No
     if name not in PEERS and config is not None:
         return hashlib.sha256(config.read_bytes()).hexdigest()
     if package == "percepnet":
-        return _percepnet_digest(model)
+        return _percepnet_digest(SMALL if name == SMALL else model)
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:

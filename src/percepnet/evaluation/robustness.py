@@ -27,7 +27,7 @@ from percepnet.evaluation.compare import REFERENCE_SYSTEM, Progress, available_s
 from percepnet.evaluation.curve_plot import curve_plot
 from percepnet.evaluation.heldout import PEAK_MAX, active_level_db, looped
 from percepnet.evaluation.metrics import TITLES, Scores, check_measures, score
-from percepnet.evaluation.peers import Process, run_system, start_system, system_version
+from percepnet.evaluation.peers import Oracle, Process, run_system, start_system, system_version
 from percepnet.evaluation.recordings import Pair, find_pairs, on_each_pair, read_at_48k, resampled
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
 from percepnet.params import SAMPLE_RATE_HZ
@@ -341,7 +341,7 @@ def _speech_and_noise(pair: Pair) -> tuple[Samples, Samples]:
 
 
 @lru_cache(maxsize=32)
-def _system(name: str, model: str | None, peers: Path | None) -> Process:
+def _system(name: str, model: str | None, peers: Path | None) -> Process | Oracle:
     return start_system(name, model, peers)
 
 
@@ -365,7 +365,7 @@ def _score(
         warnings.simplefilter("ignore")  # nan says it too
         for name in versions:
             try:
-                y = run_system(_system(name, model, peers), scene.noisy).y
+                y = run_system(_system(name, model, peers), scene.noisy, scene.reference).y
                 reference, x, y = (signal[scene.start :] for signal in (scene.reference, scene.noisy, y))
                 if np.any(reference):
                     results[name] = score(reference, y, SAMPLE_RATE_HZ, metrics)

@@ -26,7 +26,7 @@ from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.spec.oracle import training_example
 from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
-from percepnet.training.levels import active_rms
+from percepnet.training.levels import active_rms, amplitude
 from percepnet.training.mixing import Mixer, MixingConfig, Mixture
 
 Array = npt.NDArray[np.float32]
@@ -136,6 +136,7 @@ def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: f
         features, gains, strengths = training_example(
             mixture.clean, mixture.noisy, params, steady=True, analysis=engine.analysis
         )
+        gains = np.maximum(gains, np.float32(amplitude(-mixture.limit_db)))
         gains[~known(mixture, params)] = UNKNOWN
         rows = np.concatenate([features, gains, strengths], axis=1)
         if np.isfinite(rows).all():

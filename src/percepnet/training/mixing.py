@@ -25,6 +25,8 @@ Array = npt.NDArray[np.float32]
 
 LOWPASS_TRANSITION_HZ = 200.0
 EVENT_AROUND_SAMPLES = 4 * SAMPLE_RATE_HZ  # in which an event is the loudest moment
+NEARLY_CLEAN_DB = 40.0  # the level of speech over everything else from which a recording had better be left alone
+LIMIT_SLOPE = 1.5  # decibels more of attenuation for each decibel that speech is nearer to the rest
 LOWPASS_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000)  # what narrower sources are sampled at
 
 
@@ -40,12 +42,15 @@ class Mixture(NamedTuple):
         Above this the clean speech is unknown; its pauses are known.
     cutoff_hz : float
         Above this both signals are silent.
+    limit_db : float
+        No band has to be attenuated by more than this.
     """
 
     clean: Array
     noisy: Array
     bandwidth_hz: float
     cutoff_hz: float = SAMPLE_RATE_HZ / 2
+    limit_db: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,10 @@ class MixingConfig:
         Mixtures cut at half a lower sample rate; and cut where their speech ends anyway.
     step_share, clip_share, rounding_share : float
         A sudden change of level; an overdriven input; 16 bits.
+    clean_limit_db : float
+        The attenuation that is enough for speech 40 dB above all else, noise and reverberation; 1.5 dB more for each dB
+        that it is less (PercepNet+ has a switch for this). Without it weak sounds of clean speech suffer for noise that
+        nobody hears. inf limits nothing.
     """
 
     speed_share: float = 0.6
@@ -116,6 +125,7 @@ class MixingConfig:
     step_share: float = 0.08
     clip_share: float = 0.06
     rounding_share: float = 0.5
+    clean_limit_db: float = np.inf
 
 
 class Mixer:
@@ -179,7 +189,9 @@ class Mixer:
         if cutoff_hz < SAMPLE_RATE_HZ / 2:
             clean, noisy = lowpass(clean, cutoff_hz), lowpass(noisy, cutoff_hz)
         clean, noisy = self._recorded(rng, clean, noisy)
-        return Mixture(clean.astype(np.float32), noisy.astype(np.float32), min(bandwidth_hz, cutoff_hz), cutoff_hz)
+        limit_db = attenuation_limit_db(clean, noisy, config.clean_limit_db)
+        clean, noisy = clean.astype(np.float32), noisy.astype(np.float32)
+        return Mixture(clean, noisy, min(bandwidth_hz, cutoff_hz), cutoff_hz, limit_db)
 
     def _voice(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
         config = self.config
@@ -317,6 +329,29 @@ class Mixer:
         if rng.random() < config.rounding_share:
             noisy = np.asarray(np.rint(noisy * 32768) / 32768, np.float32)
         return clean, noisy
+
+
+def attenuation_limit_db(clean: Array, noisy: Array, clean_limit_db: float) -> float:
+    """How far anything has to be attenuated, for how clean a recording is.
+
+    Parameters
+    ----------
+    clean, noisy : np.ndarray [shape=(n,)]
+    clean_limit_db : float
+        For speech that is 40 dB or more above the rest.
+
+    Examples
+    --------
+    >>> clean = np.ones(4800, np.float32)
+    >>> attenuation_limit_db(clean, 1.1 * clean, 5.0)  # 20 dB above
+    35.0
+    """
+    rest, speech = active_rms(noisy - clean), active_rms(clean)
+    if speech <= 0:
+        return np.inf if rest > 0 else clean_limit_db
+    if rest <= speech * amplitude(-NEARLY_CLEAN_DB):
+        return clean_limit_db
+    return round(clean_limit_db + LIMIT_SLOPE * (NEARLY_CLEAN_DB - 20 * float(np.log10(speech / rest))), 3)
 
 
 def _played(
