@@ -155,6 +155,25 @@ def test_starts_from_a_model(config, tmp_path):
     np.testing.assert_array_equal(trainer.network.dense.weight.detach().numpy(), start.weights["dense.weight"])
 
 
+def test_export_of_several_runs_is_their_mean(config, tmp_path):
+    run_training(prepared(replace(config, updates=4)))
+    start = str(Path(config.out) / "model.safetensors")
+    run_training(prepared(replace(config, updates=4, seed=1, out=str(tmp_path / "second"), init=start)))
+    runs = [config.out, tmp_path / "second"]
+    both = export_model(runs, tmp_path / "both.safetensors")
+    first, second = (export_model(run, tmp_path / "one.safetensors") for run in runs)
+    for name, weight in both.weights.items():
+        np.testing.assert_allclose(weight, (first.weights[name] + second.weights[name]) / 2, atol=1e-6)
+    assert both.info == second.info | {"averaged_runs": "2"}
+    with pytest.raises(PercepNetError, match="name a run"):
+        export_model([], tmp_path / "none.safetensors")
+    other = prepared(replace(config, updates=4, out=str(tmp_path / "other"), lookahead_frames=1))
+    run_training(other)
+    with pytest.raises(PercepNetError, match="another network"):
+        export_model([config.out, other.out], tmp_path / "none.safetensors")
+    assert not (tmp_path / "none.safetensors").exists()
+
+
 def test_export_is_the_average_and_says_what_it_was_trained_on(config, tmp_path):
     run_training(prepared(replace(config, updates=4, exclude=("secret",))))
     exact = export_model(config.out, tmp_path / "m.safetensors", {"licence": "CC0"})

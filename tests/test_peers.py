@@ -149,6 +149,7 @@ def test_an_oracle_hears_the_clean_speech(syllables):
     assert error < 0.5 * before
     with pytest.raises(PercepNetError, match="there is none"):
         run_system(start_system("oracle"), syllables)
+    assert system_version("oracle", "small") == system_version("oracle", "default") != system_version("small")
 
 
 def test_small_is_the_smaller_model_whatever_percepnet_runs(syllables):

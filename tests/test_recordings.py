@@ -111,3 +111,18 @@ def test_an_interrupted_evaluation_ends_in_a_line_and_goes_on_from_there(folder,
     assert second.returncode == 0
     assert "8 recordings" in (folder / "r.md").read_text()
     assert len((folder / "calls").read_text()) <= 8 - slow_kept + 2  # each of the two processes warms it up once
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_nothing_goes_on_without_the_first_process(folder):
+    first = start(folder)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("cache/*.json")):
+        assert first.poll() is None, first.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate(timeout=60)  # the others have its pipes: this waits for them too
+    kept = len(list(folder.glob("cache/*.json")))
+    time.sleep(1)
+    assert len(list(folder.glob("cache/*.json"))) == kept < 16

@@ -41,12 +41,13 @@ from percepnet.engine import engine
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.evaluation.recordings import resampled
 from percepnet.model import load_model
-from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.spec.oracle import oracle_steps
 from percepnet.stream import Enhancer
 
 DELAY_MAX_SAMPLES = 9600  # 200 ms
 SMALL = "small"
+ORACLE = "oracle"
 COMMAND_TIMEOUT_S = 600
 CONFIG_KEYS = {"name", "command", "onnx", "rate_hz"}
 
@@ -171,8 +172,8 @@ PEERS: dict[str, Peer] = {
     "percepnet": Peer(_percepnet),
     "percepnet-without-comb-filter": Peer(partial(_percepnet, comb_filter=False)),
     "percepnet-with-post-filter": Peer(partial(_percepnet, post_filter=True)),
-    "small": Peer(lambda _model: _percepnet(SMALL)),
-    "oracle": Peer(_oracle),
+    SMALL: Peer(lambda _model: _percepnet(SMALL)),
+    ORACLE: Peer(_oracle),
     "rnnoise": Peer(_rnnoise, "pyrnnoise"),
     "deepfilternet": Peer(_deepfilternet, "deepfilternet"),
     "webrtc": Peer(_webrtc, "webrtc-noise-gain"),
@@ -383,6 +384,8 @@ def system_version(name: str, model: str | None = None, config: Path | None = No
         return "1"
     if name not in PEERS and config is not None:
         return hashlib.sha256(config.read_bytes()).hexdigest()
+    if name == ORACLE:
+        return _oracle_digest(load_model(model).params)
     if package == "percepnet":
         return _percepnet_digest(SMALL if name == SMALL else model)
     try:
@@ -402,6 +405,14 @@ def _percepnet_digest(model: str | None) -> str:
     digest = hashlib.sha256(engine().encode())
     for path in [*sorted(files), weights]:
         digest.update(path.read_bytes() if path.is_file() else str(path).encode())
+    return digest.hexdigest()
+
+
+def _oracle_digest(params: SignalParams) -> str:
+    """Hash of the signal path in NumPy, which is all that decides and runs."""
+    digest = hashlib.sha256(repr(params).encode())
+    for path in sorted((Path(percepnet.__file__).parent / "spec").glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -209,7 +209,7 @@ def on_each_pair(work: Callable[[Item], Result], pairs: Sequence[Item], processe
         return
     # Forking a process whose libraries have started threads can hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_at_an_interrupt)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_the_first)
     others = set(multiprocessing.active_children())
     try:
         with _children_deaf_to_interrupts():
@@ -240,9 +240,19 @@ def _children_deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def _end_at_an_interrupt() -> None:
-    """Ctrl-C reaches all processes of a terminal: those that work end without a word, and the first one reports it."""
+def _end_with_the_first() -> None:
+    """Ctrl-C reaches all processes of a terminal: those that work end without a word, and the first one reports it.
+
+    Where the first one was ended by something that it cannot handle, they end too.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if (first := multiprocessing.parent_process()) is not None:
+
+        def end() -> None:
+            first.join()
+            os._exit(1)
+
+        threading.Thread(target=end, daemon=True).start()
 
 
 def _attempt(work: Callable[[Item], Result], pair: Item) -> Done[Item, Result]:

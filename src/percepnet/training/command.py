@@ -103,7 +103,9 @@ def _given(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a checkpoint.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="A run's folder, or a checkpoint; of several, their mean.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="The model file to write.")],
     info: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="An entry for the model's card, such as licence.")
@@ -119,7 +121,7 @@ def export(
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model
 
-    model = export_model(run, output, dict(_pair(entry, "--info") for entry in info or []))
+    model = export_model(runs, output, dict(_pair(entry, "--info") for entry in info or []))
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")

@@ -1,24 +1,31 @@
-"""From a run's checkpoint to a model file."""
+"""From checkpoints of runs to a model file."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from percepnet.errors import ModelError
+import numpy as np
+
+from percepnet.errors import ModelError, PercepNetError
 from percepnet.model import Architecture, Model, save_model
 from percepnet.params import SignalParams
 from percepnet.training.fit import CHECKPOINT_NAME, model_info, read_checkpoint
 from percepnet.training.network import TrainingNetwork, to_model
 
+AnyPath = str | os.PathLike[str]
 
-def export_model(
-    run: str | os.PathLike[str], target: str | os.PathLike[str], info: dict[str, str] | None = None
-) -> Model:
+
+def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[str, str] | None = None) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
+
+    Of several runs the mean is written (Wortsman et al. 2022, "Model soups", arXiv 2203.05482). That helps where one
+    started from the other with `--init`; of networks that were trained apart a mean is worth nothing.
 
     Parameters
     ----------
-    run : str or path
-        The run's folder, or a checkpoint.
+    runs : str, path, or sequence of them
+        A run's folder, or a checkpoint; of several, in the order of the training: the card is that of the last.
     target : str or path
         The model file to write.
     info : dict of str to str, optional
@@ -32,12 +39,29 @@ def export_model(
     Raises
     ------
     PercepNetError
-        If there is no checkpoint, or if it is damaged.
+        If there is no checkpoint, if it is damaged, or if the runs are of different networks.
     ModelError
         If the file cannot be written.
     """
-    path = Path(run)
-    checkpoint = read_checkpoint(path / CHECKPOINT_NAME if path.is_dir() else path)
+    paths = [Path(run) for run in ([runs] if isinstance(runs, (str, os.PathLike)) else runs)]
+    if not paths:
+        raise PercepNetError("name a run to export")
+    checkpoints = [read_checkpoint(path / CHECKPOINT_NAME if path.is_dir() else path) for path in paths]
+    models = [_averaged(path, checkpoint) for path, checkpoint in zip(paths, checkpoints, strict=True)]
+    last = models[-1]
+    for path, model in zip(paths, models, strict=True):
+        if (model.params, model.architecture) != (last.params, last.architecture):
+            raise PercepNetError(f"{path}: another network than {paths[-1]}; only runs of the same can be averaged")
+    weights = {
+        name: np.mean([model.weights[name] for model in models], axis=0, dtype=np.float32) for name in last.weights
+    }
+    averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
+    model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
+    save_model(model, target)
+    return model
+
+
+def _averaged(path: Path, checkpoint: dict[str, Any]) -> Model:
     values = checkpoint["params"]
     params = SignalParams(values["lookahead_frames"], tuple(values["band_edges"]))
     network = TrainingNetwork(params, Architecture(**checkpoint["architecture"]))
@@ -45,6 +69,4 @@ def export_model(
         network.load_state_dict(checkpoint["average"])
     except RuntimeError as error:
         raise ModelError(f"{path}: the weights do not fit the architecture: {' '.join(str(error).split())}") from error
-    model = to_model(network, model_info(checkpoint) | (info or {}))
-    save_model(model, target)
-    return model
+    return to_model(network, model_info(checkpoint))
