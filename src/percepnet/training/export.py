@@ -53,7 +53,8 @@ def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[
         if (model.params, model.architecture) != (last.params, last.architecture):
             raise PercepNetError(f"{path}: another network than {paths[-1]}; only runs of the same can be averaged")
     weights = {
-        name: np.mean([model.weights[name] for model in models], axis=0, dtype=np.float32) for name in last.weights
+        name: np.asarray(np.mean([model.weights[name] for model in models], axis=0), np.float32)
+        for name in last.weights
     }
     averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
     model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
