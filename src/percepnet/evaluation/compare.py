@@ -35,8 +35,7 @@ from percepnet.evaluation.recordings import Done, Recording, find_recordings, on
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table, to_json
 from percepnet.params import SAMPLE_RATE_HZ
 
-ONLY_WHEN_NAMED = ("percepnet-without-comb-filter", "percepnet-with-post-filter", "small", "oracle")
-DEFAULT_SYSTEMS = tuple(name for name in PEERS if name not in ONLY_WHEN_NAMED)
+DEFAULT_SYSTEMS = tuple(name for name, peer in PEERS.items() if not peer.only_when_named)
 REFERENCE_SYSTEM = "noisy"
 OWN_SYSTEM = "percepnet"
 PROCESSES = 2

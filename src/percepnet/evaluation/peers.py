@@ -55,10 +55,14 @@ Process = Callable[[Samples], Samples]
 
 
 class Peer(NamedTuple):
-    """How a system is made from the name of percepnet's model (which most ignore), and the package that it is in."""
+    """How a system is made from the name of percepnet's model (which most ignore), and the package that it is in.
+
+    One that is `only_when_named` is not among those that are compared where nobody says which.
+    """
 
     start: Callable[[str | None], Process | Oracle]
     package: str = "percepnet"
+    only_when_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,10 +174,10 @@ def _deepfilternet(_model: str | None) -> Process:
 PEERS: dict[str, Peer] = {
     "noisy": Peer(_noisy),
     "percepnet": Peer(_percepnet),
-    "percepnet-without-comb-filter": Peer(partial(_percepnet, comb_filter=False)),
-    "percepnet-with-post-filter": Peer(partial(_percepnet, post_filter=True)),
-    SMALL: Peer(lambda _model: _percepnet(SMALL)),
-    ORACLE: Peer(_oracle),
+    "percepnet-without-comb-filter": Peer(partial(_percepnet, comb_filter=False), only_when_named=True),
+    "percepnet-with-post-filter": Peer(partial(_percepnet, post_filter=True), only_when_named=True),
+    SMALL: Peer(lambda _model: _percepnet(SMALL), only_when_named=True),
+    ORACLE: Peer(_oracle, only_when_named=True),
     "rnnoise": Peer(_rnnoise, "pyrnnoise"),
     "deepfilternet": Peer(_deepfilternet, "deepfilternet"),
     "webrtc": Peer(_webrtc, "webrtc-noise-gain"),
@@ -402,17 +406,18 @@ def _percepnet_digest(model: str | None) -> str:
     weights = (
         Path(model) if model and Path(model).is_file() else folder / "models" / f"{model or 'default'}.safetensors"
     )
-    digest = hashlib.sha256(engine().encode())
-    for path in [*sorted(files), weights]:
-        digest.update(path.read_bytes() if path.is_file() else str(path).encode())
-    return digest.hexdigest()
+    return _digest(engine(), [*sorted(files), weights])
 
 
 def _oracle_digest(params: SignalParams) -> str:
     """Hash of the signal path in NumPy, which is all that decides and runs."""
-    digest = hashlib.sha256(repr(params).encode())
-    for path in sorted((Path(percepnet.__file__).parent / "spec").glob("*.py")):
-        digest.update(path.read_bytes())
+    return _digest(repr(params), sorted((Path(percepnet.__file__).parent / "spec").glob("*.py")))
+
+
+def _digest(first: str, files: Sequence[Path]) -> str:
+    digest = hashlib.sha256(first.encode())
+    for path in files:
+        digest.update(path.read_bytes() if path.is_file() else str(path).encode())
     return digest.hexdigest()
 
 

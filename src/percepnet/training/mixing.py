@@ -347,10 +347,10 @@ def attenuation_limit_db(clean: Array, noisy: Array, clean_limit_db: float) -> f
     35.0
     """
     rest, speech = active_rms(noisy - clean), active_rms(clean)
-    if speech <= 0:
-        return np.inf if rest > 0 else clean_limit_db
     if rest <= speech * amplitude(-NEARLY_CLEAN_DB):
         return clean_limit_db
+    if speech == 0:
+        return np.inf
     return round(clean_limit_db + LIMIT_SLOPE * (NEARLY_CLEAN_DB - 20 * float(np.log10(speech / rest))), 3)
 
 
