@@ -70,7 +70,7 @@ def test_add_and_show(folders, run):
     )
     assert code == 0
     assert out == "s.jsonl: 6 added, 0 unchanged; 0.00 h in all\n"
-    assert err == "percepnet: s.jsonl: no speech is held out (split valid)\n"
+    assert err == "percepnet: warning: s.jsonl: no speech is held out (split valid)\n"
     assert len(find_clips(["s.jsonl"])) == 6
     code, out, err = run("corpus", "show", "s.jsonl")
     assert code == 0
@@ -88,7 +88,7 @@ def test_leaks_between_manifests_are_shown(tmp_path, run):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
     code, _, err = run("corpus", "show", "a.jsonl", "b.jsonl")
     assert code == 0
-    assert err == "percepnet: speaker 'ann' is in train and valid: a.wav, b.wav\n"
+    assert err == "percepnet: warning: speaker 'ann' is in train and valid: a.wav, b.wav\n"
 
 
 def test_bad_files_among_good_ones(folders, run):

@@ -90,7 +90,7 @@ def add(
     for left in outcome.duplicates + outcome.unusable:
         _complain(left["reason"])
     for line in warnings:
-        _complain(line)
+        _complain(f"warning: {line}")
     # of a duplicate nothing is missing
     if outcome.unusable:
         _complain(f"{len(outcome.unusable)} files cannot be used; the others are in {output}")
@@ -115,7 +115,7 @@ def show(
     else:
         print("\n\n".join(_table(kind, entry) for kind, entry in found.items()))
     for line in warnings:
-        _complain(line)
+        _complain(f"warning: {line}")
 
 
 def _table(kind: str, entry: Mapping[str, Any]) -> str:
