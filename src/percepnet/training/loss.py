@@ -28,6 +28,11 @@ class LossWeights:
     loudness : float
         Weight of the loudness loss relative to the gain loss. Not published: the others count every band of every frame
         alike, however little of it is to be heard.
+    exponent : float or None
+        Of the gains in the gain loss; None for the published one, 0.6 (P21, 2 gamma) or 0.5 (P20, gamma). A network
+        that is not sure decides for a gain in between: the lower the exponent, the nearer to nothing.
+    loudness_exponent : float
+        Of the gains in the loudness loss. Zwicker's is 0.46, twice 0.23 of power.
     over_attenuation : float
         Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in
         it. It offsets that a network which is not sure decides for a gain in between. Not published.
@@ -38,14 +43,16 @@ class LossWeights:
     quartic: float = 10.0
     strength_floor: float = 0.05
     loudness: float = 5.0
+    exponent: float | None = None
+    loudness_exponent: float = 0.46
     over_attenuation: float = 1.0
 
 
 P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
 P20_EXPONENT = 0.5  # gamma
 STRENGTH_EXPONENT = 0.5
-# x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
 LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
+# x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
 
@@ -66,7 +73,8 @@ def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights 
     Tensor [shape=()]
     """
     weights = weights or LossWeights()
-    exponent = P21_EXPONENT if weights.kind == "P21" else P20_EXPONENT
+    published = P21_EXPONENT if weights.kind == "P21" else P20_EXPONENT
+    exponent = published if weights.exponent is None else weights.exponent
     a, b = _power(found, exponent), _power(target, exponent)
     distance = (a - b) ** 2
     if weights.kind == "P21":
@@ -94,7 +102,9 @@ def strength_loss(
     return _mean(distance, mask * heard)
 
 
-def loudness_loss(found: Tensor, target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
+def loudness_loss(
+    found: Tensor, target: Tensor, mask: Tensor, energies: Tensor, weights: LossWeights | None = None
+) -> Tensor:
     """Distance of the loudness that gains leave of each band, in units of its mean square over a sequence.
 
     Parameters
@@ -102,15 +112,17 @@ def loudness_loss(found: Tensor, target: Tensor, mask: Tensor, energies: Tensor)
     found, target, mask : Tensor [shape=(batch, frames, bands)]
     energies : Tensor [shape=(batch, frames, bands)]
         Of the noisy speech, in any unit.
+    weights : LossWeights, optional
 
     Returns
     -------
     Tensor [shape=()]
     """
+    exponent = (weights or LossWeights()).loudness_exponent
     loudness = (energies + torch.finfo(energies.dtype).tiny) ** LOUDNESS_EXPONENT
     weight = mask * loudness**2
     weight = weight / weight.mean(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(energies.dtype).tiny)
-    distance = (_power(found, 2 * LOUDNESS_EXPONENT) - _power(target, 2 * LOUDNESS_EXPONENT)) ** 2
+    distance = (_power(found, exponent) - _power(target, exponent)) ** 2
     return (weight * distance).mean()
 
 
@@ -140,7 +152,7 @@ def total_loss(
     strength = strength_loss(strengths, strength_target, gain_target, mask, weights)
     total = gain + weights.strength * strength
     if weights.loudness:
-        total = total + weights.loudness * loudness_loss(gains, wanted, mask, energies)
+        total = total + weights.loudness * loudness_loss(gains, wanted, mask, energies, weights)
     return total, gain, strength
 
 
