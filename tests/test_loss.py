@@ -119,7 +119,7 @@ def test_over_attenuation_moves_the_best_gain_and_leaves_clean_speech_alone():
 
 
 def test_a_lower_exponent_prefers_less_where_it_is_not_sure():
-    """Where speech is as likely as not, the gain that costs least: about 1/4 as published, 1/10 with half the exponent."""
+    """Where speech is as likely as not, the gain that costs least is about 1/4, and 1/10 with half the exponent."""
     gains = torch.linspace(0, 1, 1001)
     ones = torch.ones(1, 1)
 
