@@ -165,6 +165,14 @@ def test_export_of_several_runs_is_their_mean(config, tmp_path):
     for name, weight in both.weights.items():
         np.testing.assert_allclose(weight, (first.weights[name] + second.weights[name]) / 2, atol=1e-6)
     assert both.info == second.info | {"averaged_runs": "2"}
+    export_model(runs[0], tmp_path / "first.safetensors")
+    mixed = export_model([tmp_path / "first.safetensors", runs[1], runs[1]], tmp_path / "mixed.safetensors")
+    stored = load_model(tmp_path / "first.safetensors")
+    for name, weight in mixed.weights.items():
+        np.testing.assert_allclose(weight, (stored.weights[name] + 2 * second.weights[name]) / 3, atol=1e-6)
+    assert mixed.info == second.info | {"averaged_runs": "3"}
+    with pytest.raises(PercepNetError, match="another network"):
+        export_model(["small", runs[1]], tmp_path / "none.safetensors")
     with pytest.raises(PercepNetError, match="name a run"):
         export_model([], tmp_path / "none.safetensors")
     other = prepared(replace(config, updates=4, out=str(tmp_path / "other"), lookahead_frames=1))

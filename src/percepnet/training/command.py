@@ -104,7 +104,8 @@ def _given(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:
 
 def export(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="A run's folder, or a checkpoint; of several, their mean.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="A run's folder, a checkpoint, or a model; of several, their mean."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="The model file to write.")],
     info: Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from percepnet.errors import ModelError, PercepNetError
-from percepnet.model import Architecture, Model, save_model
+from percepnet.model import SUFFIX, Architecture, Model, load_model, model_names, save_model
 from percepnet.params import SignalParams
 from percepnet.training.fit import CHECKPOINT_NAME, model_info, read_checkpoint
 from percepnet.training.network import TrainingNetwork, to_model
@@ -25,7 +25,8 @@ def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[
     Parameters
     ----------
     runs : str, path, or sequence of them
-        A run's folder, or a checkpoint; of several, in the order of the training: the card is that of the last.
+        A run's folder, a checkpoint, or a model by name or file; of several, in the order of the training: the card
+        is that of the last. One that is given twice counts twice.
     target : str or path
         The model file to write.
     info : dict of str to str, optional
@@ -41,13 +42,12 @@ def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[
     PercepNetError
         If there is no checkpoint, if it is damaged, or if the runs are of different networks.
     ModelError
-        If the file cannot be written.
+        If a model is unreadable, or the file cannot be written.
     """
     paths = [Path(run) for run in ([runs] if isinstance(runs, (str, os.PathLike)) else runs)]
     if not paths:
         raise PercepNetError("name a run to export")
-    checkpoints = [read_checkpoint(path / CHECKPOINT_NAME if path.is_dir() else path) for path in paths]
-    models = [_averaged(path, checkpoint) for path, checkpoint in zip(paths, checkpoints, strict=True)]
+    models = [_model(path) for path in paths]
     last = models[-1]
     for path, model in zip(paths, models, strict=True):
         if (model.params, model.architecture) != (last.params, last.architecture):
@@ -60,6 +60,12 @@ def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[
     model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
     save_model(model, target)
     return model
+
+
+def _model(path: Path) -> Model:
+    if path.suffix == SUFFIX or (not path.exists() and str(path) in model_names()):
+        return load_model(str(path))
+    return _averaged(path, read_checkpoint(path / CHECKPOINT_NAME if path.is_dir() else path))
 
 
 def _averaged(path: Path, checkpoint: dict[str, Any]) -> Model:
