@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr
@@ -19,7 +18,7 @@ import percepnet
 from percepnet.arrays import Samples
 from percepnet.audio import FORMATS, AudioInfo, create_audio, open_audio
 from percepnet.bench.command import bench
-from percepnet.errors import AudioError, PercepNetError
+from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
 from percepnet.model import Model, load_model
 from percepnet.plot import Spectrogram, require_matplotlib, save_before_after
@@ -32,19 +31,15 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
-def _complain(message: object) -> None:
-    print(f"percepnet: {' '.join(str(message).split())}", file=sys.stderr)
-
-
 class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except PercepNetError as error:
-            _complain(error)
+            complain(error)
             raise typer.Exit(EXIT_BAD_INPUT) from error
         except KeyboardInterrupt as interrupt:
-            _complain("interrupted")
+            complain("interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
 
 
@@ -125,9 +120,9 @@ def enhance(
     if as_json:
         print(json.dumps({"results": [asdict(result) for result in results], "failures": failures}, indent=2))
     for failure in failures:
-        _complain(failure["error"])
+        complain(failure["error"])
     if failures:
-        _complain(f"{len(failures)} of {len(jobs)} files could not be enhanced")
+        complain(f"{len(failures)} of {len(jobs)} files could not be enhanced")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

@@ -1,5 +1,6 @@
 """The errors that bad input raises. The command line prints their message on one line and exits with code 2."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,11 @@ class AudioError(PercepNetError):
 
 class ModelError(PercepNetError):
     """A model file that is damaged, of another version, or whose fields do not fit together."""
+
+
+def complain(message: object) -> None:
+    """Print what went wrong as one line on standard error."""
+    print(f"percepnet: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 @contextmanager

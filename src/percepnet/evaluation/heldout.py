@@ -30,7 +30,7 @@ import soxr
 from numpy.typing import NDArray
 
 from percepnet.arrays import Samples
-from percepnet.errors import PercepNetError
+from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.recordings import read_mono, resampled
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
@@ -423,7 +423,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["snrs_db"] = [float(snr) for snr in options["snrs_db"].split(",")]
         mixtures = make_heldout(options.pop("corpus"), options.pop("out"), **options)
     except ValueError as error:
-        print(f"percepnet: {error}", file=sys.stderr)
+        complain(error)
         return 2
     print(f"{len(mixtures)} mixtures: {describe(mixtures)}")
     return 0

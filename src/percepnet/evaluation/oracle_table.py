@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from percepnet.errors import PercepNetError
+from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.heldout import describe, read_command, read_mixtures, read_snrs_db
 from percepnet.evaluation.metrics import TITLES, Scores, score
 from percepnet.evaluation.oracle_plot import STEPS
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(f"{page}\n", encoding="utf-8")
     except (PercepNetError, OSError) as error:
-        print(f"percepnet: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

@@ -2,8 +2,7 @@
 
 import json
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import rich.progress
 import typer
 from rich.console import Console
 
-from percepnet.errors import PercepNetError, extra_packages
+from percepnet.errors import PercepNetError, complain, extra_packages
 
 EXIT_SOME_FAILED = 1
 
@@ -88,12 +87,11 @@ def add(
         hours = sum(row.get("seconds") or 0 for row in rows) / 3600
         print(f"{output}: {outcome.added} added, {outcome.unchanged} unchanged{again}{left_out}; {hours:.2f} h in all")
     for left in outcome.duplicates + outcome.unusable:
-        _complain(left["reason"])
-    for line in warnings:
-        _complain(f"warning: {line}")
+        complain(left["reason"])
+    _warn(warnings)
     # of a duplicate nothing is missing
     if outcome.unusable:
-        _complain(f"{len(outcome.unusable)} files cannot be used; the others are in {output}")
+        complain(f"{len(outcome.unusable)} files cannot be used; the others are in {output}")
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -114,8 +112,7 @@ def show(
         print(json.dumps({"kinds": found, "warnings": warnings}, indent=2))
     else:
         print("\n\n".join(_table(kind, entry) for kind, entry in found.items()))
-    for line in warnings:
-        _complain(f"warning: {line}")
+    _warn(warnings)
 
 
 def _table(kind: str, entry: Mapping[str, Any]) -> str:
@@ -145,5 +142,6 @@ def _progress() -> rich.progress.Progress:
     return rich.progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _complain(message: str) -> None:
-    print(f"percepnet: {' '.join(message.split())}", file=sys.stderr)
+def _warn(warnings: Sequence[str]) -> None:
+    for line in warnings:
+        complain(f"warning: {line}")
