@@ -8,6 +8,14 @@ from torch import Tensor
 
 LossKind = Literal["P21", "P20"]
 
+P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
+P20_EXPONENT = 0.5  # gamma
+STRENGTH_EXPONENT = 0.5
+LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
+# x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
+POWER_FLOOR = 1e-3
+DENOMINATOR_FLOOR = 1e-2
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -44,17 +52,8 @@ class LossWeights:
     strength_floor: float = 0.05
     loudness: float = 5.0
     exponent: float | None = None
-    loudness_exponent: float = 0.46
+    loudness_exponent: float = 2 * LOUDNESS_EXPONENT
     over_attenuation: float = 1.0
-
-
-P21_EXPONENT = 0.6  # 2 gamma, gamma = 0.3
-P20_EXPONENT = 0.5  # gamma
-STRENGTH_EXPONENT = 0.5
-LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
-# x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
-POWER_FLOOR = 1e-3
-DENOMINATOR_FLOOR = 1e-2
 
 
 def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None) -> Tensor:

@@ -346,6 +346,8 @@ def attenuation_limit_db(clean: Array, noisy: Array, clean_limit_db: float) -> f
     >>> attenuation_limit_db(clean, 1.1 * clean, 5.0)  # 20 dB above
     35.0
     """
+    if clean_limit_db == np.inf:
+        return np.inf  # without measuring anything
     rest, speech = active_rms(noisy - clean), active_rms(clean)
     if rest <= speech * amplitude(-NEARLY_CLEAN_DB):
         return clean_limit_db
