@@ -15,6 +15,7 @@ LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
 # x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
+CLEAR_DB = 20.0  # speech over everything else, from which on the settings for clear speech count alone
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class LossWeights:
     over_attenuation : float
         Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in
         it. It offsets that a network which is not sure decides for a gain in between. Not published.
+    clear_exponent, clear_loudness_exponent, clear_over_attenuation : float or None
+        The same three where speech is at least 20 dB above everything else, in the sequence as a whole; from 0 to 20 dB
+        they lie between. None for no difference. What frees noisy speech of noise takes from clear speech more than
+        from the noise in it.
     """
 
     kind: LossKind = "P21"
@@ -54,9 +59,33 @@ class LossWeights:
     exponent: float | None = None
     loudness_exponent: float = 2 * LOUDNESS_EXPONENT
     over_attenuation: float = 1.0
+    clear_exponent: float | None = None
+    clear_loudness_exponent: float | None = None
+    clear_over_attenuation: float | None = None
 
 
-def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None) -> Tensor:
+def clearness(target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
+    """How clear the speech of each sequence is: 0 where everything else is as loud, 1 where it is 20 dB below.
+
+    Parameters
+    ----------
+    target, mask, energies : Tensor [shape=(batch, frames, bands)]
+        Gains wanted, where they are known, and the energies of the noisy bands.
+
+    Returns
+    -------
+    Tensor [shape=(batch, 1, 1)]
+    """
+    tiny = torch.finfo(energies.dtype).tiny
+    speech = target.clamp(0, 1) ** 2 * energies * mask
+    rest = energies * mask - speech
+    speech, rest = (part.sum(dim=(1, 2), keepdim=True) + tiny for part in (speech, rest))
+    return (10 / CLEAR_DB * torch.log10(speech / rest)).clamp(0, 1)
+
+
+def gain_loss(
+    found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None, clear: Tensor | float = 0.0
+) -> Tensor:
     """Distance of band gains from their targets, mean over the bands that count.
 
     Parameters
@@ -66,6 +95,8 @@ def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights 
     mask : Tensor [shape=(..., bands)]
         1 where the target is known, 0 where it is not.
     weights : LossWeights, optional
+    clear : Tensor [shape=(batch, 1, 1)] or float
+        How clear the speech is, from 0 to 1.
 
     Returns
     -------
@@ -73,7 +104,7 @@ def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights 
     """
     weights = weights or LossWeights()
     published = P21_EXPONENT if weights.kind == "P21" else P20_EXPONENT
-    exponent = published if weights.exponent is None else weights.exponent
+    exponent = _between(published if weights.exponent is None else weights.exponent, weights.clear_exponent, clear)
     a, b = _power(found, exponent), _power(target, exponent)
     distance = (a - b) ** 2
     if weights.kind == "P21":
@@ -102,7 +133,12 @@ def strength_loss(
 
 
 def loudness_loss(
-    found: Tensor, target: Tensor, mask: Tensor, energies: Tensor, weights: LossWeights | None = None
+    found: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    energies: Tensor,
+    weights: LossWeights | None = None,
+    clear: Tensor | float = 0.0,
 ) -> Tensor:
     """Distance of the loudness that gains leave of each band, in units of its mean square over a sequence.
 
@@ -112,12 +148,15 @@ def loudness_loss(
     energies : Tensor [shape=(batch, frames, bands)]
         Of the noisy speech, in any unit.
     weights : LossWeights, optional
+    clear : Tensor [shape=(batch, 1, 1)] or float
+        How clear the speech is, from 0 to 1.
 
     Returns
     -------
     Tensor [shape=()]
     """
-    exponent = (weights or LossWeights()).loudness_exponent
+    weights = weights or LossWeights()
+    exponent = _between(weights.loudness_exponent, weights.clear_loudness_exponent, clear)
     loudness = (energies + torch.finfo(energies.dtype).tiny) ** LOUDNESS_EXPONENT
     weight = mask * loudness**2
     weight = weight / weight.mean(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(energies.dtype).tiny)
@@ -146,16 +185,21 @@ def total_loss(
     total, gain, strength : Tensor [shape=()]
     """
     weights = weights or LossWeights()
-    wanted = gain_target.clamp(0, 1) ** weights.over_attenuation
-    gain = gain_loss(gains, wanted, mask, weights)
+    clear = clearness(gain_target, mask, energies)
+    wanted = gain_target.clamp(0, 1) ** _between(weights.over_attenuation, weights.clear_over_attenuation, clear)
+    gain = gain_loss(gains, wanted, mask, weights, clear)
     strength = strength_loss(strengths, strength_target, gain_target, mask, weights)
     total = gain + weights.strength * strength
     if weights.loudness:
-        total = total + weights.loudness * loudness_loss(gains, wanted, mask, energies, weights)
+        total = total + weights.loudness * loudness_loss(gains, wanted, mask, energies, weights, clear)
     return total, gain, strength
 
 
-def _power(x: Tensor, exponent: float) -> Tensor:
+def _between(value: float, clear_value: float | None, clear: Tensor | float) -> Tensor | float:
+    return value if clear_value is None else value + (clear_value - value) * clear
+
+
+def _power(x: Tensor, exponent: Tensor | float) -> Tensor:
     return (x.clamp(0, 1) + POWER_FLOOR) ** exponent
 
 
