@@ -143,8 +143,8 @@ def test_exponent_of_loudness():
 
 
 def test_clearness_by_hand():
-    """Gains are amplitudes: with a gain of sqrt(10 / 11) speech is 10 dB above the rest, half of the way to 20 dB."""
-    gains = torch.tensor([1.0, 1e3**0.5 / (1 + 1e3) ** 0.5, (10 / 11) ** 0.5, 0.5**0.5, 0.1, 0.0])[:, None, None]
+    """Gains are amplitudes: with sqrt(100 / 101) speech is 20 dB above the rest, half-way from 10 to 30 dB."""
+    gains = torch.tensor([1.0, (1e3 / 1001) ** 0.5, (100 / 101) ** 0.5, (10 / 11) ** 0.5, 0.5, 0.0])[:, None, None]
     ones = torch.ones_like(gains)
     found = clearness(gains, ones, 7 * ones)
     assert found.shape == (6, 1, 1)
@@ -161,7 +161,7 @@ def test_clearness_is_of_the_loud_and_the_known():
 
 def test_settings_for_clear_speech():
     """Each sequence of a batch has its own: noisy ones the plain settings, clear ones the others."""
-    noisy, clear = torch.tensor([[0.2, 0.3]]), torch.tensor([[0.999, 1.0]])
+    noisy, clear = torch.tensor([[0.2, 0.3]]), torch.tensor([[0.9999, 1.0]])
     target = torch.stack([noisy, clear])
     found, ones = 0.8 * target, torch.ones(2, 1, 2)
     plain = LossWeights(exponent=0.3, loudness_exponent=0.24, over_attenuation=1.7)

@@ -15,7 +15,9 @@ LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
 # x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
-CLEAR_DB = 20.0  # speech over everything else, from which on the settings for clear speech count alone
+# Speech over everything else. In between, settings for noisy and for clear speech both count.
+NOISY_DB = 10.0
+CLEAR_DB = 30.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class LossWeights:
         Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in
         it. It offsets that a network which is not sure decides for a gain in between. Not published.
     clear_exponent, clear_loudness_exponent, clear_over_attenuation : float or None
-        The same three where speech is at least 20 dB above everything else, in the sequence as a whole; from 0 to 20 dB
-        they lie between. None for no difference. What frees noisy speech of noise takes from clear speech more than
-        from the noise in it.
+        The same three where speech is at least 30 dB above everything else, in the sequence as a whole; from 10 to
+        30 dB they lie between. None for no difference. What frees noisy speech of noise takes more from clear speech
+        than noise would.
     """
 
     kind: LossKind = "P21"
@@ -65,7 +67,7 @@ class LossWeights:
 
 
 def clearness(target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
-    """How clear the speech of each sequence is: 0 where everything else is as loud, 1 where it is 20 dB below.
+    """How clear the speech of each sequence is: 0 where it is up to 10 dB above everything else, 1 from 30 dB on.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ def clearness(target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
     speech = target.clamp(0, 1) ** 2 * energies * mask
     rest = energies * mask - speech
     speech, rest = (part.sum(dim=(1, 2), keepdim=True) + tiny for part in (speech, rest))
-    return (10 / CLEAR_DB * torch.log10(speech / rest)).clamp(0, 1)
+    return ((10 * torch.log10(speech / rest) - NOISY_DB) / (CLEAR_DB - NOISY_DB)).clamp(0, 1)
 
 
 def gain_loss(
