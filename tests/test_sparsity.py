@@ -7,7 +7,7 @@ from percepnet.errors import PercepNetError
 from percepnet.model import Architecture, quantise
 from percepnet.params import SignalParams
 from percepnet.training.network import TrainingNetwork, to_model
-from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask
+from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, thinned
 
 SIZES = Architecture(dense=4, conv1=8, conv2=16, gru=32, strength_gru=16)
 CONFIG = SparsityConfig(reset=0.25, update=0.5, new=0.75, begin=0.2, end=0.6)
@@ -100,6 +100,17 @@ def test_nothing_happens_before_it_begins_or_without_sparsity(network, average):
     Pruning(SparsityConfig()).apply(network, average, updates=100, progress=1.0)
     for name, weight in to_model(network).weights.items():
         np.testing.assert_array_equal(weight, before[name])
+
+
+def test_a_model_is_thinned_as_the_end_of_a_training_would(network, average):
+    whole = to_model(network)
+    model = thinned(whole, CONFIG)
+    Pruning(CONFIG).apply(network, average, updates=100, progress=1.0)
+    for name, weight in to_model(network).weights.items():
+        np.testing.assert_array_equal(model.weights[name], weight)
+    assert np.all(whole.weights["gru1.weight_ih"] != 0)
+    assert model.info == whole.info
+    assert thinned(whole, SparsityConfig()) is whole
 
 
 def test_shares_out_of_range_are_refused():

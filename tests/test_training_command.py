@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from percepnet.errors import PercepNetError
+from percepnet.model import load_model
 from percepnet.training import command
 
 fit = pytest.importorskip("percepnet.training.fit", reason="training needs torch: pip install 'percepnet[train]'")
@@ -42,6 +43,17 @@ def test_train_resume_and_export(tmp_path):
     assert exported.exit_code == 0, exported.output
     assert json.loads(exported.stdout)["info"]["licence"] == "CC0"
     assert target.exists()
+
+    sparse = CliRunner().invoke(app, ["export", run, "-o", str(tmp_path / "s.safetensors"), "--keep", "0.01,1,1"])
+    assert sparse.exit_code == 0, sparse.output
+    gate, rest = np.split(load_model(tmp_path / "s.safetensors").weights["gru1.weight_hh"], [16])
+    assert np.count_nonzero(gate) == 16 * 4
+    assert np.count_nonzero(rest) > 0.9 * rest.size
+    for keep, message in (("0.3", "expected three shares"), ("a,b,c", "expected three shares"), ("0,1,1", "above 0")):
+        refused = CliRunner().invoke(app, ["export", run, "-o", str(tmp_path / "n.safetensors"), "--keep", keep])
+        assert isinstance(refused.exception, PercepNetError)
+        assert message in str(refused.exception)
+    assert not (tmp_path / "n.safetensors").exists()
 
 
 def test_options_go_before_the_recipe(tmp_path, monkeypatch):

@@ -12,11 +12,17 @@ from percepnet.model import SUFFIX, Architecture, Model, load_model, model_names
 from percepnet.params import SignalParams
 from percepnet.training.fit import CHECKPOINT_NAME, model_info, read_checkpoint
 from percepnet.training.network import TrainingNetwork, to_model
+from percepnet.training.sparsity import SparsityConfig, thinned
 
 AnyPath = str | os.PathLike[str]
 
 
-def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[str, str] | None = None) -> Model:
+def export_model(
+    runs: AnyPath | Sequence[AnyPath],
+    target: AnyPath,
+    info: dict[str, str] | None = None,
+    sparsity: SparsityConfig | None = None,
+) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
     Of several runs the mean is written (Wortsman et al. 2022, "Model soups", arXiv 2203.05482). That helps where one
@@ -31,6 +37,8 @@ def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[
         The model file to write.
     info : dict of str to str, optional
         More entries for the card: name, licence.
+    sparsity : SparsityConfig, optional
+        Shares of the blocks of the GRUs that stay; the mean of sparse and dense runs is dense.
 
     Returns
     -------
@@ -58,6 +66,7 @@ def export_model(runs: AnyPath | Sequence[AnyPath], target: AnyPath, info: dict[
     }
     averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
     model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
+    model = thinned(model, sparsity or SparsityConfig())
     save_model(model, target)
     return model
 

@@ -5,13 +5,14 @@ The core reads and multiplies only those blocks of 16 outputs by 4 inputs that h
 blocks go first, a few at a time, so that the others learn to do without them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from percepnet.errors import PercepNetError
-from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES, Model
 from percepnet.training.network import TrainingNetwork
 
 GATES = ("reset", "update", "new")
@@ -94,6 +95,29 @@ def block_mask(weight: Tensor, density: float) -> Tensor:
     mask[energy.view(-1).topk(kept).indices] = 1
     whole = mask.view(rows, columns).repeat_interleave(BLOCK_OUTPUTS, 0).repeat_interleave(BLOCK_INPUTS, 1)
     return whole[:outputs, :inputs]
+
+
+def thinned(model: Model, config: SparsityConfig) -> Model:
+    """A model without the blocks of its GRUs that matter least, all removed at once.
+
+    Parameters
+    ----------
+    model : Model
+    config : SparsityConfig
+        Of which the shares count.
+
+    Returns
+    -------
+    Model
+    """
+    if not config.removes:
+        return model
+    weights = dict(model.weights)
+    for name in GRU_MATRICES:
+        weight = torch.from_numpy(weights[name])
+        kept = weight * _gate_masks(weight, config.densities(1.0))
+        weights[name] = np.asarray(kept.numpy(), np.float32)
+    return replace(model, weights=weights)
 
 
 class Pruning:
