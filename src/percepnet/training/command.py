@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from percepnet.audio import replacing
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS
 from percepnet.params import LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
-
-if TYPE_CHECKING:
-    from percepnet.training.sparsity import SparsityConfig
 
 Places = Annotated[list[str] | None, typer.Option(metavar="PLACE", help="A .jsonl manifest, a folder or a file.")]
 
@@ -115,12 +112,12 @@ def export(
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="An entry for the model's card, such as licence.")
     ] = None,
     keep: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="RESET,UPDATE,NEW",
             help="Shares of the blocks of the GRUs' gates that stay, such as 0.3,0.3,0.6; the smallest go.",
         ),
-    ] = None,
+    ] = "1,1,1",
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
@@ -132,9 +129,7 @@ def export(
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model
 
-    model = export_model(
-        runs, output, dict(_pair(entry, "--info") for entry in info or []), None if keep is None else _sparsity(keep)
-    )
+    model = export_model(runs, output, dict(_pair(entry, "--info") for entry in info or []), _shares(keep))
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")
@@ -155,14 +150,12 @@ def _weights(entries: list[str]) -> dict[str, float]:
     return weights
 
 
-def _sparsity(keep: str) -> "SparsityConfig":
-    from percepnet.training.sparsity import SparsityConfig
-
+def _shares(keep: str) -> tuple[float, float, float]:
     try:
         reset, update, new = map(float, keep.split(","))
     except ValueError:
         raise PercepNetError(f"--keep {keep}: expected three shares, such as 0.3,0.3,0.6") from None
-    return SparsityConfig(reset, update, new)
+    return reset, update, new
 
 
 def _pair(entry: str, option: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ def export_model(
     runs: AnyPath | Sequence[AnyPath],
     target: AnyPath,
     info: dict[str, str] | None = None,
-    sparsity: SparsityConfig | None = None,
+    keep: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
@@ -37,8 +37,9 @@ def export_model(
         The model file to write.
     info : dict of str to str, optional
         More entries for the card: name, licence.
-    sparsity : SparsityConfig, optional
-        Shares of the blocks of the GRUs that stay; the mean of sparse and dense runs is dense.
+    keep : tuple of float
+        Shares of the blocks of the GRUs' reset, update and new gates that stay; the mean of sparse and dense runs is
+        dense.
 
     Returns
     -------
@@ -48,10 +49,12 @@ def export_model(
     Raises
     ------
     PercepNetError
-        If there is no checkpoint, if it is damaged, or if the runs are of different networks.
+        If there is no checkpoint, if it is damaged, if the runs are of different networks, or if a share is out of
+        range.
     ModelError
         If a model is unreadable, or the file cannot be written.
     """
+    sparsity = SparsityConfig(*keep)
     paths = [Path(run) for run in ([runs] if isinstance(runs, (str, os.PathLike)) else runs)]
     if not paths:
         raise PercepNetError("name a run to export")
@@ -66,7 +69,7 @@ def export_model(
     }
     averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
     model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
-    model = thinned(model, sparsity or SparsityConfig())
+    model = thinned(model, sparsity)
     save_model(model, target)
     return model
 

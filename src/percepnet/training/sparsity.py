@@ -7,7 +7,6 @@ blocks go first, a few at a time, so that the others learn to do without them.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -115,8 +114,7 @@ def thinned(model: Model, config: SparsityConfig) -> Model:
     weights = dict(model.weights)
     for name in GRU_MATRICES:
         weight = torch.from_numpy(weights[name])
-        kept = weight * _gate_masks(weight, config.densities(1.0))
-        weights[name] = np.asarray(kept.numpy(), np.float32)
+        weights[name] = (weight * _gate_masks(weight, config.densities(1.0))).numpy()
     return replace(model, weights=weights)
 
 
