@@ -51,4 +51,9 @@ if __name__ == "__main__":
     (trainer,) = trainers
     state = {"weights": trainer.network.state_dict(), "average": trainer.average.state_dict(), **trainer.seen}
     state |= {"updates": trainer.updates, "heard_s": trainer.heard_s, "trained_s": trainer.trained_s}
+    layer = torch.nn.Linear(1, 1)
+    (layer(torch.ones(1, 1)) * trainer.ranks.rank).sum().backward()
+    with fit.ranks() as group:
+        group.average(layer)
+    state["mean_gradient"] = layer.weight.grad
     torch.save(state, folder / f"rank{trainer.ranks.rank}.pt")

@@ -81,6 +81,7 @@ def test_two_processes_train_one_network(tmp_path, speech, monkeypatch):
         assert found["updates"] == len(found["rows"]) == STOPPED_AFTER
         assert found["heard_s"] == pytest.approx(2 * STOPPED_AFTER * BATCH * FRAMES / 100)
         assert found["trained_s"] == first["trained_s"]
+        assert found["mean_gradient"].item() == 0.5  # of 0 and 1
     for kind in ("weights", "average"):
         assert all(torch.equal(first[kind][name], second[kind][name]) for name in first[kind])
     assert not torch.equal(first["rows"][0], second["rows"][0])

@@ -18,6 +18,7 @@ from percepnet.params import SignalParams
 from percepnet.spec.bands import bands_of
 from percepnet.spec.features import features
 from percepnet.spec.network import Network
+from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
 from percepnet.training.fit import Config, Trainer, band_energies, read_checkpoint, run_training
@@ -83,7 +84,9 @@ def test_learns(config, monkeypatch):
     assert "held out" in (Path(config.out) / "training.log").read_text()
 
 
-def test_resumed_is_the_same_as_in_one_go(config, tmp_path):
+@pytest.mark.parametrize("adversarial", [AdversarialConfig(), AdversarialConfig(share=0.5, warmup_updates=1)])
+def test_resumed_is_the_same_as_in_one_go(config, tmp_path, adversarial):
+    config = replace(config, adversarial=adversarial)
     whole = prepared(replace(config, updates=6))
     run_training(whole)
     parts = prepared(replace(config, out=str(tmp_path / "parts"), updates=2))
@@ -99,6 +102,19 @@ def test_resumed_is_the_same_as_in_one_go(config, tmp_path):
     state = read_checkpoint(Path(parts.out) / "checkpoint.pt")
     assert state["updates"] == 6
     assert state["heard_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
+
+
+def test_the_adversary_has_a_say(config, tmp_path):
+    alone = prepared(replace(config, updates=6))
+    run_training(alone)
+    adversarial = AdversarialConfig(share=0.5, warmup_updates=2)
+    watched = prepared(replace(config, updates=6, out=str(tmp_path / "watched"), adversarial=adversarial))
+    seen = []
+    run_training(watched, seen.append)
+    assert seen[-1].judged.keys() == {"clean", "enhanced"}
+    assert "judged" in (Path(watched.out) / "training.log").read_text()
+    assert not torch.equal(weights_of(alone)["gain.weight"], weights_of(watched)["gain.weight"])
+    assert weights_of(watched, "adversary")["updates"] == 6
 
 
 def test_interrupted_leaves_a_checkpoint(config):

@@ -54,6 +54,15 @@ class Ranks:
             return network
         return DistributedDataParallel(network, [self.local_rank] if self.device.type == "cuda" else None)
 
+    def average(self, network: nn.Module) -> None:
+        """Turn the gradients of a network that is not `parallel` into their means over all ranks."""
+        if self.size == 1:
+            return
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.size
+
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each value added up over all ranks, all of which must ask for it."""
         if self.size == 1:

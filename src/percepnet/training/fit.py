@@ -29,6 +29,7 @@ from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
 from percepnet.spec.bands import bands_of
 from percepnet.spec.features import CENTRE_DB, SPAN_DB
+from percepnet.training.adversarial import AdversarialConfig, Adversary
 from percepnet.training.corpus import Clip, find_clips, summary
 from percepnet.training.curves import VALIDATION_NAME, save_curves
 from percepnet.training.distributed import Ranks, ranks
@@ -116,6 +117,7 @@ class Config:
     tensorboard : bool
         Also write the events that TensorBoard shows.
     loss : LossWeights
+    adversarial : AdversarialConfig
     mixing : MixingConfig
     sparsity : SparsityConfig
     """
@@ -151,6 +153,7 @@ class Config:
     hearings: float = 2.0
     tensorboard: bool = False
     loss: LossWeights = field(default_factory=LossWeights)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 
@@ -175,6 +178,8 @@ class Progress:
         Seconds of audio a second.
     validation : dict of str to float, optional
         Losses on held-out mixtures, and scores of a few (`percepnet.training.listening`), where there was time for it.
+    judged : dict of str to float, optional
+        Last verdicts of the adversary, on `clean` speech (1 if it is not deceived) and on `enhanced` (0).
     """
 
     updates: int
@@ -184,6 +189,7 @@ class Progress:
     strength_loss: float
     speed: float
     validation: dict[str, float] | None = None
+    judged: dict[str, float] | None = None
 
     def line(self) -> str:
         """As text."""
@@ -191,6 +197,8 @@ class Progress:
             f"{self.minutes:7.1f} min  update {self.updates:6d}  heard {self.hours_heard:7.2f} h  "
             f"gain {self.gain_loss:.4f}  strength {self.strength_loss:.4f}  {self.speed:5.1f} s/s"
         )
+        if self.judged:
+            text += f"  judged {self.judged['clean']:.2f} clean, {self.judged['enhanced']:.2f} enhanced"
         if self.validation:
             text += f"  | held out: gain {self.validation['gain']:.4f}  strength {self.validation['strength']:.4f}"
             for name in SCORES.values():
@@ -309,6 +317,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY
         )
+        self.adversary = Adversary(config.adversarial, self.ranks) if config.adversarial.share else None
         self.rng = np.random.default_rng([config.seed, 2])
         self.updates = 0
         self.heard_s = 0.0
@@ -379,6 +388,8 @@ class Trainer:
             loss, gain, strength = total_loss(
                 gains.float(), strengths.float(), gain_target, strength_target, mask, energies, self.config.loss
             )
+            if self.adversary is not None:
+                loss = loss + self.adversary.judge(loss, gains, gain_target, mask, energies)
             self._update(loss)
             state = detach(state)
             losses.append((gain.item(), strength.item()))
@@ -413,6 +424,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "adversary": self.adversary.state_dict() if self.adversary else None,
             "rng": self.rng.bit_generator.state,
             "updates": self.updates,
             "heard_s": self.heard_s,
@@ -433,6 +445,8 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if self.adversary is not None:
+            self.adversary.load_state_dict(state["adversary"])
         self.rng.bit_generator.state = state["rng"]
         self.updates = state["updates"]
         self.heard_s = state["heard_s"]
@@ -583,6 +597,7 @@ def _read_settings(path: Path) -> Config:
         values["loss"] = LossWeights(**values["loss"])
         values["mixing"] = MixingConfig(**values["mixing"])
         values["sparsity"] = SparsityConfig(**values.get("sparsity", {}))
+        values["adversarial"] = AdversarialConfig(**values.get("adversarial", {}))
         return Config(**values)
     except OSError:
         raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None
@@ -657,6 +672,7 @@ def _fit(
                 float(strength_mean),
                 speed,
                 validation,
+                trainer.adversary and trainer.adversary.verdicts,
             )
             if group.main:
                 _log(run, progress)
@@ -711,7 +727,7 @@ def _log(run: Path, progress: Progress) -> None:
     if progress.validation:
         with (run / VALIDATION_NAME).open("a") as file:
             row = asdict(progress)
-            del row["validation"]
+            del row["validation"], row["judged"]
             print(json.dumps(row | progress.validation), file=file)
         save_curves(run)
 
@@ -721,6 +737,7 @@ def _show(board: Board, progress: Progress, learning_rate: float) -> None:
     board.scalars("loss", losses, progress.updates)
     state = {"learning_rate": learning_rate, "seconds_per_second": progress.speed, "hours_heard": progress.hours_heard}
     board.scalars("training", state, progress.updates)
+    board.scalars("judged", progress.judged or {}, progress.updates)
     for name, value in (progress.validation or {}).items():
         board.scalars("held out" if name in LOSSES else "scores", {name: value}, progress.updates)
 

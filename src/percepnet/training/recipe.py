@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from percepnet.errors import PercepNetError
+from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.fit import Config
 from percepnet.training.loss import LossWeights
 from percepnet.training.mixing import MixingConfig
@@ -31,7 +32,7 @@ else:
     import tomli as tomllib
 
 PLACES = ("speech", "noise", "rooms")
-TABLES = {"loss": LossWeights, "mixing": MixingConfig, "sparsity": SparsityConfig}
+TABLES = {"loss": LossWeights, "adversarial": AdversarialConfig, "mixing": MixingConfig, "sparsity": SparsityConfig}
 NOT_IN_A_RECIPE = ("out", "resume")  # of one run, not of all that are made alike
 
 
