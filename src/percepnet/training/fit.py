@@ -672,7 +672,7 @@ def _fit(
                 float(strength_mean),
                 speed,
                 validation,
-                trainer.adversary and trainer.adversary.verdicts,
+                trainer.adversary.verdicts if trainer.adversary else None,
             )
             if group.main:
                 _log(run, progress)
