@@ -15,6 +15,7 @@ INFO = {
     "init": "default",
     "init_hours_heard": "57.7",
     "loss": '{"kind": "P21", "loudness": 5.0}',
+    "adversarial": '{"share": 0.5, "matching": 2.0}',
     "held_out_gain_loss": "0.4",
     "licence": "CC0",
     "speech/a": "1.5 h, PD",
@@ -31,6 +32,7 @@ def test_facts():
         "| signal path | 34 bands, look-ahead of 2 frames: 30 ms of delay |",
         "| heard | 2.0 h of mixtures, in 99 updates, after 57.7 h of `default`, which it started from |",
         "| loss | kind P21, loudness 5.0 |",
+        "| adversarial loss | share 0.5, matching 2.0 |",
         "| held-out loss | 0.4 (gain) |",
         "| licence | CC0 |",
     ):

@@ -115,6 +115,9 @@ def test_the_adversary_has_a_say(config, tmp_path):
     assert "judged" in (Path(watched.out) / "training.log").read_text()
     assert not torch.equal(weights_of(alone)["gain.weight"], weights_of(watched)["gain.weight"])
     assert weights_of(watched, "adversary")["updates"] == 6
+    for run, said in ((alone, None), (watched, 0.5)):
+        info = load_model(Path(run.out) / "model.safetensors").info
+        assert json.loads(info.get("adversarial", "{}")).get("share") == said
 
 
 def test_interrupted_leaves_a_checkpoint(config):

@@ -50,8 +50,8 @@ class AdversarialConfig:
 
     share: float = 0.0
     matching: float = 2.0
-    learning_rate: float = 2e-4
-    warmup_updates: int = 200
+    learning_rate: float = 5e-4
+    warmup_updates: int = 100
 
     def __post_init__(self) -> None:
         for name in ("share", "matching", "learning_rate", "warmup_updates"):
@@ -64,7 +64,7 @@ class Discriminator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        norm = nn.utils.parametrizations.spectral_norm
+        norm = nn.utils.parametrizations.weight_norm
         sizes = (2, *CHANNELS)
         self.layers = nn.ModuleList(
             norm(nn.Conv2d(before, after, KERNEL, stride=1 if number == 0 else 2, padding=(1, 2)))

@@ -38,6 +38,7 @@ def model_card(model: Model, name: str) -> str:
         "heard": f"{info.get('hours_heard', '?')} h of mixtures, in {info.get('updates', '?')} updates{before}",
         "time": f"{info.get('hours_trained', '?')} h",
         "loss": _settings(info.get("loss", "{}")),
+        "adversarial loss": _settings(info.get("adversarial", "{}")),
         "held-out loss": ", ".join(
             f"{info[key]} ({key.removeprefix('held_out_').removesuffix('_loss')})"
             for key in ("held_out_gain_loss", "held_out_strength_loss")

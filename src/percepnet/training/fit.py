@@ -534,6 +534,8 @@ def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
         "speech_weights": json.dumps(settings["speech_weights"]),
         "excluded": json.dumps(settings["exclude"]),
     }
+    if (adversarial := settings.get("adversarial", {})).get("share"):
+        info["adversarial"] = json.dumps(adversarial)
     losses = {name: checkpoint["validation"][name] for name in LOSSES if name in checkpoint["validation"]}
     info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in losses.items()})
     return info | checkpoint["corpus"]
