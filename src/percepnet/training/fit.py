@@ -158,6 +158,8 @@ class Config:
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 
 
+# The settings that are tables of their own, in a recipe and in a run's folder.
+TABLES = {"loss": LossWeights, "adversarial": AdversarialConfig, "mixing": MixingConfig, "sparsity": SparsityConfig}
 # What a resumed run may be given anew; everything else is as it was started.
 CHANGEABLE = ("out", "resume", "hours", "updates", "checkpoint_minutes", "validate_minutes", "workers", "threads")
 
@@ -596,11 +598,8 @@ def _read_settings(path: Path) -> Config:
     try:
         values = json.loads(path.read_text())
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        values["loss"] = LossWeights(**values["loss"])
-        values["mixing"] = MixingConfig(**values["mixing"])
-        values["sparsity"] = SparsityConfig(**values.get("sparsity", {}))
-        values["adversarial"] = AdversarialConfig(**values.get("adversarial", {}))
-        return Config(**values)
+        values = {"sparsity": {}, "adversarial": {}} | values  # runs from before these tables were there have none
+        return Config(**values | {name: kind(**values[name]) for name, kind in TABLES.items()})
     except OSError:
         raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,11 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from percepnet.errors import PercepNetError
-from percepnet.training.adversarial import AdversarialConfig
-from percepnet.training.fit import Config
-from percepnet.training.loss import LossWeights
-from percepnet.training.mixing import MixingConfig
-from percepnet.training.sparsity import SparsityConfig
+from percepnet.training.fit import TABLES, Config
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +28,6 @@ else:
     import tomli as tomllib
 
 PLACES = ("speech", "noise", "rooms")
-TABLES = {"loss": LossWeights, "adversarial": AdversarialConfig, "mixing": MixingConfig, "sparsity": SparsityConfig}
 NOT_IN_A_RECIPE = ("out", "resume")  # of one run, not of all that are made alike
 
 
