@@ -3,10 +3,12 @@
 Arguments: a folder, which has `config.json`; each rank leaves `rank0.pt` and so on there.
 """
 
+import faulthandler
 import json
 import os
 import signal
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,6 +17,9 @@ import torch
 from percepnet.training import fit
 
 STOPPED_AFTER = 3  # batches, by a signal that only the second rank gets
+STACKS_AFTER_S = 240  # of what should take seconds
+RECONNECTIONS = 5  # each of which may go well by chance
+LATE_S = 0.2
 
 
 class WatchedTrainer(fit.Trainer):
@@ -43,6 +48,7 @@ class WatchedTrainer(fit.Trainer):
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(STACKS_AFTER_S)
     folder = Path(sys.argv[1])
     settings = json.loads((folder / "config.json").read_text())
     trainers: list[WatchedTrainer] = []
@@ -51,9 +57,13 @@ if __name__ == "__main__":
     (trainer,) = trainers
     state = {"weights": trainer.network.state_dict(), "average": trainer.average.state_dict(), **trainer.seen}
     state |= {"updates": trainer.updates, "heard_s": trainer.heard_s, "trained_s": trainer.trained_s}
-    layer = torch.nn.Linear(1, 1)
-    (layer(torch.ones(1, 1)) * trainer.ranks.rank).sum().backward()
-    with fit.ranks() as group:
-        group.average(layer)
-    state["mean_gradient"] = layer.weight.grad
+    state["mean_gradients"] = []
+    for _ in range(RECONNECTIONS):
+        if trainer.ranks.main:
+            time.sleep(LATE_S)  # the other rank must not mistake what is left of the last connection for this one's
+        layer = torch.nn.Linear(1, 1)
+        (layer(torch.ones(1, 1)) * trainer.ranks.rank).sum().backward()
+        with fit.ranks() as group:
+            group.average(layer)
+        state["mean_gradients"].append(layer.weight.grad.item())
     torch.save(state, folder / f"rank{trainer.ranks.rank}.pt")

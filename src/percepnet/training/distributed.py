@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
 import torch
 from torch import distributed, nn
@@ -18,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from percepnet.errors import PercepNetError
 
 TIMEOUT = timedelta(hours=1)  # of waiting for another rank, which may be waiting for its first features
+_numbers = count()  # of the times that this process was connected, which is the same in all of them
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Ranks:
 def ranks() -> Iterator[Ranks]:
     """The processes that torchrun started, connected while the context lasts; one if it started none.
 
+    All of them enter it equally often.
+
     Raises
     ------
     PercepNetError
@@ -92,9 +96,13 @@ def ranks() -> Iterator[Ranks]:
                 f"more processes than GPUs: use --nproc_per_node {gpus}, or set CUDA_VISIBLE_DEVICES= for CPUs alone"
             )
         torch.cuda.set_device(local_rank)
-    distributed.init_process_group("nccl" if gpus else "gloo", timeout=TIMEOUT)
+    store, rank, size = next(distributed.rendezvous("env://", timeout=TIMEOUT))  # type: ignore[attr-defined]
+    # torchrun's store keeps the addresses of a connection that has ended: under the same keys, a rank that is early for
+    # the next one would find those of before, and wait for an answer from where nobody listens any more
+    store = distributed.PrefixStore(f"percepnet/{next(_numbers)}", store)  # type: ignore[attr-defined]
+    distributed.init_process_group("nccl" if gpus else "gloo", store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
-        yield Ranks(distributed.get_rank(), distributed.get_world_size(), local_rank)
+        yield Ranks(rank, size, local_rank)
     finally:
         distributed.destroy_process_group()
 
