@@ -48,6 +48,15 @@ def test_judges_sequences_of_any_length(shape):
     assert verdicts.numel() >= shape[0]
 
 
+def test_as_many_channels_as_were_asked_for():
+    layers = Discriminator(channels=4)(torch.zeros(1, 9, 34), torch.zeros(1, 9, 34))
+    assert [layer.shape[1] for layer in layers] == [4, 8, 12, 16, 1]
+    adversary = Adversary(AdversarialConfig(share=1.0, channels=4))
+    assert adversary.discriminator(torch.zeros(1, 9, 34), torch.zeros(1, 9, 34))[0].shape[1] == 4
+    with pytest.raises(PercepNetError, match="channels is 0; it must be at least 1"):
+        AdversarialConfig(channels=0)
+
+
 def test_learns_to_tell_clean_speech_from_what_is_in_between():
     adversary = Adversary(AdversarialConfig(share=1.0, learning_rate=2e-3, warmup_updates=0))
     for _ in range(60):

@@ -2,10 +2,16 @@ import numpy as np
 import pytest
 
 from percepnet.errors import ModelError
-from percepnet.params import BINS, ERB_EDGES_34, SignalParams
+from percepnet.params import BAND_EDGES, BINS, ERB_EDGES_34, ERB_EDGES_48, SignalParams
 from percepnet.spec.bands import Bands, bands_of, coherence
 
-TABLES = {"erb34": ERB_EDGES_34, "two": (0, 400), "to_nyquist": (0, 3, 10, 480), "uniform48": tuple(range(0, 480, 10))}
+TABLES = {
+    "erb34": ERB_EDGES_34,
+    "erb48": ERB_EDGES_48,
+    "two": (0, 400),
+    "to_nyquist": (0, 3, 10, 480),
+    "uniform48": tuple(range(0, 480, 10)),
+}
 
 
 def complex_noise(seed, shape):
@@ -37,6 +43,17 @@ def test_widths_follow_the_ear():
     ratio = np.diff(edges_hz)[wide] / erb[wide]
     assert ratio.min() > 0.6
     assert ratio.max() < 1.6
+
+
+def test_48_bands_of_at_least_50_hz_up_to_20_khz():
+    """One rule for all: 0.82 of the equivalent rectangular bandwidth, in whole bins of 50 Hz, and at least one."""
+    edges_hz = 50.0 * np.array(ERB_EDGES_48)
+    middle = (edges_hz[1:] + edges_hz[:-1]) / 2
+    rule = np.maximum(50, 0.82 * 24.7 * (4.37 * middle / 1000 + 1))
+    assert np.diff(edges_hz).min() == 50
+    assert edges_hz[-1] == 20_000
+    assert np.abs(np.diff(edges_hz) - rule).max() <= 50
+    assert {count: len(edges) for count, edges in BAND_EDGES.items()} == {34: 34, 48: 48}
 
 
 def test_each_triangle_peaks_at_its_edge_and_ends_at_its_neighbours():

@@ -13,8 +13,8 @@ import soundfile
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
 from percepnet.errors import PercepNetError
-from percepnet.model import load_model
-from percepnet.params import SignalParams
+from percepnet.model import PRESETS, load_model
+from percepnet.params import ERB_EDGES_48, SignalParams
 from percepnet.spec.bands import bands_of
 from percepnet.spec.features import features
 from percepnet.spec.network import Network
@@ -69,6 +69,19 @@ def prepared(config):
 
 def weights_of(config, kind="network"):
     return read_checkpoint(Path(config.out) / "checkpoint.pt")[kind]
+
+
+@pytest.mark.parametrize("init", [None, "small"])
+def test_other_bands(config, init):
+    run_training(replace(config, bands=48, init=init, preset=None, workers=1, updates=1, shard_sequences=4, ring=1))
+    model = load_model(Path(config.out) / "model.safetensors")
+    assert model.params.band_edges == ERB_EDGES_48
+    assert model.architecture == PRESETS["small"]
+
+
+def test_bands_that_there_are_not(config):
+    with pytest.raises(PercepNetError, match="bands is 40; there are: 34, 48"):
+        run_training(replace(config, bands=40))
 
 
 def test_learns(config, monkeypatch):

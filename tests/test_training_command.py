@@ -65,14 +65,25 @@ def test_options_go_before_the_recipe(tmp_path, monkeypatch):
         return tmp_path / "model"
 
     monkeypatch.setattr(fit, "run_training", training)
-    options = ["--config", str(tmp_path / "recipe.toml"), "--seed", "7", "--minutes", "6", "--updates", "9"]
+    options = [
+        "--config",
+        str(tmp_path / "recipe.toml"),
+        "--seed",
+        "7",
+        "--minutes",
+        "6",
+        "--updates",
+        "9",
+        "--bands",
+        "48",
+    ]
     result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), *options])
     assert result.exit_code == 0, result.output
     (config,) = configs
     assert (config.preset, config.seed, config.hours, config.exclude) == ("tiny", 7, 0.1, ("a",))
     assert (config.updates, config.reproducible, config.tensorboard) == (9, False, False)
     assert config.speech == (str(tmp_path / "s.wav"),)
-    assert config.lookahead_frames == 2
+    assert (config.lookahead_frames, config.bands) == (2, 48)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,14 @@ ERB_EDGES_34 = (
     60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400,
 )  # fmt: skip
 
+# As the ear, at 0.82 of ERB and at least 50 Hz: past the article, near to bins of their own where the harmonics are.
+ERB_EDGES_48 = (
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 17, 19, 21, 24, 26, 29, 32, 36, 39, 43,
+    48, 53, 58, 64, 70, 77, 85, 93, 102, 112, 123, 135, 148, 162, 177, 194, 213, 233, 255, 279, 305, 334, 366, 400,
+)  # fmt: skip
+
+BAND_EDGES = {len(edges): edges for edges in (ERB_EDGES_34, ERB_EDGES_48)}  # by their number
+
 COMB_TAPS = 5  # periods on each side; P20's noise reduction of about 9 dB pins it
 PITCH_MIN_HZ = 62.5
 PITCH_MAX_HZ = 500.0

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from percepnet.errors import PercepNetError
 from percepnet.training.distributed import Ranks
 
-CHANNELS = (16, 32, 48, 64)
+LAYERS = 4
 KERNEL = (3, 5)  # frames, bands
 SLOPE = 0.2  # of the leaky rectifiers, for activations below 0
 FLOOR = 1e-5  # what is 50 dB below the mean energy of the speech's bands is as good as nothing
@@ -41,36 +41,47 @@ class AdversarialConfig:
         Of the discriminator.
     warmup_updates : int
         Updates of the discriminator alone, before it is listened to.
+    channels : int
+        Of the discriminator's first layer; the others have two, three and four times as many.
 
     Raises
     ------
     PercepNetError
-        If a number is negative.
+        If a number is negative, or if there are no channels.
     """
 
     share: float = 0.0
     matching: float = 2.0
     learning_rate: float = 5e-4
     warmup_updates: int = 100
+    channels: int = 16
 
     def __post_init__(self) -> None:
         for name in ("share", "matching", "learning_rate", "warmup_updates"):
             if not getattr(self, name) >= 0:
                 raise PercepNetError(f"[adversarial] {name} is {getattr(self, name)}; it must be 0 or more")
+        if self.channels < 1:
+            raise PercepNetError(f"[adversarial] channels is {self.channels}; it must be at least 1")
 
 
 class Discriminator(nn.Module):
-    """Judges band levels over time, in overlapping pieces."""
+    """Judges band levels over time, in overlapping pieces.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    channels : int
+        Of its first layer.
+    """
+
+    def __init__(self, channels: int = 16) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.weight_norm
-        sizes = (2, *CHANNELS)
+        sizes = (2, *(channels * number for number in range(1, LAYERS + 1)))
         self.layers = nn.ModuleList(
             norm(nn.Conv2d(before, after, KERNEL, stride=1 if number == 0 else 2, padding=(1, 2)))
             for number, (before, after) in enumerate(pairwise(sizes))
         )
-        self.verdict = norm(nn.Conv2d(CHANNELS[-1], 1, 3, padding=1))
+        self.verdict = norm(nn.Conv2d(sizes[-1], 1, 3, padding=1))
 
     def forward(self, noisy: Tensor, speech: Tensor) -> list[Tensor]:
         """Judge speech, given what it was made from.
@@ -124,17 +135,20 @@ class Adversary:
     discriminator : Discriminator
     updates : int
         Of the discriminator.
-    verdicts : dict of str to float
-        Its last, on average, on `clean` speech and on `enhanced`: 1 and 0 for one that is never deceived.
     """
 
     def __init__(self, config: AdversarialConfig, group: Ranks | None = None) -> None:
         self.config = config
         self.ranks = group or Ranks()
-        self.discriminator = Discriminator().to(self.ranks.device)
+        self.discriminator = Discriminator(config.channels).to(self.ranks.device)
         self.optimiser = torch.optim.Adam(self.discriminator.parameters(), config.learning_rate, BETAS)
         self.updates = 0
-        self.verdicts: dict[str, float] = {}
+        self._verdicts: dict[str, Tensor] = {}
+
+    @property
+    def verdicts(self) -> dict[str, float]:
+        """Its last, on average, on `clean` speech and on `enhanced`: 1 and 0 for one that is never deceived."""
+        return {name: verdict.item() for name, verdict in self._verdicts.items()}
 
     def judge(self, loss: Tensor, gains: Tensor, target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
         """Train the discriminator on a batch, and say what to add to its loss.
@@ -190,7 +204,7 @@ class Adversary:
         self.ranks.average(self.discriminator)
         self.optimiser.step()
         self.updates += 1
-        self.verdicts = {"clean": right.mean().item(), "enhanced": wrong.mean().item()}
+        self._verdicts = {"clean": right.detach().mean(), "enhanced": wrong.detach().mean()}
 
     def _dislike(self, noisy: Tensor, clean: Tensor, found: Tensor) -> Tensor:
         with torch.no_grad():

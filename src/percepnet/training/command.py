@@ -10,7 +10,7 @@ import typer
 from percepnet.audio import replacing
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS
-from percepnet.params import LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
+from percepnet.params import BAND_EDGES, LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
 
 Places = Annotated[list[str] | None, typer.Option(metavar="PLACE", help="A .jsonl manifest, a folder or a file.")]
 
@@ -37,6 +37,10 @@ def train(
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from a model, by name or path; it grows to a wider --preset."),
+    ] = None,
+    bands: Annotated[
+        int | None,
+        typer.Option(help=f"Bands: {', '.join(map(str, BAND_EDGES))}. Default: 34, or those of --init."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run, with its own settings.")] = False,
     lookahead: Annotated[
@@ -73,6 +77,7 @@ def train(
         "speech_weights": _weights(weight or []),
         "preset": preset,
         "init": init,
+        "bands": bands,
         "lookahead_frames": lookahead,
         "seed": seed,
         "batch": batch,

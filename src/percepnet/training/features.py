@@ -11,12 +11,13 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_longlong
 from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from percepnet.spec.oracle import training_example
 from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
 from percepnet.training.levels import active_rms, amplitude
 from percepnet.training.mixing import Mixer, MixingConfig, Mixture
+
+if TYPE_CHECKING:  # the processes that make features do without it
+    from torch import Tensor
 
 Array = npt.NDArray[np.float32]
 Shard = npt.NDArray[np.float16]
@@ -178,7 +182,7 @@ class Shards:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._open: dict[str, Shard] = {}
+        self._open: dict[str, Any] = {}
         self.refresh()
 
     def __len__(self) -> int:
@@ -191,7 +195,7 @@ class Shards:
             del self._open[name]
         for name in names - self._open.keys():
             with suppress(FileNotFoundError):  # replaced a moment ago
-                self._open[name] = np.load(self._folder / name, mmap_mode="r")
+                self._open[name] = self._read(self._folder / name)
 
     def hold(self, indices: range) -> bool:
         """Draw from these shards alone from now on; False as long as one is missing.
@@ -205,7 +209,7 @@ class Shards:
             del self._open[name]
         for name in names - self._open.keys():
             if (self._folder / name).exists():
-                self._open[name] = np.load(self._folder / name, mmap_mode="r")
+                self._open[name] = self._read(self._folder / name)
         return len(self._open) == len(names)
 
     def drop(self, before: float) -> None:
@@ -214,18 +218,24 @@ class Shards:
             if _index(path) < before:
                 path.unlink(missing_ok=True)
 
-    def draw(self, rng: np.random.Generator, batch: int) -> Array:
+    def draw(self, rng: np.random.Generator, batch: int) -> "Array | Tensor":
         """Sequences of random shards.
 
         Returns
         -------
-        np.ndarray [shape=(batch, frames, features + 2 * bands)]
+        np.ndarray or Tensor [shape=(batch, frames, features + 2 * bands)]
         """
+        return np.stack([np.asarray(shard[row]) for shard, row in self._picked(rng, batch)]).astype(np.float32)
+
+    def _picked(self, rng: np.random.Generator, batch: int) -> Iterator[tuple[Any, int]]:
+        """Random shards, and which of its sequences of each."""
         names = sorted(self._open)
-        rows = []
-        for shard in (self._open[names[int(rng.integers(len(names)))]] for _ in range(batch)):
-            rows.append(shard[int(rng.integers(len(shard)))])
-        return np.stack(rows).astype(np.float32)
+        for _ in range(batch):
+            shard = self._open[names[int(rng.integers(len(names)))]]
+            yield shard, int(rng.integers(len(shard)))
+
+    def _read(self, path: Path) -> Any:
+        return np.load(path, mmap_mode="r")
 
 
 class Producers:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
-from percepnet.params import FRAMES_PER_SECOND, SignalParams
+from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, SignalParams
 from percepnet.spec.bands import bands_of
 from percepnet.spec.features import CENTRE_DB, SPAN_DB
 from percepnet.training.adversarial import AdversarialConfig, Adversary
@@ -43,7 +43,8 @@ from percepnet.training.features import (
     Shards,
     shards_folder,
 )
-from percepnet.training.growth import grown
+from percepnet.training.gpu_shards import GpuShards, fits
+from percepnet.training.growth import grown, rebanded
 from percepnet.training.listening import SCORES, Listening
 from percepnet.training.loss import LossWeights, total_loss
 from percepnet.training.mixing import MixingConfig
@@ -87,6 +88,8 @@ class Config:
         A model, by name or path, to start from; it grows where `preset` is wider.
     resume : bool
         Continue the run in `out`, with its own settings; only limits, threads and workers may change.
+    bands : int or None
+        34, the article's, or 48; None for 34, or for those of `init`. From one to the other `init` is interpolated.
     lookahead_frames : int
     seed : int
     batch : int
@@ -131,6 +134,7 @@ class Config:
     preset: str | None = None
     init: str | None = None
     resume: bool = False
+    bands: int | None = None
     lookahead_frames: int = 2
     seed: int = 0
     batch: int = 32
@@ -311,6 +315,8 @@ class Trainer:
         self.corpus = corpus
         self.ranks = group or Ranks()
         self.device = self.ranks.device
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32
         if config.reproducible and self.device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -380,7 +386,7 @@ class Trainer:
         # a checkpoint has the generator of the first process; those of the others follow from the number of updates
         config, rank = self.config, self.ranks.rank
         rng = self.rng if self.ranks.main else np.random.default_rng([config.seed, 2, rank, self.updates])
-        rows = torch.from_numpy(shards.draw(rng, config.batch)).to(self.device)
+        rows = torch.as_tensor(shards.draw(rng, config.batch)).to(self.device)
         state: State | None = None
         losses = []
         chunks = (torch.split(part, self.config.chunk_frames, dim=1) for part in self._parts(rows))
@@ -394,10 +400,11 @@ class Trainer:
                 loss = loss + self.adversary.judge(loss, gains, gain_target, mask, energies)
             self._update(loss)
             state = detach(state)
-            losses.append((gain.item(), strength.item()))
+            losses.append(torch.stack([gain, strength]).detach())
         self.heard_s += self.ranks.size * rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
-        gain_mean, strength_mean = np.mean(losses, axis=0)
-        return float(gain_mean), float(strength_mean)
+        # asked for once a batch: a GPU would otherwise wait for the next orders after every update
+        gain_mean, strength_mean = torch.stack(losses).mean(dim=0).tolist()
+        return gain_mean, strength_mean
 
     @torch.no_grad()
     def validate(self, held_out: npt.NDArray[np.float16]) -> dict[str, float]:
@@ -467,9 +474,10 @@ class Trainer:
         return features, gains.clamp(min=0), strengths, mask, energies
 
     def _autocast(self) -> torch.autocast:
-        # where it is not in the hardware, bfloat16 is emulated and slower than float32
+        # Where it is not in the hardware, bfloat16 is emulated and slower than float32. On a GPU autocast runs GRUs in
+        # float16 whatever it is asked for, in which the small gradients vanish; TF32 is as fast there.
         can = torch.cpu.get_capabilities()
-        fast = self.device.type == "cuda" or bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+        fast = self.device.type == "cpu" and bool(can.get("amx_bf16") or can.get("avx512_bf16"))
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def _update(self, loss: Tensor) -> None:
@@ -576,6 +584,8 @@ def _settled(config: Config) -> Config:
         raise PercepNetError("give speech to train on: --speech FOLDER_OR_MANIFEST")
     if config.preset is not None and config.preset not in PRESETS:
         raise PercepNetError(f"no preset {config.preset!r}; there are: {', '.join(PRESETS)}")
+    if config.bands is not None and config.bands not in BAND_EDGES:
+        raise PercepNetError(f"bands is {config.bands}; there are: {', '.join(map(str, BAND_EDGES))}")
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
@@ -613,8 +623,11 @@ def _refuse_empty(config: Config, speech: list[Clip]) -> None:
 
 def _initial_network(config: Config) -> TrainingNetwork:
     if config.init is None:
-        return TrainingNetwork(SignalParams(config.lookahead_frames), PRESETS[config.preset or DEFAULT_PRESET])
+        edges = BAND_EDGES[config.bands] if config.bands else ERB_EDGES_34
+        return TrainingNetwork(SignalParams(config.lookahead_frames, edges), PRESETS[config.preset or DEFAULT_PRESET])
     model = load_model(config.init)
+    if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
+        model = rebanded(model, BAND_EDGES[config.bands])
     if config.preset is not None and PRESETS[config.preset] != model.architecture:
         model = grown(model, PRESETS[config.preset], config.seed)
     return from_model(model)
@@ -629,7 +642,7 @@ def _fit(
     interrupted: Callable[[], bool],
 ) -> None:
     config, run, group = trainer.config, Path(trainer.config.out), trainer.ranks
-    shards = Shards(shards_folder(run, group.rank))
+    shards = _shards(trainer, shards_folder(run, group.rank))
     last = {"report": time.monotonic(), "checkpoint": time.monotonic(), "validation": time.monotonic()}
     heard_s = trainer.heard_s
     losses: list[tuple[float, float]] = []
@@ -688,6 +701,14 @@ def _fit(
             last["checkpoint"] = time.monotonic()
     if trainer.updates:
         trainer.save()
+
+
+def _shards(trainer: Trainer, folder: Path) -> Shards:
+    """The run's, in the memory of the GPU where there is one with room for them."""
+    config, params = trainer.config, trainer.network.params
+    frames = config.ring * config.shard_sequences * config.sequence_seconds * FRAMES_PER_SECOND
+    size_bytes = frames * (params.features + 2 * params.bands) * np.dtype(np.float16).itemsize
+    return GpuShards(folder, trainer.device) if fits(trainer.device, size_bytes) else Shards(folder)
 
 
 def _supplied(trainer: Trainer, shards: Shards, producers: Producers, interrupted: Callable[[], bool]) -> bool:

@@ -1,10 +1,11 @@
-"""A trained network made wider without forgetting anything: the start of a larger network that is not from nothing.
+"""A trained network made into another without forgetting: the start of a larger network that is not from nothing.
 
 As in Net2Net (Chen, Goodfellow and Shlens, ICLR 2016) the wider network gives at first exactly what the narrower one
-gives. Its new units start at random and are heard by none of the old ones and by no output until training says so.
+gives. Its new units start at random and are heard by none of the old ones and by no output until training says so. For
+other bands, what the network hears and says is interpolated.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from percepnet.errors import ModelError
 from percepnet.model import GRUS, Architecture, Model
+from percepnet.spec.bands import bands_of
 from percepnet.training.network import TrainingNetwork, to_model
 
 GATES = 3
@@ -55,6 +57,40 @@ def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
             weights[name][rows] = 0
             weights[name][np.ix_(rows, columns)] = weight
     return Model(model.params, architecture, weights, dict(model.info))
+
+
+def rebanded(model: Model, band_edges: tuple[int, ...]) -> Model:
+    """A model for other bands, that gives nearly the same gains and strengths at every frequency.
+
+    The weights of its inputs are spread over the bands that lie where those of the model did, and what it says of a
+    band is interpolated from the bands around it.
+
+    Parameters
+    ----------
+    model : Model
+    band_edges : tuple of int
+        Centres of the new bands, in bins of 50 Hz.
+
+    Returns
+    -------
+    Model
+    """
+    params = replace(model.params, band_edges=band_edges)
+    old, new = bands_of(model.params.band_edges).weights, bands_of(band_edges).weights
+    spread = old @ new.T
+    spread /= spread.sum(axis=1, keepdims=True)
+    between = old[:, list(band_edges)].T
+    inputs = np.zeros((model.params.features, params.features), np.float32)
+    for part in range(2):  # energies and coherences
+        rows, columns = (slice(part * count, (part + 1) * count) for count in spread.shape)
+        inputs[rows, columns] = spread
+    inputs[-2:, -2:] = np.eye(2)  # pitch and correlation
+    weights = dict(model.weights)
+    weights["dense.weight"] = weights["dense.weight"] @ inputs
+    for name in ("gain", "strength"):
+        for kind in ("weight", "bias"):
+            weights[f"{name}.{kind}"] = between @ weights[f"{name}.{kind}"]
+    return Model(params, model.architecture, weights, dict(model.info))
 
 
 def _layout(sizes: Architecture) -> dict[str, dict[str, list[int]]]:
