@@ -13,6 +13,7 @@ from percepnet.model import (
     dequantise,
     is_quantised,
     load_model,
+    model_names,
     quantise,
     save_model,
 )
@@ -222,6 +223,14 @@ def test_unit_counts_are_bounded():
     for units in (0, -1, 10**9, 1.5, True):
         with pytest.raises(ModelError, match=r"architecture\.gru"):
             Architecture(gru=units)
+
+
+def test_the_article_s_network_has_its_own_name():
+    by_either_name = [load_model(name).weights["gru1.weight_hh"] for name in ("percepnet", "default")]
+    np.testing.assert_array_equal(*by_either_name)
+    assert {"default", "percepnet", "small"} <= set(model_names())
+    assert load_model("percepnet").params == SignalParams()
+    assert load_model("percepnet").architecture == PRESETS["percepnet"]
 
 
 def test_no_such_file_or_name(tmp_path):

@@ -27,6 +27,7 @@ Array = npt.NDArray[np.float32]
 FORMAT = "percepnet"
 FORMAT_VERSION = 1
 DEFAULT_MODEL = "default"
+ALIASES = {"percepnet": DEFAULT_MODEL}  # the article's network, which is the default one at present
 SUFFIX = ".safetensors"
 
 CONV1_TAPS = 5  # P21: convolutions over 5 and then 3 frames
@@ -107,7 +108,8 @@ class Architecture:
 
 PRESETS: Mapping[str, Architecture] = {
     "percepnet": Architecture(),
-    "default": Architecture(dense=96, conv1=128, conv2=384, gru=384, strength_gru=128),
+    "default": Architecture(),
+    "medium": Architecture(dense=96, conv1=128, conv2=384, gru=384, strength_gru=128),
     "small": Architecture(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64),
     "tiny": Architecture(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
 }
@@ -281,7 +283,8 @@ def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
 
 def model_names() -> list[str]:
     """Names of the models that come with the package."""
-    return sorted(path.stem for path in _models_folder().glob(f"*{SUFFIX}"))
+    files = {path.stem for path in _models_folder().glob(f"*{SUFFIX}")}
+    return sorted(files | {name for name, file in ALIASES.items() if file in files})
 
 
 def _models_folder() -> Path:
@@ -289,7 +292,7 @@ def _models_folder() -> Path:
 
 
 def _packaged(name: str) -> Path:
-    path = _models_folder() / f"{name}{SUFFIX}"
+    path = _models_folder() / f"{ALIASES.get(name, name)}{SUFFIX}"
     if not path.is_file():
         known = ", ".join(model_names()) or "none in this installation"
         raise ModelError(f"no model of the name {name!r}; models that come with percepnet: {known}")
