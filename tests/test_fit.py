@@ -327,7 +327,7 @@ def test_the_card_counts_what_the_first_model_heard(config, tmp_path):
 def test_mistakes(config, tmp_path):
     with pytest.raises(PercepNetError, match="give speech to train on"):
         run_training(replace(config, speech=()))
-    with pytest.raises(PercepNetError, match="no preset 'huge'; there are: percepnet, default, small, tiny"):
+    with pytest.raises(PercepNetError, match="no preset 'huge'; there are: percepnet, default, medium, small, tiny"):
         run_training(replace(config, preset="huge"))
     noise = tmp_path / "noise.jsonl"
     noise.write_text('{"path": "speech.wav", "kind": "noise"}')
