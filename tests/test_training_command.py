@@ -65,18 +65,8 @@ def test_options_go_before_the_recipe(tmp_path, monkeypatch):
         return tmp_path / "model"
 
     monkeypatch.setattr(fit, "run_training", training)
-    options = [
-        "--config",
-        str(tmp_path / "recipe.toml"),
-        "--seed",
-        "7",
-        "--minutes",
-        "6",
-        "--updates",
-        "9",
-        "--bands",
-        "48",
-    ]
+    options = ["--config", str(tmp_path / "recipe.toml"), "--seed", "7", "--bands", "48"]
+    options += ["--minutes", "6", "--updates", "9"]
     result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), *options])
     assert result.exit_code == 0, result.output
     (config,) = configs

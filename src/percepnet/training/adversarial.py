@@ -73,7 +73,7 @@ class Discriminator(nn.Module):
         Of its first layer.
     """
 
-    def __init__(self, channels: int = 16) -> None:
+    def __init__(self, channels: int = AdversarialConfig.channels) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.weight_norm
         sizes = (2, *(channels * number for number in range(1, LAYERS + 1)))

@@ -225,7 +225,7 @@ class Shards:
         -------
         np.ndarray or Tensor [shape=(batch, frames, features + 2 * bands)]
         """
-        return np.stack([np.asarray(shard[row]) for shard, row in self._picked(rng, batch)]).astype(np.float32)
+        return np.stack([shard[row] for shard, row in self._picked(rng, batch)]).astype(np.float32)
 
     def _picked(self, rng: np.random.Generator, batch: int) -> Iterator[tuple[Any, int]]:
         """Random shards, and which of its sequences of each."""

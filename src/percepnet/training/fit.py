@@ -317,9 +317,9 @@ class Trainer:
         self.device = self.ranks.device
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32
-        if config.reproducible and self.device.type == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            if config.reproducible:
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
+                torch.use_deterministic_algorithms(True, warn_only=True)
         self.network = _initial_network(config).to(self.device)
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
