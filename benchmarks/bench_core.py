@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from percepnet import core
+from percepnet import native
 from percepnet.arrays import Samples
 from percepnet.bench.measure import FRAME_US, System, reading, take_turns, weight_bytes
 from percepnet.engine import FrameEnhancer
 from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES, PRESETS, Model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
-from percepnet.spec import enhancer as spec
+from percepnet.reference import enhancer as reference
 
 
 def random_model(preset: str, density: float = 1.0) -> Model:
@@ -50,9 +50,12 @@ def main() -> None:
     for preset in arguments.presets:
         model = random_model(preset, arguments.density)
         engines: dict[str, FrameEnhancer] = {
-            f"core, {kernel}": core.FrameEnhancer(model, kernel=kernel) for kernel in core.kernels()
+            f"core, {kernel}": native.FrameEnhancer(model, kernel=kernel) for kernel in native.kernels()
         }
-        engines |= {"core, single precision": core.FrameEnhancer(model, exact=True), "NumPy": spec.FrameEnhancer(model)}
+        engines |= {
+            "core, single precision": native.FrameEnhancer(model, exact=True),
+            "NumPy": reference.FrameEnhancer(model),
+        }
         systems = [System(name, frames_of(enhancer)) for name, enhancer in engines.items()]
         systems.append(reading(weight_bytes(model)))
         hot, paced = (take_turns(systems, frames, paced=paced) for paced in (False, True))

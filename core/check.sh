@@ -6,13 +6,11 @@ cd "$(dirname "$0")"
 seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-strict=(-std=c11 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
-"${CC:-cc}" "${strict[@]}" -O1 ./*.c -o "$build/test_core" -lm
+strict=(-std=c11 -ffp-contract=off -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
+strict+=(-Iinclude -Isrc)
+mapfile -t sources < <(find src -name '*.c' | sort)
+"${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/test_core.c -o "$build/test_core" -lm
 "$build/test_core"
 
-sources=()
-for source in ./*.c; do
-    [[ $source == ./test_* ]] || sources+=("$source")
-done
 "${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" fuzz/fuzz_core.c -o "$build/fuzz_core" -lm
 "$build/fuzz_core" "$seconds"

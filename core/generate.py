@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from percepnet import model, params
-from percepnet.spec import bands, comb, features, mix, pitch, stft
+from percepnet.reference import bands, comb, features, mix, pitch, stft
 
-FOLDER = Path(__file__).parent
-NOTE = "/* Written by core/generate.py from percepnet.params and percepnet.spec: change those, and run it again. */\n"
+FOLDER = Path(__file__).parent / "src" / "signal"
+NOTE = (
+    "/* Written by core/generate.py from percepnet.params and percepnet.reference: change those, and run it again. */\n"
+)
 
 CONSTANTS: dict[str, int | float] = {
     "HOP_SAMPLES": params.HOP_SAMPLES,
@@ -88,7 +90,7 @@ def constants_h() -> str:
 
 def tables_c() -> str:
     """The tables themselves."""
-    lines = [NOTE, '#include "constants.h"']
+    lines = [NOTE, '#include "signal/constants.h"']
     for name, table in TABLES.items():
         numbers = [literal(value) for value in table.ravel()]
         rows = [", ".join(numbers[start : start + 8]) for start in range(0, len(numbers), 8)]

@@ -78,7 +78,11 @@ def look_into(wheel: Path) -> str:
         _require("Root-Is-Purelib: false" in information, wheel, "it says that it is for any platform")
         libraries = [name for name in names if Path(name).name.startswith("_core.")]
         _require(libraries == [f"percepnet/_core{suffix}"], wheel, f"its libraries are {libraries}")
-        for needed in ("percepnet/models/default.safetensors", "percepnet/cli.py", "percepnet/spec/enhancer.py"):
+        for needed in (
+            "percepnet/model/weights/default.safetensors",
+            "percepnet/cli.py",
+            "percepnet/reference/enhancer.py",
+        ):
             _require(needed in names, wheel, f"{needed} is missing")
         foreign = [name for name in names if not name.startswith(("percepnet/", "percepnet-"))]
         _require(not foreign, wheel, f"{foreign} do not belong in it")
@@ -112,8 +116,10 @@ def _look_into_library(library: bytes, wheel: Path, system: str, machine: str) -
 
 
 def declared() -> set[str]:
-    """The functions of core/percepnet.h."""
-    return set(re.findall(r"^PERCEPNET_API\b[^;(]*\b(percepnet_\w+)\(", (ROOT / "core/percepnet.h").read_text(), re.M))
+    """The functions of core/include/percepnet.h."""
+    return set(
+        re.findall(r"^PERCEPNET_API\b[^;(]*\b(percepnet_\w+)\(", (ROOT / "core/include/percepnet.h").read_text(), re.M)
+    )
 
 
 def _is_ours(name: str) -> bool:
@@ -141,7 +147,7 @@ def try_here(wheel: Path) -> str:
         made = sorted(path.name for path in Path(folder, "enhanced").iterdir())
         given = sorted(path.name for path in (ROOT / "examples/clips/noisy").iterdir())
         _require(made == given, wheel, f"enhanced {made} of {given}")
-        kernels = _run([python, "-c", "from percepnet import core; print(*core.kernels())"], bare, folder)
+        kernels = _run([python, "-c", "from percepnet import core; print(*native.kernels())"], bare, folder)
         return f"{output.strip()}\nkernels: {kernels.strip()}"
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from percepnet.params import HOP_SAMPLES, SignalParams
-from percepnet.spec import stft
-from percepnet.spec.analysis import Analysis
+from percepnet.reference import stft
+from percepnet.reference.analysis import Analysis
 from voices import glide, noise, steady
 
 

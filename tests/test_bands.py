@@ -3,7 +3,7 @@ import pytest
 
 from percepnet.errors import ModelError
 from percepnet.params import BAND_EDGES, BINS, ERB_EDGES_34, ERB_EDGES_48, SignalParams
-from percepnet.spec.bands import Bands, bands_of, coherence
+from percepnet.reference.bands import Bands, bands_of, coherence
 
 TABLES = {
     "erb34": ERB_EDGES_34,

@@ -9,14 +9,14 @@ import pytest
 
 import percepnet
 from models import random_model
-from percepnet import Batch, core
+from percepnet import Batch, native
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import HOP_SAMPLES, SignalParams
 from voices import glide, noise
 
 try:
-    core.library()
-except core.CoreMissing as missing:
+    native.library()
+except native.CoreMissing as missing:
     pytest.skip(str(missing), allow_module_level=True)
 
 
@@ -35,9 +35,9 @@ def hop_of(x, i):
 def test_same_bits_as_alone(count, exact):
     model = random_model(1, preset="small")
     xs = [voice(seed) for seed in range(count)]
-    expected = [core.FrameEnhancer(model, exact=exact).process(x) for x in xs]
-    streams = [core.FrameEnhancer(model, exact=exact) for _ in xs]
-    batch = core.FrameBatch(model, 8, exact=exact)
+    expected = [native.FrameEnhancer(model, exact=exact).process(x) for x in xs]
+    streams = [native.FrameEnhancer(model, exact=exact) for _ in xs]
+    batch = native.FrameBatch(model, 8, exact=exact)
     hops = [batch.process(streams, np.concatenate([hop_of(x, i) for x in xs])) for i in range(60)]
     np.testing.assert_array_equal(np.concatenate(hops, axis=1), np.concatenate(expected))
 
@@ -46,9 +46,9 @@ def test_streams_come_go_rest_and_differ_in_channels_and_settings():
     model = random_model(2, SignalParams(3))
     settings = [{}, {"post_filter": True}, {"comb_filter": False}, {"attenuation_limit_db": 9.0}, {}]
     xs = [voice(seed, channels) for seed, channels in enumerate((1, 2, 1, 3, 1))]
-    expected = [core.FrameEnhancer(model, len(x), **s).process(x) for x, s in zip(xs, settings, strict=True)]
+    expected = [native.FrameEnhancer(model, len(x), **s).process(x) for x, s in zip(xs, settings, strict=True)]
     batch = Batch(model)
-    assert batch.latency_samples == core.FrameEnhancer(model).latency_samples
+    assert batch.latency_samples == native.FrameEnhancer(model).latency_samples
     streams, done, outputs = {}, [0] * 5, [[] for _ in xs]
     rng = np.random.default_rng(3)
     for turn in range(300):
@@ -102,7 +102,7 @@ def test_hop_that_is_no_audio_is_silence_of_that_stream_alone():
     x, bad = voice(6), np.full((1, HOP_SAMPLES), np.nan)
     batch = Batch(random_model())
     good, damaged = batch.add(), batch.add()
-    expected = core.FrameEnhancer(batch.model).process(x)
+    expected = native.FrameEnhancer(batch.model).process(x)
     found = [batch.process({damaged: bad, good: hop_of(x, i)}) for i in range(60)]
     np.testing.assert_array_equal(np.concatenate([hops[good] for hops in found], axis=1), expected)
     assert (good.refused_hops, damaged.refused_hops) == (0, 60)
@@ -118,7 +118,7 @@ def test_errors_leave_the_streams_as_they_were():
     x = voice(7)
     batch = Batch(random_model())
     stream, stereo = batch.add(), batch.add(2)
-    expected = core.FrameEnhancer(batch.model).process(x)
+    expected = native.FrameEnhancer(batch.model).process(x)
     found = []
     for i in range(60):
         for bad in (np.zeros(479), np.zeros((2, 480)), np.zeros((480, 1)), np.zeros((1, 1, 480))):
@@ -157,7 +157,7 @@ def test_second_thread_is_refused_and_disturbs_nothing():
     x = np.tile(voice(8), 20)
     batch = Batch(random_model())
     streams = [batch.add() for _ in range(40)]
-    expected = core.FrameEnhancer(batch.model).process(x)
+    expected = native.FrameEnhancer(batch.model).process(x)
     outputs = []
 
     messages = set()
@@ -180,19 +180,19 @@ def test_second_thread_is_refused_and_disturbs_nothing():
 
 
 def test_model_goes_with_the_last_stream():
-    before = len(core._models)
+    before = len(native._models)
     batch = Batch(random_model(9))
     streams = [batch.add() for _ in range(3)]
-    assert len(core._models) == before + 1
+    assert len(native._models) == before + 1
     del batch, streams
     gc.collect()
-    assert len(core._models) == before
+    assert len(native._models) == before
 
 
 def test_needs_the_core(monkeypatch):
     def refuse():
-        raise core.CoreMissing("_core.so: not built")
+        raise native.CoreMissing("_core.so: not built")
 
-    monkeypatch.setattr(core, "library", refuse)
-    with pytest.raises(core.CoreMissing, match="not built"):
+    monkeypatch.setattr(native, "library", refuse)
+    with pytest.raises(native.CoreMissing, match="not built"):
         Batch(random_model())

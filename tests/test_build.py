@@ -73,7 +73,7 @@ def test_wheels_are_reproducible_and_leave_this_machines_library_alone(wheel, tm
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("percepnet/models/default.safetensors", None, "default.safetensors is missing"),
+        ("percepnet/model/weights/default.safetensors", None, "default.safetensors is missing"),
         ("percepnet/_core.so", None, r"its libraries are \[\]"),
         ("percepnet/_core.dll", b"", "its libraries are"),
         ("percepnet/_core.so", b"no library", "is no library"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from percepnet.params import COMB_TAPS, HOP_SAMPLES, WINDOW_SAMPLES
-from percepnet.spec import comb
+from percepnet.reference import comb
 from voices import RATE_HZ, glide, noise, steady
 
 FAR = 10**6

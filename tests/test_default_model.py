@@ -66,7 +66,7 @@ def test_silence_stays_silence():
 
 def test_it_has_a_card_with_the_licences_of_its_data():
     model = percepnet.load_model()
-    card = (Path(percepnet.__file__).parent / "models" / "default.md").read_text(encoding="utf-8")
+    card = (Path(percepnet.__file__).parent / "model" / "weights" / "default.md").read_text(encoding="utf-8")
     sources = [name.partition("/")[2] for name in model.info if name.startswith(("speech/", "noise/"))]
     assert len(sources) > 10
     assert not [source for source in sources if source not in card]

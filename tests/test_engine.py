@@ -6,18 +6,18 @@ import soundfile
 
 import percepnet
 from models import random_model
-from percepnet import core
+from percepnet import native
 from percepnet.engine import CORE, NUMPY, VARIABLE, engine, frame_enhancer
 from percepnet.errors import PercepNetError
-from percepnet.spec import enhancer as spec
+from percepnet.reference import enhancer as reference
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "noisy"
 
 
 def core_is_here():
     try:
-        core.library()
-    except core.CoreMissing:
+        native.library()
+    except native.CoreMissing:
         return False
     return True
 
@@ -28,15 +28,15 @@ needs_core = pytest.mark.skipif(not core_is_here(), reason="the C core is not bu
 @pytest.fixture
 def no_core(monkeypatch):
     def refuse():
-        raise core.CoreMissing("_core.so: not built")
+        raise native.CoreMissing("_core.so: not built")
 
-    monkeypatch.setattr(core, "library", refuse)
+    monkeypatch.setattr(native, "library", refuse)
 
 
 def test_numpy_can_be_asked_for(monkeypatch):
     monkeypatch.setenv(VARIABLE, NUMPY)
     assert engine() == NUMPY
-    assert isinstance(frame_enhancer(random_model()), spec.FrameEnhancer)
+    assert isinstance(frame_enhancer(random_model()), reference.FrameEnhancer)
 
 
 @needs_core
@@ -46,7 +46,7 @@ def test_core_is_the_default(monkeypatch, value):
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
     assert engine() == CORE
-    assert isinstance(frame_enhancer(random_model()), core.FrameEnhancer)
+    assert isinstance(frame_enhancer(random_model()), native.FrameEnhancer)
 
 
 def test_numpy_stands_in_for_a_missing_core(monkeypatch, no_core):

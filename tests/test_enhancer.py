@@ -3,7 +3,7 @@ import pytest
 
 from models import constant_model, random_model
 from percepnet.params import HOP_SAMPLES, SignalParams
-from percepnet.spec.enhancer import FrameEnhancer
+from percepnet.reference.enhancer import FrameEnhancer
 from voices import glide, noise, steady
 
 UNIFORM_48 = tuple(range(0, 480, 10))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from percepnet.params import ERB_EDGES_34
-from percepnet.spec.bands import bands_of
-from percepnet.spec.features import features
-from percepnet.spec.stft import analysis
+from percepnet.reference.bands import bands_of
+from percepnet.reference.features import features
+from percepnet.reference.stft import analysis
 
 BANDS = bands_of(ERB_EDGES_34)
 

@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model
 from percepnet.params import ERB_EDGES_48, SignalParams
-from percepnet.spec.bands import bands_of
-from percepnet.spec.features import features
-from percepnet.spec.network import Network
+from percepnet.reference.bands import bands_of
+from percepnet.reference.features import features
+from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard

@@ -12,7 +12,7 @@ from percepnet import enhance
 from percepnet.errors import ModelError
 from percepnet.model import Architecture, load_model
 from percepnet.params import ERB_EDGES_48, SignalParams
-from percepnet.spec.network import Network
+from percepnet.reference.network import Network
 from percepnet.training.growth import grown, rebanded
 from percepnet.training.network import TrainingNetwork, from_model, to_model
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from percepnet.params import BINS, ERB_EDGES_34
-from percepnet.spec.bands import bands_of
-from percepnet.spec.mix import enhance_spectrum, mix
+from percepnet.reference.bands import bands_of
+from percepnet.reference.mix import enhance_spectrum, mix
 
 BANDS = bands_of(ERB_EDGES_34)
 

@@ -3,7 +3,7 @@ import pytest
 
 from percepnet.model import PRESETS, Architecture, Model
 from percepnet.params import SignalParams
-from percepnet.spec.network import Network
+from percepnet.reference.network import Network
 
 PARAMS = SignalParams(band_edges=(0, 10, 400))
 SIZES = Architecture(dense=5, conv1=6, conv2=7, gru=4, strength_gru=3)

@@ -3,7 +3,13 @@ import pytest
 
 from percepnet.errors import AudioError
 from percepnet.params import HOP_SAMPLES, SignalParams
-from percepnet.spec.oracle import exact_strength, extra_attenuation, oracle_steps, published_strength, training_example
+from percepnet.reference.oracle import (
+    exact_strength,
+    extra_attenuation,
+    oracle_steps,
+    published_strength,
+    training_example,
+)
 from voices import glide, noise
 
 

@@ -13,7 +13,7 @@ from percepnet.evaluation.oracle_plot import (
     spectrograms_figure,
 )
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
-from percepnet.spec.comb import hann_weights
+from percepnet.reference.comb import hann_weights
 
 
 def test_comb_weights_with_enough_look_ahead_are_the_hann_weights():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from percepnet.params import HOP_SAMPLES
-from percepnet.spec import pitch
+from percepnet.reference import pitch
 from voices import RATE_HZ, glide, noise, steady
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from percepnet.spec.postfilter import postfilter
+from percepnet.reference.postfilter import postfilter
 
 
 def test_nothing_happens_when_nothing_is_attenuated():

@@ -3,7 +3,7 @@ import numpy.typing as npt
 import pytest
 import soxr
 
-from percepnet.resample import PASSBAND, Resampler, half_width_samples
+from percepnet.reference.resample import PASSBAND, Resampler, half_width_samples
 
 RATES_HZ = [8000, 11025, 16000, 22050, 32000, 44100, 44101, 96000, 192000]  # 44101: interpolated phases
 

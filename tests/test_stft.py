@@ -1,7 +1,7 @@
 import numpy as np
 
 from percepnet.params import HOP_SAMPLES, WINDOW_SAMPLES
-from percepnet.spec import stft
+from percepnet.reference import stft
 
 
 def test_window_is_power_complementary():

@@ -11,10 +11,10 @@ from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation import story as module
 from percepnet.evaluation.story import find_story_pairs, network_decisions, read_for_story, tell, voiced_stretch
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
-from percepnet.spec import stft
-from percepnet.spec.analysis import Analysis
-from percepnet.spec.bands import bands_of
-from percepnet.spec.mix import enhance_spectrum
+from percepnet.reference import stft
+from percepnet.reference.analysis import Analysis
+from percepnet.reference.bands import bands_of
+from percepnet.reference.mix import enhance_spectrum
 from voices import glide
 
 SAMPLES = 24_017  # no whole number of frames

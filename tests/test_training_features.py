@@ -7,7 +7,7 @@ import soundfile
 from percepnet import engine
 from percepnet.errors import PercepNetError
 from percepnet.params import SignalParams
-from percepnet.spec.oracle import training_example
+from percepnet.reference.oracle import training_example
 from percepnet.training import features as made
 from percepnet.training.corpus import find_clips
 from percepnet.training.features import (

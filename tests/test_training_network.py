@@ -5,7 +5,7 @@ torch = pytest.importorskip("torch")
 
 from percepnet.model import PRESETS, Architecture, load_model, save_model
 from percepnet.params import SignalParams
-from percepnet.spec.network import Network
+from percepnet.reference.network import Network
 from percepnet.training.network import TrainingNetwork, detach, from_model, to_model
 
 PARAMS = SignalParams(band_edges=(0, 10, 400))

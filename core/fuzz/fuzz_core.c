@@ -14,8 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "../constants.h"
-#include "../percepnet.h"
+#include "signal/constants.h"
+#include "percepnet.h"
 
 #define HOPS_MAX 40
 #define INPUT_MAX 2048

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from percepnet.arrays import AnySamples, Samples, from_float32, to_float32
-from percepnet.core import FrameBatch, FrameEnhancer, alone
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model, load_model
+from percepnet.native import FrameBatch, FrameEnhancer, alone
 from percepnet.params import HOP_SAMPLES
 from percepnet.stream import ModelLike
 

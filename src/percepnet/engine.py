@@ -3,14 +3,14 @@
 import os
 from typing import Protocol
 
-from percepnet import core, core_analysis
+from percepnet import native, native_analysis
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
 from percepnet.params import SignalParams
-from percepnet.spec import analysis as spec_analysis
-from percepnet.spec import enhancer as spec
-from percepnet.spec.analysis import FrontHalf
+from percepnet.reference import analysis as reference_analysis
+from percepnet.reference import enhancer as reference
+from percepnet.reference.analysis import FrontHalf
 
 VARIABLE = "PERCEPNET_ENGINE"
 CORE, NUMPY = "core", "numpy"
@@ -45,8 +45,8 @@ def engine() -> str:
     if wanted == NUMPY:
         return NUMPY
     try:
-        core.library()
-    except core.CoreMissing as missing:
+        native.library()
+    except native.CoreMissing as missing:
         if wanted == CORE:
             raise PercepNetError(f"{VARIABLE} is {CORE}, but {missing}") from missing
         return NUMPY
@@ -66,13 +66,13 @@ def frame_enhancer(
     Parameters
     ----------
     model, channels, comb_filter, post_filter, attenuation_limit_db
-        As of :class:`percepnet.spec.enhancer.FrameEnhancer`.
+        As of :class:`percepnet.reference.enhancer.FrameEnhancer`.
 
     Returns
     -------
     FrameEnhancer
     """
-    made_by = core.FrameEnhancer if engine() == CORE else spec.FrameEnhancer
+    made_by = native.FrameEnhancer if engine() == CORE else reference.FrameEnhancer
     return made_by(
         model,
         channels,
@@ -93,5 +93,5 @@ def analysis(params: SignalParams) -> FrontHalf:
     -------
     FrontHalf
     """
-    made_by = core_analysis.Analysis if engine() == CORE else spec_analysis.Analysis
+    made_by = native_analysis.Analysis if engine() == CORE else reference_analysis.Analysis
     return made_by(params)

@@ -18,7 +18,7 @@ from percepnet.engine import frame_enhancer
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model, load_model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
-from percepnet.resample import Resampler, half_width_samples
+from percepnet.reference.resample import Resampler, half_width_samples
 
 SAMPLE_RATE_MIN_HZ = 8_000
 SAMPLE_RATE_MAX_HZ = 192_000

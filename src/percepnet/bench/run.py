@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import percepnet
-from percepnet import core
+from percepnet import native
 from percepnet.batch import Batch
 from percepnet.bench.measure import (
     FRAME_US,
@@ -115,7 +115,7 @@ def measure(
     document["start_up"] = start_up_ms(name)
     progress("memory", 0.05)
     document["memory"] = memory_bytes(name)
-    document["stream_bytes"] = core.FrameEnhancer(model).memory_bytes if engine() == CORE else None
+    document["stream_bytes"] = native.FrameEnhancer(model).memory_bytes if engine() == CORE else None
     document["bandwidth"] = _bandwidth(weight_bytes(model))
     progress("done", 1.0)
     return document
@@ -149,7 +149,7 @@ def _ourselves(model: Model, name: str | None) -> Document:
         "weights": model.weight_count,
         "weight_bytes": weight_bytes(model),
         "engine": running,
-        "kernels": core.kernels() if running == CORE else [],
+        "kernels": native.kernels() if running == CORE else [],
     }
 
 

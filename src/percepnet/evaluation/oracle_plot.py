@@ -12,9 +12,9 @@ from percepnet.arrays import Samples
 from percepnet.evaluation.metrics import Scores
 from percepnet.params import BINS, COMB_TAPS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
 from percepnet.plot import require_matplotlib
-from percepnet.spec.bands import bands_of
-from percepnet.spec.comb import comb_filter, upsample
-from percepnet.spec.oracle import OracleResult
+from percepnet.reference.bands import bands_of
+from percepnet.reference.comb import comb_filter, upsample
+from percepnet.reference.oracle import OracleResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

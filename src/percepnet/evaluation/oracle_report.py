@@ -20,7 +20,7 @@ from percepnet.evaluation.recordings import read_aligned, resampled
 from percepnet.evaluation.report import format_score, to_json
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.plot import require_matplotlib
-from percepnet.spec.oracle import OracleResult, Pitch, oracle_steps
+from percepnet.reference.oracle import OracleResult, Pitch, oracle_steps
 
 METRICS = ("pesq", "stoi", "si_sdr")
 FIGURE = "oracle.png"

@@ -17,7 +17,7 @@ from percepnet.evaluation.oracle_report import METRICS, step_signals
 from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
 from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.spec.oracle import Pitch, oracle_steps
+from percepnet.reference.oracle import Pitch, oracle_steps
 
 MODULE = "percepnet.evaluation.oracle_table"
 PITCHES: tuple[Pitch, ...] = ("clean", "noisy")

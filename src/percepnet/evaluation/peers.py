@@ -42,7 +42,7 @@ from percepnet.errors import PercepNetError, extra_packages
 from percepnet.evaluation.recordings import resampled
 from percepnet.model import load_model
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
-from percepnet.spec.oracle import oracle_steps
+from percepnet.reference.oracle import oracle_steps
 from percepnet.stream import Enhancer
 
 DELAY_MAX_SAMPLES = 9600  # 200 ms
@@ -402,16 +402,18 @@ def system_version(name: str, model: str | None = None, config: Path | None = No
 def _percepnet_digest(model: str | None) -> str:
     """Hash of the weights and of the code that runs them."""
     folder = Path(percepnet.__file__).parent
-    files = [*folder.glob("*.py"), *folder.glob("_core*"), *folder.glob("spec/*.py")]
+    files = [*folder.glob("*.py"), *folder.glob("_core*"), *folder.glob("reference/*.py")]
     weights = (
-        Path(model) if model and Path(model).is_file() else folder / "models" / f"{model or 'default'}.safetensors"
+        Path(model)
+        if model and Path(model).is_file()
+        else folder / "model" / "weights" / f"{model or 'default'}.safetensors"
     )
     return _digest(engine(), [*sorted(files), weights])
 
 
 def _oracle_digest(params: SignalParams) -> str:
     """Hash of the signal path in NumPy, which is all that decides and runs."""
-    return _digest(repr(params), sorted((Path(percepnet.__file__).parent / "spec").glob("*.py")))
+    return _digest(repr(params), sorted((Path(percepnet.__file__).parent / "reference").glob("*.py")))
 
 
 def _digest(first: str, files: Sequence[Path]) -> str:

@@ -20,8 +20,8 @@ from percepnet.evaluation.metrics import Scores, score
 from percepnet.evaluation.recordings import read_aligned, resampled
 from percepnet.model import Model, load_model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
-from percepnet.spec.network import Network
-from percepnet.spec.oracle import OracleResult, Pitch, oracle_steps
+from percepnet.reference.network import Network
+from percepnet.reference.oracle import OracleResult, Pitch, oracle_steps
 from percepnet.stream import enhance
 
 PAIRS_MAX = 4

@@ -36,7 +36,7 @@ from percepnet.evaluation.story import STEPS, Story, find_story_pairs, read_for_
 from percepnet.model import DEFAULT_MODEL, Model, load_model
 from percepnet.params import BINS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from percepnet.plot import require_matplotlib
-from percepnet.spec.oracle import Pitch
+from percepnet.reference.oracle import Pitch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from percepnet import engine
 from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
-from percepnet.spec.oracle import training_example
+from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
 from percepnet.training.levels import active_rms, amplitude
 from percepnet.training.mixing import Mixer, MixingConfig, Mixture

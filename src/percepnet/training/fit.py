@@ -27,8 +27,8 @@ from torch import Tensor
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, SignalParams
-from percepnet.spec.bands import bands_of
-from percepnet.spec.features import CENTRE_DB, SPAN_DB
+from percepnet.reference.bands import bands_of
+from percepnet.reference.features import CENTRE_DB, SPAN_DB
 from percepnet.training.adversarial import AdversarialConfig, Adversary
 from percepnet.training.corpus import Clip, find_clips, summary
 from percepnet.training.curves import VALIDATION_NAME, save_curves

@@ -14,7 +14,7 @@ import torch
 
 from percepnet.errors import ModelError
 from percepnet.model import GRUS, Architecture, Model
-from percepnet.spec.bands import bands_of
+from percepnet.reference.bands import bands_of
 from percepnet.training.network import TrainingNetwork, to_model
 
 GATES = 3

@@ -20,8 +20,8 @@ from percepnet import engine
 from percepnet.audio import replacing
 from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SignalParams
-from percepnet.spec.network import Network
-from percepnet.spec.oracle import training_example
+from percepnet.reference.network import Network
+from percepnet.reference.oracle import training_example
 from percepnet.stream import enhance
 from percepnet.training.features import Recordings
 from percepnet.training.levels import fit_length

@@ -1,4 +1,4 @@
-"""The network of `spec/network.py` in PyTorch, for whole sequences, and its way to and from a model."""
+"""The network of `reference/network.py` in PyTorch, for whole sequences, and its way to and from a model."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from percepnet.params import SignalParams
 
 WEIGHT_LIMIT = 0.5  # P21: weights held to +-1/2 lose nothing by 8 bits
 
-# What is carried from one piece of a sequence to the next, by layer; the same as spec.network.NetworkState.
+# What is carried from one piece of a sequence to the next, by layer; the same as reference.network.NetworkState.
 State = dict[str, Tensor]
 
 

@@ -1,7 +1,7 @@
 """Block sparsity: weights of the GRUs removed during the training, in the blocks that the core leaves out.
 
 The core reads and multiplies only those blocks of 16 outputs by 4 inputs that hold a weight other than zero
-(`core/matvec.c`). As in P21, gates are thinned by their importance, the reset gate most; as in RNNoise 0.2 the smallest
+(`core/src/network/matvec.c`). As in P21, gates are thinned by their importance, the reset gate most; as in RNNoise 0.2 the smallest
 blocks go first, a few at a time, so that the others learn to do without them.
 """
 

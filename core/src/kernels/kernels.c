@@ -1,0 +1,36 @@
+#include "kernels/kernels.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static const kernel *const KERNELS[] = {
+#ifdef KERNELS_X86
+    &KERNEL_AVX512VNNI,
+#ifdef KERNELS_AVXVNNI
+    &KERNEL_AVXVNNI,
+#endif
+    &KERNEL_AVX2,
+#endif
+#ifdef KERNELS_DOTPROD
+    &KERNEL_DOTPROD,
+#endif
+    &KERNEL_PORTABLE,
+};
+
+const kernel *kernel_at(int index) {
+    for (size_t i = 0; i < sizeof KERNELS / sizeof KERNELS[0]; i++) {
+        if (KERNELS[i]->runs_here() && index-- == 0) {
+            return KERNELS[i];
+        }
+    }
+    return NULL;
+}
+
+const kernel *kernel_of(const char *name) {
+    for (int index = 0;; index++) {
+        const kernel *k = kernel_at(index);
+        if (!k || !name || !strcmp(k->name, name)) {
+            return k;
+        }
+    }
+}

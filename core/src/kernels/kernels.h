@@ -1,0 +1,94 @@
+/* The inner loops of the network and of the signal path, written once for each instruction set. All of them give the
+   same bits. */
+
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <stdint.h>
+
+#include "signal/fft.h"
+
+#define KERNEL_ROWS 16   /* of a block */
+#define KERNEL_COLUMNS 4 /* of a group: one 32-bit lane of each row */
+/* At most, of one call: so many sums stay in registers, and each weight that is read serves all vectors. */
+#define KERNEL_BLOCKS 4
+#define KERNEL_VECTORS 4
+#define KERNEL_SUMS (KERNEL_BLOCKS * KERNEL_ROWS) /* from the sums of one vector to those of the next */
+
+typedef struct kernel {
+    const char *name;
+    int (*runs_here)(void);
+
+    /* Bytes of x are xor-ed with it. 0x80 makes them x + 128, for instructions that take x without a sign, and the
+       correction, which is -128 * (sum of the row's weights), makes up for it. */
+    uint8_t flip;
+
+    /* sums[row] = sum over columns of weight * x, for all rows of all blocks. Weights and x are -127 to 127. In memory,
+       blocks follow each other, in them groups, in them rows, in them the columns of the group. Vectors are `stride`
+       bytes apart. */
+    void (*dense)(const int8_t *weights, const int32_t *correction, int blocks, int groups, const int8_t *x, int stride,
+                  int vectors, int32_t *sums);
+
+    /* The same for one block, in which only `count` groups are in memory, those whose numbers are in `kept`. */
+    void (*sparse)(const int8_t *weights, const int32_t *correction, const uint16_t *kept, int count, const int8_t *x,
+                   int stride, int vectors, int32_t *sums);
+
+    /* Single precision: sums[row] = bias + sum over columns of weight * x, for blocks that are in memory column by
+       column. Rounded in the order of the columns, however many vectors there are. */
+    void (*floats)(const float *weights, const float *bias, int blocks, int columns, const float *const *x,
+                   int vectors, float sums[][KERNEL_SUMS]);
+
+    /* x in [-1, 1], rounded to 1/127 and limited. */
+    void (*round)(const float *x, int count, uint8_t flip, int8_t *rounded);
+    /* y = bias + step * sum */
+    void (*scale)(const int32_t *sums, const float *bias, const float *step, int count, float *y);
+
+    void (*tanh)(float *x, int count);
+    void (*sigmoid)(float *x, int count);
+    /* h' = (1 - z) n + z h, n = tanh(a_n + r b_n), of a = W x + b and b = U h + c, both reset, update and new gates in
+       turn; r and z are the sigmoids of a + b. */
+    void (*gates)(const float *from_input, const float *from_state, const float *before, int units, float *after);
+
+    /* y = x * factors, number by number */
+    void (*multiply)(const float *x, const float *factors, int count, float *y);
+    /* sum += factor * x */
+    void (*add_scaled)(const float *x, float factor, int count, float *sum);
+    /* sum[n] += taps[0] x[n] + ... + taps[15] x[n + 15], for the 960 samples of a window */
+    void (*interpolate)(const float *x, const float *taps, float *sum);
+    /* 528 samples at 48 kHz to 120 at 12 kHz */
+    void (*low_pass)(const float *x, float *low);
+    /* The emphasised power of PITCH_BINS_USED bins, divided by a power of the mean over the bins around each. */
+    void (*whiten)(const float *power, float *whitened);
+    /* real_fft_forward and real_fft_inverse */
+    void (*forward)(const real_fft *fft, const float *x, complex32 *spectrum, complex32 *work);
+    void (*inverse)(const real_fft *fft, const complex32 *spectrum, float *x, complex32 *work);
+} kernel;
+
+/* The fastest kernel on this machine; or the one of a name, NULL if there is none or if it does not run here. */
+const kernel *kernel_of(const char *name);
+
+/* The kernels that run here, the fastest first: NULL beyond the last one. */
+const kernel *kernel_at(int index);
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define KERNELS_X86
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+#define KERNELS_AVXVNNI
+#endif
+#endif
+#if defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__)) && defined(__GNUC__)
+#define KERNELS_DOTPROD
+#endif
+
+extern const kernel KERNEL_PORTABLE;
+#ifdef KERNELS_X86
+extern const kernel KERNEL_AVX2, KERNEL_AVX512VNNI;
+#endif
+#ifdef KERNELS_AVXVNNI
+extern const kernel KERNEL_AVXVNNI;
+#endif
+#ifdef KERNELS_DOTPROD
+extern const kernel KERNEL_DOTPROD;
+#endif
+
+#endif

@@ -1,0 +1,165 @@
+/* Everything that is known of a frame before the network decides: spectrum, pitch, comb-filtered spectrum, features. */
+
+#include "signal/analysis.h"
+
+#include <string.h>
+
+#include "signal/feature_vector.h"
+#include "kernels/kernels.h"
+
+/* Samples move to the front of their memory once in so many hops. */
+#define HOPS_BETWEEN_MOVES 8
+
+int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges) {
+    if (lookahead_frames < 0 || lookahead_frames > LOOKAHEAD_FRAMES_MAX) {
+        return 0;
+    }
+    if (bands < 2 || bands > BINS || !band_edges || band_edges[0] != 0) {
+        return 0;
+    }
+    for (int band = 1; band < bands; band++) {
+        if (band_edges[band] <= band_edges[band - 1] || band_edges[band] >= BINS) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, const kernel *k, arena *a) {
+    tables->kernel = k;
+    stft_init(&tables->window, k, a);
+    pitch_tables_init(&tables->pitch, k, a);
+    bands_init(&tables->bands, band_edges, bands, a);
+}
+
+void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a) {
+    s->channels = channels;
+    s->lookahead_frames = lookahead_frames;
+    s->future_samples = lookahead_frames * HOP_SAMPLES;
+    /* The window of the next decided frame begins this far before the next sample, less its first hop. */
+    s->kept = COMB_PAST_SAMPLES + COMB_REACH + s->future_samples + WINDOW_SAMPLES - HOP_SAMPLES;
+    s->capacity = s->kept + HOPS_BETWEEN_MOVES * HOP_SAMPLES;
+    s->samples = ARENA_TAKE(a, float, channels *s->capacity);
+    s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
+    s->comb = ARENA_TAKE(a, complex32, channels *BINS);
+    s->features = ARENA_TAKE(a, float, 2 * bands + 2);
+    s->energy = ARENA_TAKE(a, float, bands);
+    s->energy_comb = ARENA_TAKE(a, float, bands);
+    s->correlation = ARENA_TAKE(a, float, bands);
+    s->one_channel = ARENA_TAKE(a, float, bands);
+    s->work = ARENA_TAKE(a, complex32, PITCH_WORK > STFT_WORK ? PITCH_WORK : STFT_WORK);
+    pitch_init(&s->pitch, lookahead_frames, channels, a);
+}
+
+void analysis_reset(analysis *s, int bands) {
+    size_t channels = (size_t)s->channels;
+    s->end = s->kept;
+    memset(s->samples, 0, sizeof(float) * channels * (size_t)s->capacity);
+    memset(s->spectra, 0, sizeof(complex32) * (size_t)(s->lookahead_frames + 1) * channels * BINS);
+    memset(s->comb, 0, sizeof(complex32) * channels * BINS);
+    memset(s->features, 0, sizeof(float) * (size_t)(2 * bands + 2));
+    memset(s->tap_delays, 0, sizeof s->tap_delays);
+    memset(s->tap_weights, 0, sizeof s->tap_weights);
+    s->period_samples = s->pitch_correlation = 0.0f;
+    for (int frame = 0; frame < COMB_PAST_FRAMES; frame++) {
+        s->contour[frame] = SILENT_PERIOD_SAMPLES;
+    }
+    pitch_reset(&s->pitch);
+}
+
+float *analysis_input(analysis *s, int channel) {
+    if (s->end + HOP_SAMPLES > s->capacity) {
+        int from = s->end - s->kept;
+        for (int c = 0; c < s->channels; c++) {
+            float *samples = s->samples + c * s->capacity;
+            memmove(samples, samples + from, sizeof(float) * (size_t)s->kept);
+        }
+        s->end = s->kept;
+    }
+    return s->samples + channel * s->capacity + s->end;
+}
+
+static void find_pitch(analysis *s, const analysis_tables *tables) {
+    double periods[COMB_CONTOUR_MAX];
+    float path[PITCH_PATH_MAX];
+    for (int channel = 0; channel < s->channels; channel++) {
+        const float *newest = s->samples + channel * s->capacity + s->end;
+        pitch_hear(&s->pitch, &tables->pitch, channel, newest - PITCH_INPUT_SAMPLES);
+    }
+    pitch_correlate(&s->pitch, &tables->pitch, s->work);
+    s->pitch_correlation = pitch_step(&s->pitch, path);
+    s->period_samples = path[0];
+    memcpy(periods, s->contour, sizeof s->contour);
+    int count = COMB_PAST_FRAMES;
+    for (int step = 0; step <= s->pitch.back; step++) {
+        periods[count++] = path[step];
+    }
+    comb_tap_delays(periods, count, COMB_PAST_FRAMES, s->tap_delays);
+    comb_tap_weights(s->tap_delays, s->future_samples, s->tap_weights);
+    memmove(s->contour, s->contour + 1, sizeof s->contour - sizeof s->contour[0]);
+    s->contour[COMB_PAST_FRAMES - 1] = path[0];
+}
+
+static void comb_channel(analysis *s, const analysis_tables *tables, int channel) {
+    float filtered[WINDOW_SAMPLES];
+    int start = s->end - s->future_samples - WINDOW_SAMPLES;
+    comb_filter(tables->kernel, s->samples + channel * s->capacity + start, s->tap_delays, s->tap_weights, filtered);
+    stft_analysis(&tables->window, filtered, s->comb + channel * BINS, s->work);
+}
+
+static void accumulate(float *sum, const float *values, int count, int first) {
+    for (int i = 0; i < count; i++) {
+        sum[i] = first ? values[i] : sum[i] + values[i];
+    }
+}
+
+static void take_in(analysis *s, const analysis_tables *tables) {
+    int spectrum_size = s->channels * BINS;
+    complex32 *newest = s->spectra + s->lookahead_frames * spectrum_size;
+    s->end += HOP_SAMPLES;
+    memmove(s->spectra, s->spectra + spectrum_size,
+            sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
+    for (int channel = 0; channel < s->channels; channel++) {
+        const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
+        stft_analysis(&tables->window, frame, newest + channel * BINS, s->work);
+    }
+}
+
+static void compare_with_comb(analysis *s, const analysis_tables *tables) {
+    const bands *b = &tables->bands;
+    const complex32 *newest = s->spectra + s->lookahead_frames * s->channels * BINS;
+    for (int channel = 0; channel < s->channels; channel++) {
+        const complex32 *noisy = s->spectra + channel * BINS, *comb = s->comb + channel * BINS;
+        comb_channel(s, tables, channel);
+        bands_energy(b, noisy, s->one_channel);
+        accumulate(s->energy, s->one_channel, b->count, channel == 0);
+        bands_energy(b, comb, s->one_channel);
+        accumulate(s->energy_comb, s->one_channel, b->count, channel == 0);
+        bands_correlation(b, noisy, comb, s->one_channel);
+        accumulate(s->correlation, s->one_channel, b->count, channel == 0);
+    }
+    bands_coherence(b, s->correlation, s->energy, s->energy_comb, s->features + b->count);
+    for (int channel = 0; channel < s->channels; channel++) {
+        bands_energy(b, newest + channel * BINS, s->one_channel);
+        accumulate(s->energy, s->one_channel, b->count, channel == 0);
+    }
+    for (int band = 0; band < b->count; band++) {
+        s->energy[band] /= (float)s->channels;
+    }
+    features_finish(b, s->energy, s->period_samples, s->pitch_correlation, s->features);
+}
+
+void analysis_push(analysis *s, const analysis_tables *tables) {
+    take_in(s, tables);
+    find_pitch(s, tables);
+    compare_with_comb(s, tables);
+}
+
+void analysis_follow(analysis *s, const analysis_tables *tables, const double tap_delays[COMB_ALL_TAPS]) {
+    take_in(s, tables);
+    memcpy(s->tap_delays, tap_delays, sizeof s->tap_delays);
+    comb_tap_weights(s->tap_delays, s->future_samples, s->tap_weights);
+    s->period_samples = SILENT_PERIOD_SAMPLES;
+    s->pitch_correlation = 0.0f;
+    compare_with_comb(s, tables);
+}

@@ -1,0 +1,55 @@
+#ifndef ANALYSIS_H
+#define ANALYSIS_H
+
+#include "signal/bands.h"
+#include "signal/comb.h"
+#include "signal/pitch.h"
+#include "signal/stft.h"
+
+/* What all streams share. */
+typedef struct analysis_tables {
+    real_fft window;
+    pitch_tables pitch;
+    bands bands;
+    const struct kernel *kernel;
+} analysis_tables;
+
+typedef struct analysis {
+    int channels, lookahead_frames, future_samples;
+    int kept;     /* samples that the next hop will look back on */
+    int capacity; /* of a channel's samples */
+    int end;      /* of what has been heard */
+    float *samples;             /* channels * capacity */
+    complex32 *spectra;         /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
+    complex32 *comb;            /* channels * 481, of the decided frame */
+    float *features;
+    float *energy; /* bands each */
+    float *energy_comb;
+    float *correlation;
+    float *one_channel;
+    complex32 *work;
+    double contour[COMB_PAST_FRAMES]; /* periods of the frames before the decided one */
+    double tap_delays[COMB_ALL_TAPS];
+    float tap_weights[COMB_ALL_TAPS];
+    float period_samples, pitch_correlation;
+    pitch pitch;
+} analysis;
+
+/* 0 if a size is out of range, or if edges do not increase from 0. */
+int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges);
+
+void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, const struct kernel *kernel,
+                          arena *a);
+void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a);
+void analysis_reset(analysis *s, int bands);
+
+/* Where the next 480 samples of a channel go, before analysis_push. */
+float *analysis_input(analysis *s, int channel);
+
+/* Find out everything that is known of the frame before the network decides. */
+void analysis_push(analysis *s, const analysis_tables *tables);
+
+/* The same with the comb filter's taps of another signal; the pitch of this one is not looked for. */
+void analysis_follow(analysis *s, const analysis_tables *tables, const double tap_delays[COMB_ALL_TAPS]);
+
+#endif

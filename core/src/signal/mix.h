@@ -1,0 +1,22 @@
+#ifndef MIX_H
+#define MIX_H
+
+#include "signal/bands.h"
+
+typedef struct mix {
+    float *mixed_energy; /* channels * bands */
+    float *noisy_energy;
+    float *total_mixed; /* bands */
+    float *total_noisy;
+    float *gains;
+    float *wanted;
+    float *filtered;
+} mix;
+
+void mix_init(mix *m, int bands, int channels, arena *a);
+
+/* Apply gains and strengths to a frame. The spectra are channels * 481. */
+void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, const complex32 *comb,
+                  const float *gains, const float *strengths, int post_filter, complex32 *out);
+
+#endif

@@ -1,0 +1,118 @@
+"""Everything that is known of a frame before the network decides: spectrum, pitch, comb-filtered spectrum, features.
+
+The state machine runs on any number of hops at a time: one for a live stream, a whole recording for training features.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES, SignalParams
+from percepnet.reference import comb, pitch, stft
+from percepnet.reference.bands import bands_of, coherence
+from percepnet.reference.features import features, silent_energy
+
+
+class Frames(NamedTuple):
+    """What `Analysis.push` finds in T hops. Row i belongs to the frame M before the i-th new hop, but for the energies
+    in the features and the correlation, which belong to the newest one."""
+
+    noisy: np.ndarray  # (T, channels, 481) spectrum
+    comb: np.ndarray  # (T, channels, 481) spectrum after the comb filter
+    features: np.ndarray  # (T, 2 * bands + 2)
+    periods_samples: np.ndarray  # (T,)
+    correlations: np.ndarray  # (T,)
+    tap_delays: np.ndarray  # (T, 11) samples
+    tap_weights: np.ndarray  # (T, 11)
+
+
+class FrontHalf(Protocol):
+    """What every engine's analysis is."""
+
+    def push(self, hops: np.ndarray, tap_delays: np.ndarray | None = None) -> Frames:
+        """As of :class:`Analysis`."""
+
+
+class Analysis:
+    """The streaming front half of the signal path.
+
+    Parameters
+    ----------
+    params : SignalParams
+    channels : int
+        They share one pitch and one set of features.
+    """
+
+    def __init__(self, params: SignalParams, channels: int = 1) -> None:
+        self.params = params
+        self.channels = channels
+        self._bands = bands_of(params.band_edges)
+        self._pitch = pitch.PitchTracker(params.lookahead_frames)
+        self._future = params.lookahead_frames * HOP_SAMPLES
+        # The window of the first decided frame begins this far before the first new sample, less its first hop.
+        self._history = comb.PAST_SAMPLES + comb.INTERPOLATOR_REACH + self._future + WINDOW_SAMPLES - HOP_SAMPLES
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard so far."""
+        self._pitch.reset()
+        self._x = np.zeros((self.channels, self._history), dtype=np.float32)
+        self._fine = np.zeros(
+            (self.channels, comb.PHASES * (self._history - comb.INTERPOLATOR_REACH)), dtype=np.float32
+        )
+        self._spectra = np.zeros((self.params.lookahead_frames, self.channels, BINS), dtype=np.complex64)
+        self._contour = np.full(comb.PAST_FRAMES, pitch.SILENT_PERIOD_SAMPLES, dtype=np.float64)
+
+    def push(self, hops: np.ndarray, tap_delays: np.ndarray | None = None) -> Frames:
+        """Take in the next hops.
+
+        Parameters
+        ----------
+        hops : np.ndarray [shape=(channels, 480 * T), dtype=float32]
+        tap_delays : np.ndarray [shape=(T, 11)], optional
+            Taps of the comb filter found in another signal. This one's own pitch is then not looked for.
+
+        Returns
+        -------
+        Frames
+        """
+        count = hops.shape[-1] // HOP_SAMPLES
+        x = np.concatenate([self._x, hops], axis=-1)
+        fine_from = self._history - comb.INTERPOLATOR_REACH
+        fresh = comb.upsample(x[:, fine_from - comb.INTERPOLATOR_REACH + 1 :])
+        # Without look-ahead the centre tap needs the last samples too; what lies between them is never asked for.
+        unripe = np.repeat(x[:, -comb.INTERPOLATOR_REACH :], comb.PHASES, axis=-1)
+        fine = np.concatenate([self._fine, fresh, unripe], axis=-1)
+        newest = stft.analysis(stft.frames(x[:, self._history - HOP_SAMPLES :]).swapaxes(0, 1))
+        spectra = np.concatenate([self._spectra, newest])
+        noisy = spectra[:count]
+
+        if tap_delays is None:
+            periods, correlations, tap_delays = self._track(x[:, self._history - pitch.HISTORY_SAMPLES :])
+        else:
+            periods, correlations = np.full(count, float(pitch.SILENT_PERIOD_SAMPLES)), np.zeros(count)
+        starts = self._history - self._future - HOP_SAMPLES + HOP_SAMPLES * np.arange(count)
+        filtered, weights = comb.comb_filter(fine, starts, tap_delays, self._future)
+        combed = stft.analysis(filtered)
+
+        energy = self._bands.energy(noisy).sum(axis=1)
+        combed_energy = self._bands.energy(combed).sum(axis=1)
+        correlation = self._bands.correlation(noisy, combed).sum(axis=1)
+        periodic = coherence(correlation, energy, combed_energy, silent_energy(self._bands))
+        loudness = self._bands.energy(newest).mean(axis=1)
+        inputs = features(loudness, periodic, periods, correlations, self._bands)
+
+        self._x = x[:, -self._history :]
+        self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]
+        self._spectra = spectra[count:]
+        return Frames(noisy, combed, inputs, periods, correlations, tap_delays, weights)
+
+    def _track(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        periods, correlations, delays = [], [], []
+        for peaks, candidates in zip(*pitch.cells(pitch.correlation(x)), strict=True):
+            path, correlation = self._pitch.step(peaks, candidates)
+            delays.append(comb.tap_delays(np.concatenate([self._contour, path]), comb.PAST_FRAMES))
+            self._contour = np.append(self._contour[1:], path[0])
+            periods.append(path[0])
+            correlations.append(correlation)
+        return np.array(periods), np.array(correlations), np.array(delays)

@@ -1,0 +1,87 @@
+"""The whole system on a stream: one hop in, one hop out, (M + 1) * 480 samples later."""
+
+import numpy as np
+
+from percepnet.model import Model
+from percepnet.params import HOP_SAMPLES
+from percepnet.reference import stft
+from percepnet.reference.analysis import Analysis
+from percepnet.reference.bands import bands_of
+from percepnet.reference.mix import enhance_spectrum
+from percepnet.reference.network import Network
+
+
+def dry_level(attenuation_limit_db: float | None) -> float:
+    """Amplitude at which the unprocessed signal is mixed in, so that nothing is attenuated by more than the limit."""
+    return 0.0 if attenuation_limit_db is None else 10.0 ** (-attenuation_limit_db / 20.0)
+
+
+class FrameEnhancer:
+    """Enhance one stream, 10 ms at a time.
+
+    Parameters
+    ----------
+    model : Model
+    channels : int
+        They share every decision, so that a stereo image stays where it was.
+    comb_filter : bool
+        Without it all strengths are zero.
+    post_filter : bool
+    attenuation_limit_db : float, optional
+        At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        channels: int = 1,
+        *,
+        comb_filter: bool = True,
+        post_filter: bool = False,
+        attenuation_limit_db: float | None = None,
+    ) -> None:
+        self.model = model
+        self.channels = channels
+        self.comb_filter = comb_filter
+        self.post_filter = post_filter
+        self._dry = np.float32(dry_level(attenuation_limit_db))
+        self._bands = bands_of(model.params.band_edges)
+        self._analysis = Analysis(model.params, channels)
+        self._network = Network(model)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._analysis.reset()
+        self._state = self._network.initial_state()
+        self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
+
+    def process(self, hops: np.ndarray) -> np.ndarray:
+        """Enhance the next 10 ms, or any number of them.
+
+        Parameters
+        ----------
+        hops : np.ndarray [shape=(channels, 480 * n), dtype=float32]
+
+        Returns
+        -------
+        np.ndarray [shape=(channels, 480 * n), dtype=float32]
+            The enhanced signal, delayed by `model.params.latency_samples`; the same to the bit whatever n is.
+        """
+        starts = range(0, hops.shape[1], HOP_SAMPLES)
+        return np.concatenate([self._step(hops[:, start : start + HOP_SAMPLES]) for start in starts], axis=1)
+
+    def _step(self, hop: np.ndarray) -> np.ndarray:
+        frames = self._analysis.push(hop)
+        gains, strengths = self._network.step(frames.features[0], self._state)
+        if not self.comb_filter:
+            strengths = np.zeros_like(strengths)
+        spectrum = enhance_spectrum(
+            frames.noisy, frames.comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
+        )[0]
+        if self._dry:
+            spectrum = spectrum + self._dry * (frames.noisy[0] - spectrum)
+        frame = stft.synthesis(spectrum)
+        out: np.ndarray = self._overlap + frame[:, :HOP_SAMPLES]
+        self._overlap = frame[:, HOP_SAMPLES:]
+        return out

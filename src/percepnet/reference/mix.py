@@ -1,0 +1,67 @@
+"""From decisions to a spectrum: mix noisy and comb-filtered speech band by band, then give each band its magnitude."""
+
+import numpy as np
+
+from percepnet.reference.bands import TINY, Bands
+from percepnet.reference.postfilter import postfilter
+
+# A band in which the comb filter cancelled nearly everything is not blown up again beyond this (12 dB).
+RESCALE_MAX = np.float32(4.0)
+
+
+def mix(noisy: np.ndarray, comb: np.ndarray, strengths: np.ndarray, bands: Bands) -> np.ndarray:
+    """Replace a part of each band by its comb-filtered version, z = (1 - r) y + r p (P21).
+
+    Parameters
+    ----------
+    noisy, comb : np.ndarray [shape=(T, channels, 481), complex]
+    strengths : np.ndarray [shape=(T, bands)]
+        0 leaves a band alone, 1 replaces it.
+    bands : Bands
+
+    Returns
+    -------
+    np.ndarray [shape=(T, channels, 481), complex64]
+    """
+    return noisy + bands.to_bins(strengths)[:, None, :] * (comb - noisy)
+
+
+def enhance_spectrum(
+    noisy: np.ndarray,
+    comb: np.ndarray,
+    gains: np.ndarray,
+    strengths: np.ndarray,
+    bands: Bands,
+    *,
+    post_filter: bool = True,
+) -> np.ndarray:
+    """Apply gains and strengths to a frame (P20's "scale bands": the mixture is rescaled to the wanted magnitudes).
+
+    The post-filter judges what is still noisy after the comb filter, by the gain that the mixture needs rather than by
+    the gain of the noisy band: a band that the comb filter has cleaned is not attenuated again. All channels get the
+    same change of magnitude in each band, so that a stereo image stays where it was.
+
+    Parameters
+    ----------
+    noisy, comb : np.ndarray [shape=(T, channels, 481), complex]
+    gains, strengths : np.ndarray [shape=(T, bands)]
+        Gains are the wanted magnitudes over those of the noisy bands.
+    bands : Bands
+    post_filter : bool
+
+    Returns
+    -------
+    np.ndarray [shape=(T, channels, 481), complex64]
+    """
+    mixed = mix(noisy, comb, strengths, bands)
+    energy_noisy, energy_mixed = bands.energy(noisy), bands.energy(mixed)
+    if post_filter:
+        total_mixed = energy_mixed.sum(axis=1)
+        wanted = gains * _rescale(energy_noisy.sum(axis=1), total_mixed)
+        gains = gains * postfilter(wanted, total_mixed) / (wanted + TINY)
+    scale = gains[:, None, :] * _rescale(energy_noisy, energy_mixed)
+    return bands.to_bins(scale) * mixed
+
+
+def _rescale(energy_noisy: np.ndarray, energy_mixed: np.ndarray) -> np.ndarray:
+    return np.minimum(np.sqrt((energy_noisy + TINY) / (energy_mixed + TINY)), RESCALE_MAX)
