@@ -1,8 +1,28 @@
 /* PercepNet: real-time, full-band suppression of noise and reverberation in speech.
 
-   One model, read-only after its creation, serves any number of enhancers, each of which is one stream of one or more
-   channels at 48 kHz. Nothing is allocated but by the functions of the name _create. An enhancer belongs to one
-   thread at a time; different enhancers are independent, also those of one model. */
+   A model is read from the bytes of a model file. It is read-only after that, and serves any number of streams. A stream
+   takes samples of any rate from 8 to 192 kHz in chunks of any length, and gives them back enhanced, with a constant
+   delay:
+
+       percepnet_error error;
+       percepnet_model *model = percepnet_model_load(bytes, size, &error);
+       percepnet_options options;
+       percepnet_options_init(&options);
+       options.sample_rate_hz = 16000;
+       percepnet_stream *stream = model ? percepnet_stream_create(model, &options, &error) : NULL;
+       if (!stream) {
+           fprintf(stderr, "%s\n", error.message);
+       }
+       while (...) {
+           float y[PERCEPNET_READY_MAX(160, 16000)];
+           int64_t ready = percepnet_stream_process(stream, NULL, x, 160, 160, y, sizeof y / sizeof *y);
+       }
+       percepnet_stream_destroy(stream);
+       percepnet_model_destroy(model);
+
+   Memory: only the functions of the names _load and _create allocate. Threads: a stream, a block or a batch belongs to
+   one thread at a time; different ones are independent, also those of one model. There are no globals. Functions accept
+   NULL where they destroy, and nowhere else unless they say so. */
 
 #ifndef PERCEPNET_H
 #define PERCEPNET_H
@@ -14,127 +34,181 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
+/* PERCEPNET_STATIC is for programs that link the static library, PERCEPNET_BUILD for the library itself. */
+#if defined(PERCEPNET_STATIC)
+#define PERCEPNET_API
+#elif defined(_WIN32) && defined(PERCEPNET_BUILD)
 #define PERCEPNET_API __declspec(dllexport)
-#else
+#elif defined(_WIN32)
+#define PERCEPNET_API __declspec(dllimport)
+#elif defined(__GNUC__)
 #define PERCEPNET_API __attribute__((visibility("default")))
+#else
+#define PERCEPNET_API
 #endif
 
-/* Counts up with every change of this header. */
-#define PERCEPNET_ABI 3
+#define PERCEPNET_VERSION "0.1.0"
 
-/* A layer's matrix, row by row, and its bias; all is copied. With integers, which are -127 to 127, the matrix is
-   integers * scale, its input is rounded to 1/127 and limited to [-1, 1], and products are those of integers; without,
-   it is `weight`, in single precision. */
-typedef struct percepnet_affine {
-    const float *weight;     /* rows * columns, or NULL */
-    const int8_t *integers;  /* rows * columns, or NULL */
-    const float *scale;      /* rows, of the integers */
-    const float *bias;       /* rows */
-    int32_t rows;
-    int32_t columns;
-} percepnet_affine;
+/* Counts up with every change that a program built with an older header would not survive. */
+#define PERCEPNET_ABI 4
 
-/* The matrices of the network in the order of the signal path, each with its bias. The rows of a GRU are its reset,
-   update and new gates in turn; the columns of a convolution are all inputs of the oldest frame, of the next, and so
-   on to the newest. */
-enum percepnet_layer {
-    PERCEPNET_DENSE,
-    PERCEPNET_CONV1, /* 5 frames */
-    PERCEPNET_CONV2, /* 3 frames */
-    PERCEPNET_GRU1_INPUT,
-    PERCEPNET_GRU1_STATE,
-    PERCEPNET_GRU2_INPUT,
-    PERCEPNET_GRU2_STATE,
-    PERCEPNET_GRU3_INPUT,
-    PERCEPNET_GRU3_STATE,
-    PERCEPNET_GAIN_GRU_INPUT,
-    PERCEPNET_GAIN_GRU_STATE,
-    PERCEPNET_STRENGTH_GRU_INPUT, /* of gru3, then conv2 */
-    PERCEPNET_STRENGTH_GRU_STATE,
-    PERCEPNET_GAIN, /* of conv2, gru1, gru2, gru3, gain_gru */
-    PERCEPNET_STRENGTH,
-    PERCEPNET_LAYERS
-};
-
-typedef struct percepnet_description {
-    int32_t lookahead_frames;  /* M, 0 to 3: output is (M + 1) * 480 samples late */
-    int32_t bands;             /* 2 to 481 */
-    const int32_t *band_edges; /* centres of the bands in bins of 50 Hz, increasing from 0 */
-    percepnet_affine layers[PERCEPNET_LAYERS];
-    const char *kernel; /* one of percepnet_kernel for products of integers; NULL is the fastest */
-} percepnet_description;
-
-typedef struct percepnet_model percepnet_model;
-typedef struct percepnet_enhancer percepnet_enhancer;
-typedef struct percepnet_block percepnet_block;
-typedef struct percepnet_batch percepnet_batch;
-
+/* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
+PERCEPNET_API const char *percepnet_version(void);
 PERCEPNET_API int32_t percepnet_abi(void);
 
-/* Names of the instruction sets with a kernel that runs on this machine, the fastest first, and then NULL. All of them
-   give the same bits. */
-PERCEPNET_API const char *percepnet_kernel(int32_t index);
+/* What was wrong, in words: one line that says what to do. */
+typedef struct percepnet_error {
+    char message[256];
+} percepnet_error;
 
-/* NULL if a size is out of range, if two layers do not fit together, if there is no such kernel, or without memory. */
-PERCEPNET_API percepnet_model *percepnet_model_create(const percepnet_description *description);
+typedef struct percepnet_model percepnet_model;
+typedef struct percepnet_stream percepnet_stream;
+typedef struct percepnet_block percepnet_block;
+typedef struct percepnet_batch percepnet_batch;
+typedef struct percepnet_analyser percepnet_analyser;
 
-/* Only after all its enhancers. */
+/* ---- Models ---- */
+
+/* The model in the bytes of a model file, formats 1 and 2; they are copied. NULL if they are truncated, damaged, of a
+   newer format or do not fit together: then `error`, which may be NULL, names the field. */
+PERCEPNET_API percepnet_model *percepnet_model_load(const void *data, size_t size, percepnet_error *error);
+
+/* The same on one of the instruction sets of percepnet_kernel; NULL is the fastest. All of them give the same bits. */
+PERCEPNET_API percepnet_model *percepnet_model_load_for(const void *data, size_t size, const char *kernel,
+                                                        percepnet_error *error);
+
+/* Only after all its streams, blocks and batches. */
 PERCEPNET_API void percepnet_model_destroy(percepnet_model *model);
 
-typedef struct percepnet_settings {
-    int32_t channels;    /* 1 to 1024, with one decision for all */
-    int32_t comb_filter; /* 0: all strengths are zero */
-    int32_t post_filter;
-    float dry; /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
-} percepnet_settings;
+typedef struct percepnet_model_info {
+    int32_t lookahead_frames;   /* M: the signal path at 48 kHz is (M + 1) * 480 samples late */
+    int32_t bands;              /* each with a gain and a strength */
+    int32_t features;           /* numbers that the network is given a frame */
+    int32_t speech_probability; /* whether the network says how probable speech is */
+    size_t bytes;               /* of memory that the model takes */
+} percepnet_model_info;
 
-/* NULL if a setting is out of range, or without memory. */
-PERCEPNET_API percepnet_enhancer *percepnet_create(const percepnet_model *model, const percepnet_settings *settings);
-PERCEPNET_API void percepnet_destroy(percepnet_enhancer *enhancer);
+PERCEPNET_API void percepnet_model_describe(const percepnet_model *model, percepnet_model_info *info);
 
-/* Bytes that an enhancer takes; a model's weights are all streams' together. 0 where percepnet_create gives NULL. */
-PERCEPNET_API size_t percepnet_bytes(const percepnet_model *model, const percepnet_settings *settings);
-PERCEPNET_API size_t percepnet_model_bytes(const percepnet_model *model);
+/* Names of the instruction sets with a kernel that runs on this machine, the fastest first, and then NULL. */
+PERCEPNET_API const char *percepnet_kernel(int32_t index);
 
-/* Begin a new stream. */
-PERCEPNET_API void percepnet_reset(percepnet_enhancer *enhancer);
+/* ---- Streams ---- */
 
-/* Enhance the next `hops` times 480 samples of each channel. Channel c begins at x + c * stride, and likewise in y,
-   which may be x itself. A hop with NaN, infinity or a sample beyond 80 dB above full scale is taken as silence. */
-PERCEPNET_API void percepnet_process(percepnet_enhancer *enhancer, const float *x, float *y, int64_t hops,
-                                     int64_t stride);
+#define PERCEPNET_NO_LIMIT (-1.0f)
 
-/* Room for `hops` hops of one stream after the other, 1 to 1024, of as many channels: with it, long signals are
-   enhanced layer by layer, which is much faster. NULL if a number is out of range, or without memory. */
+typedef struct percepnet_options {
+    int32_t sample_rate_hz;     /* 8000 to 192000; rates other than 48000 are converted to it and back */
+    int32_t channels;           /* 1 to 1024 */
+    int32_t link_channels;      /* 1: one decision for all channels, which keeps a stereo image; 0: each by itself */
+    int32_t interleaved;        /* 0: channel after channel, `stride` samples apart; 1: sample after sample */
+    int32_t comb_filter;        /* 0: all strengths are zero */
+    int32_t post_filter;        /* 1: the envelope post-filter, which takes more noise and some clarity */
+    float attenuation_limit_db; /* the most by which anything is attenuated, 0 or more; or PERCEPNET_NO_LIMIT */
+    int32_t bypass;             /* 1: begin with the input as it is, aligned in time */
+    /* 0: a call gives back what is ready, in steps of 10 ms. Otherwise calls take multiples of so many samples, and each
+       gives back exactly as many as it takes, which costs up to 10 ms more of delay. 1 is for calls of any length. */
+    int32_t block_samples;
+} percepnet_options;
+
+/* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready. */
+PERCEPNET_API void percepnet_options_init(percepnet_options *options);
+
+/* A stream, at its beginning. NULL if an option is out of range, which `error` names, or without memory. */
+PERCEPNET_API percepnet_stream *percepnet_stream_create(const percepnet_model *model, const percepnet_options *options,
+                                                        percepnet_error *error);
+PERCEPNET_API void percepnet_stream_destroy(percepnet_stream *stream);
+
+/* Bytes of memory that it takes, besides its model. */
+PERCEPNET_API size_t percepnet_stream_bytes(const percepnet_stream *stream);
+
+/* Delay of the output in samples at the stream's rate: sample n + latency of the output belongs to sample n of the input. */
+PERCEPNET_API int32_t percepnet_stream_latency(const percepnet_stream *stream);
+
+/* Samples of each channel that the next call will give back if it is given `samples`. */
+PERCEPNET_API int64_t percepnet_stream_ready(const percepnet_stream *stream, int64_t samples);
+
+/* An upper bound of the same, before any call: for arrays. */
+#define PERCEPNET_READY_MAX(samples, sample_rate_hz) ((samples) + (sample_rate_hz) / 100 + 1)
+
+/* Why a call was refused, instead of a number of samples. The stream then goes on as if the call had not been. */
+#define PERCEPNET_TOO_SMALL (-1)   /* there is no room for all that is ready */
+#define PERCEPNET_OTHER_MODEL (-2) /* the block or batch is of another model, or of fewer channels */
+#define PERCEPNET_BAD_LENGTH (-3)  /* a negative number of samples, or none of the multiples of block_samples */
+
+/* Enhance the next `samples` samples of each channel, and return how many of each are in y. Not interleaved, channel c
+   begins at x + c * stride, and at y + c * capacity; y has room for `capacity` samples of each channel, and does not
+   overlap x. With a block, which may be NULL, long chunks are enhanced layer by layer, which is much faster, and gives
+   the same bits. A hop of 10 ms with NaN, infinity or a sample beyond 80 dB above full scale is taken as silence, and
+   counted. */
+PERCEPNET_API int64_t percepnet_stream_process(percepnet_stream *stream, percepnet_block *block, const float *x,
+                                               int64_t samples, int64_t stride, float *y, int64_t capacity);
+
+/* The same for 16-bit samples; the output is rounded and clamped. */
+PERCEPNET_API int64_t percepnet_stream_process_int16(percepnet_stream *stream, percepnet_block *block, const int16_t *x,
+                                                     int64_t samples, int64_t stride, int16_t *y, int64_t capacity);
+
+/* End the stream: the samples that the delay holds back, so that as many have come out as went in and `latency` more.
+   y has room for latency + PERCEPNET_READY_MAX(0, rate) samples of each channel. The stream is at its beginning again. */
+PERCEPNET_API int64_t percepnet_stream_flush(percepnet_stream *stream, float *y, int64_t capacity);
+PERCEPNET_API int64_t percepnet_stream_flush_int16(percepnet_stream *stream, int16_t *y, int64_t capacity);
+
+/* Begin a new stream. Limit and bypass stay as they are. */
+PERCEPNET_API void percepnet_stream_reset(percepnet_stream *stream);
+
+/* While it runs, from the next call on and without a click. A limit below 0 is none. */
+PERCEPNET_API void percepnet_stream_set_attenuation_limit(percepnet_stream *stream, float limit_db);
+
+/* With bypass the output becomes the input, to the bit and as late as ever. Everything goes on running, so that the way
+   back is as smooth. */
+PERCEPNET_API void percepnet_stream_set_bypass(percepnet_stream *stream, int32_t bypass);
+
+/* Hops of 10 ms that were taken as silence since the stream began; of channels that are not linked, each its own. */
+PERCEPNET_API int64_t percepnet_stream_refused_hops(const percepnet_stream *stream);
+
+/* Probability that the last frame was speech, 0 to 1, the largest of channels that are not linked; -1 before the first
+   frame, or if the model does not say. */
+PERCEPNET_API float percepnet_stream_speech_probability(const percepnet_stream *stream);
+
+/* Room for `hops` hops of 10 ms of one stream after the other, 1 to 1024, of up to so many channels. NULL if a number is
+   out of range, or without memory. */
 PERCEPNET_API percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops);
 PERCEPNET_API void percepnet_block_destroy(percepnet_block *block);
 
-/* As percepnet_process, to the bit. The block is of the same model and number of channels, and serves one call at a
-   time, of any enhancer. */
-PERCEPNET_API void percepnet_process_block(percepnet_enhancer *enhancer, percepnet_block *block, const float *x,
-                                           float *y, int64_t hops, int64_t stride);
+/* ---- Many streams at once ---- */
 
-/* Room for the network of `streams` streams of a model at once, 1 to 1024: with it, weights are read once for all of
-   them. NULL if the number is out of range, or without memory. */
-PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t streams);
+/* Room for the network of `decisions` decisions at once, 1 to 1024: with it, weights are read once for all of them. A
+   stream takes one, or one a channel if they are not linked; a batch serves any number of streams. NULL if the number is
+   out of range, or without memory. */
+PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t decisions);
 PERCEPNET_API void percepnet_batch_destroy(percepnet_batch *batch);
 
-/* One hop of each of `count` different enhancers of the batch's model, any number of them: of enhancer i, channel c
-   begins at x[i] + c * 480, and likewise in y, which may be x itself. As percepnet_process, to the bit. */
-PERCEPNET_API void percepnet_batch_process(percepnet_batch *batch, percepnet_enhancer *const *enhancers, int32_t count,
-                                           const float *const *x, float *const *y);
+/* The arguments of percepnet_stream_process, or of percepnet_stream_process_int16, for one stream of a batch. */
+typedef struct percepnet_chunk {
+    percepnet_stream *stream;
+    const void *x;
+    void *y;
+    int64_t samples;
+    int64_t stride;
+    int64_t capacity;
+    int32_t int16; /* whether x and y are int16_t instead of float */
+    int64_t ready; /* what is returned: samples of each channel in y */
+} percepnet_chunk;
 
-/* Hops that were taken as silence since the stream began. */
-PERCEPNET_API int64_t percepnet_refused_hops(const percepnet_enhancer *enhancer);
+/* The next chunk of each of `count` different streams of the batch's model, of any rates and lengths. The same to the bit
+   as stream by stream. Returns 0; or why one of them was refused, which then has it in `ready`, and all streams go on as
+   if the call had not been. */
+PERCEPNET_API int32_t percepnet_batch_process(percepnet_batch *batch, percepnet_chunk *chunks, int32_t count);
 
-/* What lay between the boxes of the signal path in the last hop; all zero before the first. The arrays belong to the
-   enhancer, and change with the next call. Complex numbers are pairs of real and imaginary part. */
+/* ---- Inside: for tests, training features and the oracle ---- */
+
+/* What lay between the boxes of the signal path in the last hop, of the first decision of a stream; all zero before it.
+   The arrays belong to the stream, and change with the next call. Complex numbers are pairs of real and imaginary part. */
 typedef struct percepnet_frame {
     const float *noisy;    /* channels * 481 complex, spectrum of the decided frame */
     const float *comb;     /* channels * 481 complex, after the comb filter */
     const float *enhanced; /* channels * 481 complex */
-    const float *features; /* 2 * bands + 2 */
+    const float *features; /* as percepnet_model_info says */
     const float *gains;    /* bands */
     const float *strengths;
     const float *lags;        /* 339, normalised autocorrelation of the newest 40 ms, from 94 samples in steps of 2 */
@@ -144,32 +218,43 @@ typedef struct percepnet_frame {
     float correlation;
 } percepnet_frame;
 
-PERCEPNET_API void percepnet_inspect(const percepnet_enhancer *enhancer, percepnet_frame *frame);
+PERCEPNET_API void percepnet_stream_inspect(const percepnet_stream *stream, percepnet_frame *frame);
 
-/* The signal path up to the network, for training features and for the oracle: no model is needed. */
-typedef struct percepnet_analyser percepnet_analyser;
+/* What of the signal path is chosen with a model: see percepnet_model_info and the model format. */
+typedef struct percepnet_signal {
+    int32_t lookahead_frames;  /* 0 to 3 */
+    int32_t bands;             /* 2 to 481 */
+    const int32_t *band_edges; /* centres of the bands in bins of 50 Hz, increasing from 0 */
+    float highpass_hz;         /* 0: none */
+    const char *features;      /* names of the blocks, separated by spaces; NULL is those of PercepNet */
+} percepnet_signal;
 
-/* NULL if a size is out of range (see percepnet_description and percepnet_settings), or without memory. */
-PERCEPNET_API percepnet_analyser *percepnet_analyser_create(int32_t lookahead_frames, int32_t bands,
-                                                            const int32_t *band_edges, int32_t channels);
+/* The signal path up to the network; no model is needed. NULL if a field is out of range, which `error` names, or
+   without memory. */
+PERCEPNET_API percepnet_analyser *percepnet_analyser_create(const percepnet_signal *signal, int32_t channels,
+                                                            percepnet_error *error);
 PERCEPNET_API void percepnet_analyser_destroy(percepnet_analyser *analyser);
 PERCEPNET_API void percepnet_analyser_reset(percepnet_analyser *analyser);
 
-/* Where the findings about each hop go, one after the other. */
-typedef struct percepnet_findings {
+/* Numbers that the network would be given a frame. */
+PERCEPNET_API int32_t percepnet_analyser_features(const percepnet_analyser *analyser);
+
+/* Where the results of each hop go, one after the other. */
+typedef struct percepnet_analysis {
     float *noisy;           /* channels * 481 complex each */
     float *comb;            /* channels * 481 complex */
-    float *features;        /* 2 * bands + 2 */
+    float *features;        /* percepnet_analyser_features */
     float *periods_samples; /* 1 */
     float *correlations;    /* 1 */
     double *tap_delays;     /* 11 */
     float *tap_weights;     /* 11 */
-} percepnet_findings;
+} percepnet_analysis;
 
-/* Analyse the next `hops` hops; channel c begins at x + c * stride. With `tap_delays` (11 a hop, not NULL) the comb
-   filter follows those of another signal, and the pitch of this one is not looked for. Samples must be finite. */
+/* Analyse the next `hops` hops of 480 samples at 48 kHz; channel c begins at x + c * stride. With `tap_delays` (11 a hop,
+   not NULL) the comb filter follows those of another signal, and the pitch of this one is not looked for. Samples must be
+   finite. */
 PERCEPNET_API void percepnet_analyse(percepnet_analyser *analyser, const float *x, int64_t hops, int64_t stride,
-                                     const double *tap_delays, const percepnet_findings *findings);
+                                     const double *tap_delays, const percepnet_analysis *results);
 
 #ifdef __cplusplus
 }

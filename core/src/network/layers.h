@@ -1,0 +1,72 @@
+/* The kinds of layers. A kind is one structure of functions in a file of its own; layers.c lists them. */
+
+#ifndef LAYERS_H
+#define LAYERS_H
+
+#include "arena.h"
+#include "kernels/kernels.h"
+#include "network/description.h"
+#include "network/matvec.h"
+
+/* A tensor that a layer of a kind has in the file, NAME.suffix. */
+typedef struct tensor_shape {
+    const char *suffix;
+    int dimensions;
+    int64_t shape[3];
+    int may_be_8_bits; /* a matrix, whose first axis are the rows */
+} tensor_shape;
+
+typedef struct layer layer;
+typedef struct layer_work layer_work;
+
+typedef struct layer_kind {
+    const char *name; /* as in the file */
+    /* What of the file's keys belongs to the kind. */
+    unsigned has_units : 1, has_activation : 1, has_taps : 1, has_precision : 1;
+    int inputs_min, inputs_max;
+    /* The tensors of a layer, at most TENSORS_MAX; how many. NULL for none. */
+    int (*tensors)(const layer_description *d, tensor_shape *shapes);
+    /* Units of a layer that does not say so itself: of inputs with so many units each. 0 if they do not fit together. */
+    int (*units)(const int *input_units, int count);
+    /* Take memory for the layer's own copy of its weights, and fill it where the arena has memory. May be NULL. */
+    void (*init)(layer *l, const layer_description *d, const kernel *k, arena *a);
+    /* Numbers that a stream remembers from frame to frame, all zero at its beginning. NULL for none. */
+    size_t (*state)(const layer *l);
+    /* Numbers of working memory for so many streams of so many frames. NULL for none. */
+    size_t (*scratch)(const layer *l, int streams, int frames);
+    /* The next `frames` frames of each of `streams` streams, of which either is one. */
+    void (*run)(const layer *l, const layer_work *w);
+} layer_kind;
+
+struct layer {
+    const layer_kind *kind;
+    int inputs[LAYER_INPUTS_MAX]; /* FEATURES_LAYER or a number */
+    int input_count;
+    int input_units[LAYER_INPUTS_MAX];
+    int units;
+    enum activation activation;
+    int taps, dilation;
+    const kernel *kernel;
+    matvec matrices[2];
+    float *weight; /* of layers without a matrix */
+    float *bias;
+};
+
+/* What belongs to frame t of stream s is in place s * frames + t of each input and of the output. */
+struct layer_work {
+    int streams, frames;
+    const float *inputs[LAYER_INPUTS_MAX]; /* each streams * frames * its units */
+    float *output;                         /* streams * frames * units */
+    float *const *states;                  /* of each stream */
+    float *scratch;
+    const float **rows; /* streams * frames pointers */
+    int8_t *rounded;
+};
+
+/* NULL for a name that is none. */
+const layer_kind *layer_kind_of(const char *name);
+
+/* The kinds one after the other, then NULL. */
+const layer_kind *layer_kind_at(int index);
+
+#endif
