@@ -5,7 +5,7 @@ Sources: "article" is the Amazon Science description of PercepNet; "P20" is Vali
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from percepnet.errors import ModelError
 
@@ -42,6 +42,20 @@ POSTFILTER_BETA = 0.02  # P20's global compensation; at most 5.57 dB
 LOOKAHEAD_FRAMES = 2  # article: the network sees two windows, 20 ms, into the future
 LOOKAHEAD_FRAMES_MAX = 3
 
+HIGHPASS_HZ = 30.0  # below the lowest voice by an octave
+HIGHPASS_MAX_HZ = 100.0
+
+# What the network can be given of a frame, by name; the numbers of each follow from the bands where it says 0.
+RELATIVE_BINS = 100  # 0 to 5 kHz, where harmonics lie apart
+FEATURE_SIZES = {
+    "band_levels": 0,
+    "coherences": 0,
+    "pitch": 2,
+    "relative_band_levels": 0,
+    "relative_bin_levels": RELATIVE_BINS,
+}
+PERCEPNET_FEATURES = ("band_levels", "coherences", "pitch")  # P21
+
 
 @dataclass(frozen=True)
 class SignalParams:
@@ -54,15 +68,21 @@ class SignalParams:
         The delay of the whole system is (M + 1) * 480 samples.
     band_edges : tuple of int
         Centres of the triangular bands in bins of 50 Hz, increasing from 0.
+    highpass_hz : float
+        Corner of the high-pass in front of everything, up to 100 Hz; 0 for none.
+    feature_blocks : tuple of str
+        What the network is given, in this order: keys of `FEATURE_SIZES`, each at most once.
 
     Raises
     ------
     ModelError
-        If the look-ahead or the edges are outside what the signal path can do.
+        If a field is outside what the signal path can do.
     """
 
     lookahead_frames: int = LOOKAHEAD_FRAMES
     band_edges: tuple[int, ...] = ERB_EDGES_34
+    highpass_hz: float = 0.0
+    feature_blocks: tuple[str, ...] = PERCEPNET_FEATURES
 
     def __post_init__(self) -> None:
         if not 0 <= self.lookahead_frames <= LOOKAHEAD_FRAMES_MAX:
@@ -71,6 +91,13 @@ class SignalParams:
         increasing = all(low < high for low, high in pairwise(edges))
         if len(edges) < 2 or edges[0] != 0 or edges[-1] >= BINS or not increasing:
             raise ModelError(f"band_edges must increase from 0 to at most {BINS - 1}; found {list(edges)}")
+        if not (self.highpass_hz == 0 or 1 <= self.highpass_hz <= HIGHPASS_MAX_HZ):
+            raise ModelError(f"highpass_hz is {self.highpass_hz}; it must be 0, or 1 to {HIGHPASS_MAX_HZ:g}")
+        blocks = self.feature_blocks
+        if unknown := [block for block in blocks if block not in FEATURE_SIZES]:
+            raise ModelError(f"features: expected {', '.join(FEATURE_SIZES)}, found {unknown[0]!r}")
+        if not blocks or len(set(blocks)) < len(blocks):
+            raise ModelError(f"features: expected at least one block and each once, found {list(blocks)}")
 
     @property
     def bands(self) -> int:
@@ -78,8 +105,23 @@ class SignalParams:
 
     @property
     def features(self) -> int:
-        """Inputs of the network: energies and coherences of the bands, pitch period, correlation (70 for 34 bands)."""
-        return 2 * self.bands + 2
+        """Inputs of the network: 70 for 34 bands and the blocks of PercepNet."""
+        return sum(FEATURE_SIZES[block] or self.bands for block in self.feature_blocks)
+
+    @property
+    def feature_slices(self) -> dict[str, slice]:
+        """Where each block stands in the network's input.
+
+        Examples
+        --------
+        >>> SignalParams().feature_slices["pitch"]
+        slice(68, 70, None)
+        """
+        sizes = [FEATURE_SIZES[block] or self.bands for block in self.feature_blocks]
+        ends = list(accumulate(sizes))
+        return {
+            block: slice(end - size, end) for block, size, end in zip(self.feature_blocks, sizes, ends, strict=True)
+        }
 
     @property
     def latency_samples(self) -> int:

@@ -1,0 +1,58 @@
+"""Networks by name: the article's, and smaller ones of its shape."""
+
+from collections.abc import Mapping
+
+from percepnet.model.table import BANDS, Architecture, Layer
+
+CONV1_TAPS = 5  # P21: convolutions over 5 and then 3 frames
+CONV2_TAPS = 3
+
+
+def article_network(
+    dense: int = 128, conv1: int = 512, conv2: int = 512, gru: int = 512, strength_gru: int = 128
+) -> Architecture:
+    """The network of the article: convolutions, three GRUs and one for the gains, and one for the strengths beside it.
+
+    features -> dense -> conv1 -> conv2 -> gru1 -> gru2 -> gru3 -> gain_gru -> gains
+                                   |        |       |      |         |           ^
+                                   +--------+-------+------+---------+--- skips -+
+                                   +--- and gru3 -> strength_gru -> strengths
+
+    Both convolutions look only back in time; the look-ahead is in the features. The first layer sees features of any
+    scale, and the last ones set the precision of the gains: those three, which are small, are not in 8 bits.
+
+    Parameters
+    ----------
+    dense, conv1, conv2, gru, strength_gru : int
+        Units, 1 to 4096. The default is the published size, 8 million weights (P20 through three agreeing
+        re-implementations). `gru` is the size of the three stacked GRUs and of the gain GRU.
+
+    Returns
+    -------
+    Architecture
+    """
+    return Architecture(
+        (
+            Layer("dense", "dense", ("features",), dense, "tanh"),
+            Layer("conv1", "convolution", ("dense",), conv1, "tanh", "int8", CONV1_TAPS),
+            Layer("conv2", "convolution", ("conv1",), conv2, "tanh", "int8", CONV2_TAPS),
+            Layer("gru1", "gru", ("conv2",), gru, precision="int8"),
+            Layer("gru2", "gru", ("gru1",), gru, precision="int8"),
+            Layer("gru3", "gru", ("gru2",), gru, precision="int8"),
+            Layer("gain_gru", "gru", ("gru3",), gru, precision="int8"),
+            Layer("strength_input", "concatenation", ("gru3", "conv2")),
+            Layer("strength_gru", "gru", ("strength_input",), strength_gru, precision="int8"),
+            Layer("skips", "concatenation", ("conv2", "gru1", "gru2", "gru3", "gain_gru")),
+            Layer("gain", "dense", ("skips",), BANDS, "sigmoid"),
+            Layer("strength", "dense", ("strength_gru",), BANDS, "sigmoid"),
+        )
+    )
+
+
+PRESETS: Mapping[str, Architecture] = {
+    "percepnet": article_network(),
+    "default": article_network(),
+    "medium": article_network(dense=96, conv1=128, conv2=384, gru=384),
+    "small": article_network(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64),
+    "tiny": article_network(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
+}

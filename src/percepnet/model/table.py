@@ -1,0 +1,211 @@
+"""Networks as data: an ordered table of layers, which NumPy, the C core and the training interpret alike.
+
+A layer names the layers that it gets its input from, which come before it; `features` is the network's input. Two or
+three layers are heads: gains and strengths have one unit a band, the speech probability has one, all from 0 to 1.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+from percepnet.errors import ModelError
+from percepnet.params import SignalParams
+from percepnet.reference.layers import KINDS, Activation, Kind, Shape, Tensor
+
+FEATURES = "features"
+BANDS: Literal["bands"] = "bands"
+UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a file is damage, not a design
+LAYERS_MAX = 128
+TAPS_MAX = 64
+DILATION_MAX = 256
+NAME = re.compile(r"[a-z][a-z0-9_]{0,46}")  # 47 characters, and safe in the names of tensors
+HEADS = ("gains", "strengths", "speech")
+OPTIONAL_HEADS = ("speech",)
+
+Precision = Literal["float32", "int8"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row of the table.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and underscores; its weights are stored as `name.weight` and so on.
+    kind : str
+        A key of `percepnet.reference.layers.KINDS`.
+    inputs : tuple of str
+        Names of layers before this one, or "features".
+    units : int, "bands" or None
+        Size of the output, 1 to 4096; "bands" is as many as the signal path has bands. None for kinds whose size follows
+        from their inputs.
+    activation : str
+        "linear", "tanh", "sigmoid" or "relu", of dense layers and convolutions.
+    precision : str
+        "float32"; or "int8": matrices are stored and multiplied in 8 bits, and the layer's input is limited to [-1, 1].
+    taps, dilation : int
+        Frames that a convolution sees, and how far apart they lie.
+    depthwise : bool
+        Whether each unit of a convolution sees only its own input.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    units: int | Literal["bands"] | None = None
+    activation: Activation = "linear"
+    precision: Precision = "float32"
+    taps: int = 1
+    dilation: int = 1
+    depthwise: bool = False
+
+
+class Node(NamedTuple):
+    """A layer whose sizes are settled."""
+
+    layer: Layer
+    kind: type[Kind]
+    shape: Shape
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights by their names in the file."""
+        return {f"{self.layer.name}.{suffix}": tensor for suffix, tensor in self.kind.tensors(self.shape).items()}
+
+    def is_int8(self, tensor: Tensor) -> bool:
+        """Whether one of its weights is stored in 8 bits."""
+        return self.layer.precision == "int8" and tensor.may_be_int8
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without its weights.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        In the order of calculation.
+    heads : mapping of str to str
+        Which layers are "gains", "strengths" and, if there is one, "speech".
+
+    Raises
+    ------
+    ModelError
+        If a field is out of range, or if layers and heads do not fit together. The message names the field.
+    """
+
+    layers: tuple[Layer, ...]
+    heads: Mapping[str, str] = field(default_factory=lambda: {"gains": "gain", "strengths": "strength"})
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.layers) <= LAYERS_MAX:
+            raise ModelError(f"layers: expected 1 to {LAYERS_MAX}, found {len(self.layers)}")
+        known = {FEATURES}
+        for number, layer in enumerate(self.layers):
+            _check_layer(number, layer, known)
+            known.add(layer.name)
+        for head in HEADS:
+            if head not in self.heads and head not in OPTIONAL_HEADS:
+                raise ModelError(f"heads.{head}: expected the name of a layer, found no such field")
+        for head, name in self.heads.items():
+            if head not in HEADS:
+                raise ModelError(f"heads.{head}: expected {', '.join(HEADS)}, found another head")
+            if name not in known - {FEATURES}:
+                raise ModelError(f"heads.{head}: expected the name of a layer, found {name!r}")
+
+    def nodes(self, params: SignalParams) -> tuple[Node, ...]:
+        """The layers with their sizes for a signal path.
+
+        Raises
+        ------
+        ModelError
+            If sizes do not fit together.
+        """
+        units = {FEATURES: params.features}
+        nodes = []
+        for layer in self.layers:
+            kind = KINDS[layer.kind]
+            inputs = tuple(units[name] for name in layer.inputs)
+            size = kind.units(inputs) if layer.units is None else params.bands if layer.units == BANDS else layer.units
+            where = f"layers.{layer.name}"
+            if size == 0:
+                raise ModelError(f"{where}.inputs: expected inputs of one size, found {list(inputs)}")
+            if size > LAYERS_MAX * UNITS_MAX:
+                raise ModelError(f"{where}.inputs: expected at most {LAYERS_MAX * UNITS_MAX} units, found {size}")
+            if layer.depthwise and size != inputs[0]:
+                raise ModelError(f"{where}.units: expected {inputs[0]}, as it is depthwise, found {size}")
+            shape = Shape(inputs, size, layer.activation, layer.taps, layer.dilation, layer.depthwise)
+            nodes.append(Node(layer, kind, shape))
+            units[layer.name] = size
+        by_name = {node.layer.name: node for node in nodes}
+        for head, name in self.heads.items():
+            expected = 1 if head == "speech" else params.bands
+            node = by_name[name]
+            if node.shape.units != expected:
+                raise ModelError(f"heads.{head}: expected {expected} units, found {node.shape.units}")
+            if node.layer.activation != "sigmoid":
+                raise ModelError(
+                    f"heads.{head}: expected a layer of activation 'sigmoid', found {node.layer.activation!r}"
+                )
+        return tuple(nodes)
+
+    def shapes(self, params: SignalParams) -> dict[str, tuple[int, ...]]:
+        """Shape of every weight by name, in the order of calculation.
+
+        Matrices are (outputs, inputs); convolutions (outputs, inputs, taps), oldest frame first; the rows of a GRU are
+        its reset, update and new gates in turn, in the form of `torch.nn.GRU`.
+        """
+        return {name: tensor.shape for node in self.nodes(params) for name, tensor in node.tensors.items()}
+
+    def int8_names(self, params: SignalParams) -> frozenset[str]:
+        """Names of the weights that are stored in 8 bits."""
+        nodes = self.nodes(params)
+        return frozenset(name for node in nodes for name, tensor in node.tensors.items() if node.is_int8(tensor))
+
+
+def _check_layer(number: int, layer: Layer, known: set[str]) -> None:
+    if not NAME.fullmatch(layer.name):
+        raise ModelError(
+            f"layers.{number}.name: expected up to 47 lower-case letters, digits and underscores, found {layer.name!r}"
+        )
+    where = f"layers.{layer.name}"
+    if layer.name in known:
+        raise ModelError(f"{where}.name: expected another one, found it twice")
+    kind = KINDS.get(layer.kind)
+    if kind is None:
+        raise ModelError(f"{where}.kind: expected one of {', '.join(KINDS)}, found {layer.kind!r}")
+    if not kind.inputs_min <= len(layer.inputs) <= kind.inputs_max:
+        count = (
+            str(kind.inputs_min) if kind.inputs_min == kind.inputs_max else f"{kind.inputs_min} to {kind.inputs_max}"
+        )
+        raise ModelError(f"{where}.inputs: expected {count}, found {len(layer.inputs)}")
+    for name in layer.inputs:
+        if name not in known:
+            raise ModelError(f"{where}.inputs: expected earlier layers or 'features', found {name!r}")
+    _check_sizes(where, layer, kind)
+
+
+def _check_sizes(where: str, layer: Layer, kind: type[Kind]) -> None:
+    if kind.has_units:
+        in_range = type(layer.units) is int and 1 <= layer.units <= UNITS_MAX
+        if not in_range and layer.units != BANDS:
+            raise ModelError(
+                f"{where}.units: expected an integer from 1 to {UNITS_MAX} or 'bands', found {layer.units!r}"
+            )
+    elif layer.units is not None:
+        raise ModelError(f"{where}.units: expected none for {layer.kind}, found {layer.units!r}")
+    if layer.activation not in (get_args(Activation) if kind.has_activation else ("linear",)):
+        raise ModelError(f"{where}.activation: found {layer.activation!r}, which {layer.kind} does not have")
+    if layer.precision not in (get_args(Precision) if kind.has_precision else ("float32",)):
+        raise ModelError(f"{where}.precision: found {layer.precision!r}, which {layer.kind} does not have")
+    for name, value, most in (("taps", layer.taps, TAPS_MAX), ("dilation", layer.dilation, DILATION_MAX)):
+        if type(value) is not int or not 1 <= value <= (most if kind.has_taps else 1):
+            raise ModelError(
+                f"{where}.{name}: expected an integer from 1 to {most if kind.has_taps else 1}, found {value!r}"
+            )
+    if type(layer.depthwise) is not bool or (layer.depthwise and not kind.has_taps):
+        raise ModelError(f"{where}.depthwise: found {layer.depthwise!r}, which {layer.kind} does not have")
+    if layer.depthwise and layer.precision == "int8":
+        raise ModelError(f"{where}.precision: expected 'float32' of a depthwise convolution, found 'int8'")
