@@ -13,6 +13,7 @@
 #pragma GCC optimize("no-trapping-math")
 #endif
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -71,6 +72,64 @@ TARGET static void gru_gates(const float *restrict from_input, const float *rest
         float update = activation_sigmoid(from_input[units + i] + from_state[units + i]);
         float fresh = activation_tanh(from_input[2 * units + i] + reset * from_state[2 * units + i]);
         after[i] = (1.0f - update) * fresh + update * before[i];
+    }
+}
+
+TARGET static void recur(const float *restrict gates, const float *restrict before, int units, float *restrict after) {
+    for (int i = 0; i < units; i++) {
+        float update = activation_sigmoid(gates[i]), fresh = activation_tanh(gates[units + i]);
+        after[i] = (1.0f - update) * before[i] + update * fresh;
+    }
+}
+
+#define PARTIAL_SUMS 16 /* always in this order, so that all instruction sets round alike */
+
+TARGET INLINE float sum_of(float sums[PARTIAL_SUMS]) {
+    for (int half = PARTIAL_SUMS / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            sums[i] += sums[i + half];
+        }
+    }
+    return sums[0];
+}
+
+TARGET static float mean_of(const float *x, int count) {
+    float sums[PARTIAL_SUMS] = {0.0f};
+    int whole = count / PARTIAL_SUMS * PARTIAL_SUMS;
+    for (int first = 0; first < whole; first += PARTIAL_SUMS) {
+        for (int i = 0; i < PARTIAL_SUMS; i++) {
+            sums[i] += x[first + i];
+        }
+    }
+    for (int i = whole; i < count; i++) {
+        sums[i - whole] += x[i];
+    }
+    return sum_of(sums) / (float)count;
+}
+
+TARGET static float mean_square_of(const float *x, int count) {
+    float sums[PARTIAL_SUMS] = {0.0f};
+    int whole = count / PARTIAL_SUMS * PARTIAL_SUMS;
+    for (int first = 0; first < whole; first += PARTIAL_SUMS) {
+        for (int i = 0; i < PARTIAL_SUMS; i++) {
+            sums[i] += x[first + i] * x[first + i];
+        }
+    }
+    for (int i = whole; i < count; i++) {
+        sums[i - whole] += x[i] * x[i];
+    }
+    return sum_of(sums) / (float)count;
+}
+
+TARGET static void normalise(const float *restrict x, const float *restrict weight, const float *restrict bias,
+                             int count, float *restrict y) {
+    float mean = mean_of(x, count);
+    for (int i = 0; i < count; i++) {
+        y[i] = x[i] - mean;
+    }
+    float deviation = sqrtf(mean_square_of(y, count) + NORMALISATION_FLOOR);
+    for (int i = 0; i < count; i++) {
+        y[i] = y[i] / deviation * weight[i] + bias[i];
     }
 }
 
@@ -170,6 +229,6 @@ INLINE int32_t four_of(const int8_t *x) {
 /* What of a kernel stands here, and the products, which each instruction set has by the same names. */
 #define NETWORK_LOOPS                                                                                                  \
     .dense = dense, .sparse = sparse, .floats = floats, .round = round_to_8_bits, .scale = scale_sums,                 \
-    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates
+    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise
 
 #endif

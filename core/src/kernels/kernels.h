@@ -48,6 +48,10 @@ typedef struct kernel {
     /* h' = (1 - z) n + z h, n = tanh(a_n + r b_n), of a = W x + b and b = U h + c, both reset, update and new gates in
        turn; r and z are the sigmoids of a + b. */
     void (*gates)(const float *from_input, const float *from_state, const float *before, int units, float *after);
+    /* h' = (1 - z) h + z n; z and n are the sigmoid and the tanh of the two halves of `gates`. */
+    void (*recurrence)(const float *gates, const float *before, int units, float *after);
+    /* y = (x - mean) / deviation * weight + bias */
+    void (*normalise)(const float *x, const float *weight, const float *bias, int count, float *y);
 
     /* y = x * factors, number by number */
     void (*multiply)(const float *x, const float *factors, int count, float *y);

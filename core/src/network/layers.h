@@ -26,30 +26,33 @@ typedef struct layer_kind {
     int inputs_min, inputs_max;
     /* The tensors of a layer, at most TENSORS_MAX; how many. NULL for none. */
     int (*tensors)(const layer_description *d, tensor_shape *shapes);
-    /* Units of a layer that does not say so itself: of inputs with so many units each. 0 if they do not fit together. */
+    /* Units of a layer that does not say so itself: of inputs with so many units each. 0 if they do not fit together.
+       NULL where the file says the units. */
     int (*units)(const int *input_units, int count);
     /* Take memory for the layer's own copy of its weights, and fill it where the arena has memory. May be NULL. */
-    void (*init)(layer *l, const layer_description *d, const kernel *k, arena *a);
+    void (*init)(layer *l, const layer_description *d, arena *a);
     /* Numbers that a stream remembers from frame to frame, all zero at its beginning. NULL for none. */
     size_t (*state)(const layer *l);
     /* Numbers of working memory for so many streams of so many frames. NULL for none. */
     size_t (*scratch)(const layer *l, int streams, int frames);
-    /* The next `frames` frames of each of `streams` streams, of which either is one. */
+    /* The next `frames` frames of each of `streams` streams, of which either is one. The same to the bit as frame by
+       frame and stream by stream. */
     void (*run)(const layer *l, const layer_work *w);
 } layer_kind;
 
 struct layer {
     const layer_kind *kind;
     int inputs[LAYER_INPUTS_MAX]; /* FEATURES_LAYER or a number */
-    int input_count;
     int input_units[LAYER_INPUTS_MAX];
+    int input_count;
     int units;
     enum activation activation;
-    int taps, dilation;
+    int taps, dilation, depthwise;
     const kernel *kernel;
     matvec matrices[2];
     float *weight; /* of layers without a matrix */
     float *bias;
+    size_t state; /* where its state begins in that of the network */
 };
 
 /* What belongs to frame t of stream s is in place s * frames + t of each input and of the output. */
@@ -57,7 +60,7 @@ struct layer_work {
     int streams, frames;
     const float *inputs[LAYER_INPUTS_MAX]; /* each streams * frames * its units */
     float *output;                         /* streams * frames * units */
-    float *const *states;                  /* of each stream */
+    float *const *states;                  /* the layer's own, of each stream */
     float *scratch;
     const float **rows; /* streams * frames pointers */
     int8_t *rounded;
@@ -68,5 +71,10 @@ const layer_kind *layer_kind_of(const char *name);
 
 /* The kinds one after the other, then NULL. */
 const layer_kind *layer_kind_at(int index);
+
+/* Let `count` vectors that lie `stride` apart be the rows of a matrix product. */
+void layer_take_rows(const layer_work *w, const float *x, int count, int stride);
+
+void layer_activate(const layer *l, float *y, int count);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "signal/constants.h"
 
 #define X_MAX 127.0f /* what 1 becomes in 8 bits */
 #define GROUP_BYTES (KERNEL_ROWS * KERNEL_COLUMNS)
@@ -15,13 +14,28 @@ static int blocks_of(int rows) { return (rows + KERNEL_ROWS - 1) / KERNEL_ROWS; 
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-static int is_zero(const percepnet_affine *affine, int block, int group) {
-    int last_row = smaller((block + 1) * KERNEL_ROWS, affine->rows);
-    int first_column = group * KERNEL_COLUMNS, last_column = smaller(first_column + KERNEL_COLUMNS, affine->columns);
-    for (int row = block * KERNEL_ROWS; row < last_row; row++) {
-        const int8_t *weights = affine->integers + (size_t)row * (size_t)affine->columns;
-        for (int column = first_column; column < last_column; column++) {
-            if (weights[column]) {
+/* Where the columns of a group are in a row of the file; -1 beyond the matrix. */
+static void places_of(const matrix *from, int group, int places[KERNEL_COLUMNS]) {
+    for (int i = 0; i < KERNEL_COLUMNS; i++) {
+        int column = group * KERNEL_COLUMNS + i, tap = column / from->inputs, input = column % from->inputs;
+        places[i] = tap < from->taps ? input * from->taps + tap : -1;
+    }
+}
+
+static const int8_t *integers_of(const matrix *from, int row) {
+    return (const int8_t *)from->weight->data + (size_t)row * (size_t)(from->inputs * from->taps);
+}
+
+/* -128 is not symmetric: its products do not fit the kernels' bounds. */
+static int8_t symmetric(int8_t weight) { return weight < -127 ? (int8_t)-127 : weight; }
+
+static int last_row_of(const matrix *from, int block) { return smaller((block + 1) * KERNEL_ROWS, from->rows); }
+
+static int is_zero(const matrix *from, int block, const int places[KERNEL_COLUMNS]) {
+    for (int row = block * KERNEL_ROWS; row < last_row_of(from, block); row++) {
+        const int8_t *integers = integers_of(from, row);
+        for (int i = 0; i < KERNEL_COLUMNS && places[i] >= 0; i++) {
+            if (integers[places[i]]) {
                 return 0;
             }
         }
@@ -29,45 +43,42 @@ static int is_zero(const percepnet_affine *affine, int block, int group) {
     return 1;
 }
 
-static int count_kept(const percepnet_affine *affine) {
-    int kept = 0;
-    for (int block = 0; block < blocks_of(affine->rows); block++) {
-        for (int group = 0; group < groups_of(affine->columns); group++) {
-            kept += !is_zero(affine, block, group);
+static void pack_group(const matrix *from, int block, const int places[KERNEL_COLUMNS], int8_t packed[GROUP_BYTES]) {
+    memset(packed, 0, GROUP_BYTES);
+    for (int row = block * KERNEL_ROWS; row < last_row_of(from, block); row++, packed += KERNEL_COLUMNS) {
+        const int8_t *integers = integers_of(from, row);
+        for (int i = 0; i < KERNEL_COLUMNS && places[i] >= 0; i++) {
+            packed[i] = symmetric(integers[places[i]]);
+        }
+    }
+}
+
+static size_t count_kept(const matrix *from) {
+    size_t kept = 0;
+    for (int group = 0; group < groups_of(from->inputs * from->taps); group++) {
+        int places[KERNEL_COLUMNS];
+        places_of(from, group, places);
+        for (int block = 0; block < blocks_of(from->rows); block++) {
+            kept += !is_zero(from, block, places);
         }
     }
     return kept;
 }
 
-static void pack_floats(matvec *m, const percepnet_affine *affine) {
-    size_t columns = (size_t)affine->columns;
+static void pack_floats(matvec *m, const matrix *from) {
+    size_t columns = (size_t)m->columns;
     memset(m->weight, 0, sizeof(float) * KERNEL_ROWS * (size_t)blocks_of(m->rows) * columns);
     for (int row = 0; row < m->rows; row++) {
         float *block = m->weight + (size_t)(row / KERNEL_ROWS) * KERNEL_ROWS * columns;
-        const float *weights = affine->weight + (size_t)row * columns;
-        for (size_t column = 0; column < columns; column++) {
-            block[column * KERNEL_ROWS + (size_t)(row % KERNEL_ROWS)] = weights[column];
+        for (int place = 0; place < m->columns; place++) {
+            int column = place % from->taps * from->inputs + place / from->taps;
+            float weight = tensor_float(from->weight, (size_t)row * columns + (size_t)place);
+            block[(size_t)column * KERNEL_ROWS + (size_t)(row % KERNEL_ROWS)] = weight;
         }
     }
 }
 
-static int8_t weight_of(const percepnet_affine *affine, int row, int column) {
-    int8_t weight = affine->integers[(size_t)row * (size_t)affine->columns + (size_t)column];
-    /* -128 is not symmetric: its products do not fit the kernels' bounds */
-    return weight < -127 ? (int8_t)-127 : weight;
-}
-
-static void pack_group(const percepnet_affine *affine, int block, int group, int8_t packed[GROUP_BYTES]) {
-    memset(packed, 0, GROUP_BYTES);
-    for (int i = 0; i < GROUP_BYTES; i++) {
-        int row = block * KERNEL_ROWS + i / KERNEL_COLUMNS, column = group * KERNEL_COLUMNS + i % KERNEL_COLUMNS;
-        if (row < affine->rows && column < affine->columns) {
-            packed[i] = weight_of(affine, row, column);
-        }
-    }
-}
-
-static void pack_integers(matvec *m, const percepnet_affine *affine) {
+static void pack_integers(matvec *m, const matrix *from) {
     int8_t *packed = m->integers;
     int32_t count = 0;
     for (int block = 0; block < blocks_of(m->rows); block++) {
@@ -75,10 +86,12 @@ static void pack_integers(matvec *m, const percepnet_affine *affine) {
             m->starts[block] = count;
         }
         for (int group = 0; group < groups_of(m->columns); group++) {
-            if (m->starts && is_zero(affine, block, group)) {
+            int places[KERNEL_COLUMNS];
+            places_of(from, group, places);
+            if (m->starts && is_zero(from, block, places)) {
                 continue;
             }
-            pack_group(affine, block, group, packed);
+            pack_group(from, block, places, packed);
             packed += GROUP_BYTES;
             if (m->starts) {
                 m->kept[count++] = (uint16_t)group;
@@ -90,26 +103,29 @@ static void pack_integers(matvec *m, const percepnet_affine *affine) {
     }
 }
 
-static void set_steps(matvec *m, const percepnet_affine *affine) {
+static void set_steps(matvec *m, const matrix *from) {
     size_t padded = KERNEL_ROWS * (size_t)blocks_of(m->rows);
+    tensor scale = {from->weight->scale, NULL};
     memset(m->correction, 0, sizeof(int32_t) * padded);
     memset(m->step, 0, sizeof(float) * padded);
     for (int row = 0; row < m->rows; row++) {
+        const int8_t *integers = integers_of(from, row);
         int32_t sum = 0;
-        for (int column = 0; column < m->columns; column++) {
-            sum += weight_of(affine, row, column);
+        for (int place = 0; place < m->columns; place++) {
+            sum += symmetric(integers[place]);
         }
         m->correction[row] = -128 * sum;
-        m->step[row] = affine->scale[row] / X_MAX;
+        m->step[row] = tensor_float(&scale, (size_t)row) / X_MAX;
     }
 }
 
-void matvec_init(matvec *m, const percepnet_affine *affine, const kernel *k, arena *a) {
-    size_t blocks = (size_t)blocks_of(affine->rows), padded = blocks * KERNEL_ROWS;
-    *m = (matvec){.rows = affine->rows, .columns = affine->columns, .kernel = k};
+void matvec_init(matvec *m, const matrix *from, const kernel *k, arena *a) {
+    int in_8_bits = from->weight->scale != NULL;
+    size_t blocks = (size_t)blocks_of(from->rows), padded = blocks * KERNEL_ROWS;
+    *m = (matvec){.rows = from->rows, .columns = from->inputs * from->taps, .kernel = k};
     m->bias = ARENA_TAKE(a, float, padded);
-    if (affine->integers) {
-        size_t all = blocks * (size_t)groups_of(m->columns), kept = (size_t)count_kept(affine);
+    if (in_8_bits) {
+        size_t all = blocks * (size_t)groups_of(m->columns), kept = count_kept(from);
         int sparse = (double)kept < SPARSE_DENSITY_MAX * (double)all;
         m->integers = ARENA_TAKE(a, int8_t, (sparse ? kept : all) * GROUP_BYTES);
         m->correction = ARENA_TAKE(a, int32_t, padded);
@@ -123,12 +139,12 @@ void matvec_init(matvec *m, const percepnet_affine *affine, const kernel *k, are
         return;
     }
     memset(m->bias, 0, sizeof(float) * padded);
-    memcpy(m->bias, affine->bias, sizeof(float) * (size_t)m->rows);
-    if (affine->integers) {
-        pack_integers(m, affine);
-        set_steps(m, affine);
+    memcpy(m->bias, from->bias->data, sizeof(float) * (size_t)m->rows);
+    if (in_8_bits) {
+        pack_integers(m, from);
+        set_steps(m, from);
     } else {
-        pack_floats(m, affine);
+        pack_floats(m, from);
     }
 }
 

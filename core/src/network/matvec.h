@@ -3,9 +3,20 @@
 #ifndef MATVEC_H
 #define MATVEC_H
 
+#include <string.h>
+
 #include "arena.h"
 #include "kernels/kernels.h"
-#include "percepnet.h"
+#include "network/description.h"
+
+/* A matrix of a model file, and its bias. Its columns are the inputs of the oldest of `taps` frames, of the next, and so
+   on; in the file they are the taps of the first input, of the next, and so on. With a scale, the matrix is integers *
+   scale, its input is rounded to 1/127 and limited to [-1, 1], and products are those of integers. */
+typedef struct matrix {
+    const tensor *weight;
+    const tensor *bias;
+    int rows, inputs, taps;
+} matrix;
 
 typedef struct matvec {
     int rows, columns;
@@ -23,13 +34,20 @@ typedef struct matvec {
     uint16_t *kept;
 } matvec;
 
-void matvec_init(matvec *m, const percepnet_affine *affine, const kernel *k, arena *a);
+/* A number of a tensor of single precision, which may be at any address. */
+static inline float tensor_float(const tensor *t, size_t index) {
+    float value;
+    memcpy(&value, (const char *)t->data + sizeof value * index, sizeof value);
+    return value;
+}
+
+void matvec_init(matvec *m, const matrix *from, const kernel *k, arena *a);
 
 /* Bytes of a vector that is rounded to 8 bits. */
 int matvec_rounded(const matvec *m);
 
 /* y = W x + b for `count` vectors, the results `stride` numbers apart. The same to the bit whatever `count` is. In 8
-   bits x is rounded to 1/127 and limited to [-1, 1], for which `rounded` has room. */
+   bits `rounded` has room for `count` rounded vectors. */
 void matvec_apply(const matvec *m, const float *const *x, int count, float *y, int stride, int8_t *rounded);
 
 #endif

@@ -1,0 +1,32 @@
+#include "signal/feature_blocks.h"
+
+#include <string.h>
+
+#include "signal/constants.h"
+
+static const char *const NAMES[FEATURE_BLOCKS] = {
+    [FEATURE_BAND_LEVELS] = "band_levels",
+    [FEATURE_COHERENCES] = "coherences",
+    [FEATURE_PITCH] = "pitch",
+    [FEATURE_RELATIVE_BAND_LEVELS] = "relative_band_levels",
+    [FEATURE_RELATIVE_BIN_LEVELS] = "relative_bin_levels",
+};
+
+int feature_block_of(const char *name) {
+    for (int block = 0; block < FEATURE_BLOCKS; block++) {
+        if (!strcmp(NAMES[block], name)) {
+            return block;
+        }
+    }
+    return -1;
+}
+
+const char *feature_block_name(int block) { return NAMES[block]; }
+
+int feature_block_size(int block, int bands) {
+    switch (block) {
+    case FEATURE_PITCH: return 2;
+    case FEATURE_RELATIVE_BIN_LEVELS: return RELATIVE_BINS;
+    default: return bands;
+    }
+}
