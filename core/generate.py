@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from percepnet import model, params
-from percepnet.reference import bands, comb, features, mix, pitch, stft
+from percepnet import params
+from percepnet.model import table
+from percepnet.reference import bands, comb, features, layers, mix, pitch, stft
 
 FOLDER = Path(__file__).parent / "src" / "signal"
 NOTE = (
@@ -16,15 +17,18 @@ NOTE = (
 )
 
 CONSTANTS: dict[str, int | float] = {
+    "SAMPLE_RATE_HZ": params.SAMPLE_RATE_HZ,
     "HOP_SAMPLES": params.HOP_SAMPLES,
     "WINDOW_SAMPLES": params.WINDOW_SAMPLES,
     "BINS": params.BINS,
     "LOOKAHEAD_FRAMES_MAX": params.LOOKAHEAD_FRAMES_MAX,
     "PERIOD_MIN_SAMPLES": params.PERIOD_MIN_SAMPLES,
     "PERIOD_MAX_SAMPLES": params.PERIOD_MAX_SAMPLES,
-    "UNITS_MAX": model.UNITS_MAX,
-    "CONV1_TAPS": model.CONV1_TAPS,
-    "CONV2_TAPS": model.CONV2_TAPS,
+    "UNITS_MAX": table.UNITS_MAX,
+    "TAPS_MAX": table.TAPS_MAX,
+    "DILATION_MAX": table.DILATION_MAX,
+    "NORMALISATION_FLOOR": float(layers.NORMALISATION_FLOOR),
+    "HIGHPASS_MAX_HZ": params.HIGHPASS_MAX_HZ,
     "TINY": float(bands.TINY),
     "COMB_TAPS": params.COMB_TAPS,
     "COMB_PHASES": comb.PHASES,
@@ -51,6 +55,10 @@ CONSTANTS: dict[str, int | float] = {
     "FEATURE_FLOOR": float(features.FLOOR),
     "FEATURE_CENTRE_DB": float(features.CENTRE_DB),
     "FEATURE_SPAN_DB": float(features.SPAN_DB),
+    "RELATIVE_BINS": params.RELATIVE_BINS,
+    "RELATIVE_FRAMES": features.RELATIVE_FRAMES,
+    "RELATIVE_FLOOR": float(features.RELATIVE_FLOOR),
+    "RELATIVE_SILENCE": float(features.RELATIVE_SILENCE),
     "RESCALE_MAX": float(mix.RESCALE_MAX),
     "POSTFILTER_BETA": params.POSTFILTER_BETA,
 }

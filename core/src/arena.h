@@ -20,6 +20,16 @@ static inline void *arena_take(arena *a, size_t count, size_t size) {
     return taken;
 }
 
+/* The arena begins behind the structure that owns it, `size` bytes long: one block of memory for both. */
+static inline size_t arena_start(size_t size) {
+    return (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+}
+
+static inline arena arena_behind(void *owner, size_t size) {
+    arena a = {(char *)owner + arena_start(size), 0};
+    return a;
+}
+
 #define ARENA_TAKE(a, type, count) ((type *)arena_take((a), (size_t)(count), sizeof(type)))
 
 #endif

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "network/activation.h"
+#include "signal/constants.h"
 #include "kernels/kernels.h"
 
 /* Products and sums that are rounded at once in one instruction set and not in another would not give the same bits. */

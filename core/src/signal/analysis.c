@@ -4,35 +4,23 @@
 
 #include <string.h>
 
-#include "signal/feature_vector.h"
 #include "kernels/kernels.h"
 
 /* Samples move to the front of their memory once in so many hops. */
 #define HOPS_BETWEEN_MOVES 8
 
-int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges) {
-    if (lookahead_frames < 0 || lookahead_frames > LOOKAHEAD_FRAMES_MAX) {
-        return 0;
-    }
-    if (bands < 2 || bands > BINS || !band_edges || band_edges[0] != 0) {
-        return 0;
-    }
-    for (int band = 1; band < bands; band++) {
-        if (band_edges[band] <= band_edges[band - 1] || band_edges[band] >= BINS) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, const kernel *k, arena *a) {
+void analysis_tables_init(analysis_tables *tables, const analysis_params *p, const kernel *k, arena *a) {
+    tables->lookahead_frames = p->lookahead_frames;
     tables->kernel = k;
+    tables->layout = feature_layout_of(p->feature_blocks, p->feature_block_count, p->bands);
+    highpass_init(&tables->highpass, p->highpass_hz, a);
     stft_init(&tables->window, k, a);
     pitch_tables_init(&tables->pitch, k, a);
-    bands_init(&tables->bands, band_edges, bands, a);
+    bands_init(&tables->bands, p->band_edges, p->bands, a);
 }
 
-void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a) {
+void analysis_init(analysis *s, const analysis_tables *tables, int channels, arena *a) {
+    int bands = tables->bands.count, lookahead_frames = tables->lookahead_frames;
     s->channels = channels;
     s->lookahead_frames = lookahead_frames;
     s->future_samples = lookahead_frames * HOP_SAMPLES;
@@ -42,7 +30,11 @@ void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, a
     s->samples = ARENA_TAKE(a, float, channels *s->capacity);
     s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
     s->comb = ARENA_TAKE(a, complex32, channels *BINS);
-    s->features = ARENA_TAKE(a, float, 2 * bands + 2);
+    s->highpass_states = ARENA_TAKE(a, double, channels *HIGHPASS_STATE);
+    s->features = ARENA_TAKE(a, float, tables->layout.count);
+    features_init(&s->features_state, &tables->layout, bands, a);
+    s->coherence = ARENA_TAKE(a, float, bands);
+    s->power = ARENA_TAKE(a, float, RELATIVE_BINS);
     s->energy = ARENA_TAKE(a, float, bands);
     s->energy_comb = ARENA_TAKE(a, float, bands);
     s->correlation = ARENA_TAKE(a, float, bands);
@@ -51,13 +43,15 @@ void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, a
     pitch_init(&s->pitch, lookahead_frames, channels, a);
 }
 
-void analysis_reset(analysis *s, int bands) {
+void analysis_reset(analysis *s, const analysis_tables *tables) {
     size_t channels = (size_t)s->channels;
     s->end = s->kept;
     memset(s->samples, 0, sizeof(float) * channels * (size_t)s->capacity);
     memset(s->spectra, 0, sizeof(complex32) * (size_t)(s->lookahead_frames + 1) * channels * BINS);
     memset(s->comb, 0, sizeof(complex32) * channels * BINS);
-    memset(s->features, 0, sizeof(float) * (size_t)(2 * bands + 2));
+    memset(s->highpass_states, 0, sizeof(double) * channels * HIGHPASS_STATE);
+    memset(s->features, 0, sizeof(float) * (size_t)tables->layout.count);
+    features_reset(&s->features_state, &tables->layout, tables->bands.count);
     memset(s->tap_delays, 0, sizeof s->tap_delays);
     memset(s->tap_weights, 0, sizeof s->tap_weights);
     s->period_samples = s->pitch_correlation = 0.0f;
@@ -116,12 +110,27 @@ static void accumulate(float *sum, const float *values, int count, int first) {
 static void take_in(analysis *s, const analysis_tables *tables) {
     int spectrum_size = s->channels * BINS;
     complex32 *newest = s->spectra + s->lookahead_frames * spectrum_size;
+    if (tables->highpass.is_on) {
+        for (int channel = 0; channel < s->channels; channel++) {
+            highpass_hop(&tables->highpass, s->highpass_states + channel * HIGHPASS_STATE,
+                         s->samples + channel * s->capacity + s->end);
+        }
+    }
     s->end += HOP_SAMPLES;
     memmove(s->spectra, s->spectra + spectrum_size,
             sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
     for (int channel = 0; channel < s->channels; channel++) {
         const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
         stft_analysis(&tables->window, frame, newest + channel * BINS, s->work);
+    }
+}
+
+static void bin_powers(analysis *s, const complex32 *newest) {
+    memset(s->power, 0, sizeof(float) * RELATIVE_BINS);
+    for (int channel = 0; channel < s->channels; channel++, newest += BINS) {
+        for (int k = 0; k < RELATIVE_BINS; k++) {
+            s->power[k] += (newest[k].re * newest[k].re + newest[k].im * newest[k].im) / (float)s->channels;
+        }
     }
 }
 
@@ -138,7 +147,7 @@ static void compare_with_comb(analysis *s, const analysis_tables *tables) {
         bands_correlation(b, noisy, comb, s->one_channel);
         accumulate(s->correlation, s->one_channel, b->count, channel == 0);
     }
-    bands_coherence(b, s->correlation, s->energy, s->energy_comb, s->features + b->count);
+    bands_coherence(b, s->correlation, s->energy, s->energy_comb, s->coherence);
     for (int channel = 0; channel < s->channels; channel++) {
         bands_energy(b, newest + channel * BINS, s->one_channel);
         accumulate(s->energy, s->one_channel, b->count, channel == 0);
@@ -146,7 +155,11 @@ static void compare_with_comb(analysis *s, const analysis_tables *tables) {
     for (int band = 0; band < b->count; band++) {
         s->energy[band] /= (float)s->channels;
     }
-    features_finish(b, s->energy, s->period_samples, s->pitch_correlation, s->features);
+    if (tables->layout.start[FEATURE_RELATIVE_BIN_LEVELS] >= 0) {
+        bin_powers(s, newest);
+    }
+    features_input in = {s->energy, s->power, s->coherence, s->period_samples, s->pitch_correlation};
+    features_finish(&s->features_state, &tables->layout, b, &in, s->features);
 }
 
 void analysis_push(analysis *s, const analysis_tables *tables) {

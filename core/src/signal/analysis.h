@@ -3,11 +3,25 @@
 
 #include "signal/bands.h"
 #include "signal/comb.h"
+#include "signal/features.h"
+#include "signal/highpass.h"
 #include "signal/pitch.h"
 #include "signal/stft.h"
 
+/* What of the signal path is chosen with a model. */
+typedef struct analysis_params {
+    int lookahead_frames, bands;
+    const int32_t *band_edges;
+    float highpass_hz;
+    const unsigned *feature_blocks;
+    int feature_block_count;
+} analysis_params;
+
 /* What all streams share. */
 typedef struct analysis_tables {
+    int lookahead_frames;
+    feature_layout layout;
+    highpass highpass;
     real_fft window;
     pitch_tables pitch;
     bands bands;
@@ -22,7 +36,11 @@ typedef struct analysis {
     float *samples;             /* channels * capacity */
     complex32 *spectra;         /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
     complex32 *comb;            /* channels * 481, of the decided frame */
+    double *highpass_states; /* channels * HIGHPASS_STATE */
     float *features;
+    features_state features_state;
+    float *coherence; /* bands */
+    float *power;     /* RELATIVE_BINS, of the newest frame; where the network is given them */
     float *energy; /* bands each */
     float *energy_comb;
     float *correlation;
@@ -35,13 +53,9 @@ typedef struct analysis {
     pitch pitch;
 } analysis;
 
-/* 0 if a size is out of range, or if edges do not increase from 0. */
-int analysis_fits(int lookahead_frames, int bands, const int32_t *band_edges);
-
-void analysis_tables_init(analysis_tables *tables, const int32_t *band_edges, int bands, const struct kernel *kernel,
-                          arena *a);
-void analysis_init(analysis *s, int bands, int lookahead_frames, int channels, arena *a);
-void analysis_reset(analysis *s, int bands);
+void analysis_tables_init(analysis_tables *tables, const analysis_params *params, const struct kernel *kernel, arena *a);
+void analysis_init(analysis *s, const analysis_tables *tables, int channels, arena *a);
+void analysis_reset(analysis *s, const analysis_tables *tables);
 
 /* Where the next 480 samples of a channel go, before analysis_push. */
 float *analysis_input(analysis *s, int channel);

@@ -30,3 +30,15 @@ int feature_block_size(int block, int bands) {
     default: return bands;
     }
 }
+
+feature_layout feature_layout_of(const unsigned *blocks, int count, int bands) {
+    feature_layout layout = {.count = 0};
+    for (int block = 0; block < FEATURE_BLOCKS; block++) {
+        layout.start[block] = -1;
+    }
+    for (int i = 0; i < count; i++) {
+        layout.start[blocks[i]] = layout.count;
+        layout.count += feature_block_size((int)blocks[i], bands);
+    }
+    return layout;
+}

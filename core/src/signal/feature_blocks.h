@@ -12,6 +12,12 @@ enum feature_block {
     FEATURE_BLOCKS
 };
 
+/* Where each block stands in the network's input: the one table that everything goes by. */
+typedef struct feature_layout {
+    int start[FEATURE_BLOCKS]; /* -1 for a block that is not there */
+    int count;                 /* numbers in all */
+} feature_layout;
+
 /* -1 for a name that is none. */
 int feature_block_of(const char *name);
 
@@ -19,5 +25,7 @@ const char *feature_block_name(int block);
 
 /* Numbers of a block. */
 int feature_block_size(int block, int bands);
+
+feature_layout feature_layout_of(const unsigned *blocks, int count, int bands);
 
 #endif

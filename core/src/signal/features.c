@@ -1,15 +1,86 @@
 /* What the network sees of a frame: how loud each band is, how periodic, and its pitch. */
 
-#include "signal/feature_vector.h"
+#include "signal/features.h"
 
 #include <math.h>
+#include <string.h>
 
-void features_finish(const bands *b, const float *energy, float period_samples, float correlation, float *features) {
-    for (int band = 0; band < b->count; band++) {
-        float power = energy[band] / (FEATURE_WINDOW_ENERGY * b->widths[band]);
-        float level_db = 10.0f * log10f(power + FEATURE_FLOOR);
-        features[band] = (level_db - FEATURE_CENTRE_DB) / FEATURE_SPAN_DB;
+void features_init(features_state *s, const feature_layout *layout, int bands, arena *a) {
+    s->band_means = layout->start[FEATURE_RELATIVE_BAND_LEVELS] < 0 ? NULL : ARENA_TAKE(a, float, bands);
+    s->bin_means = layout->start[FEATURE_RELATIVE_BIN_LEVELS] < 0 ? NULL : ARENA_TAKE(a, float, RELATIVE_BINS);
+}
+
+void features_reset(features_state *s, const feature_layout *layout, int bands) {
+    s->heard = 0;
+    if (layout->start[FEATURE_RELATIVE_BAND_LEVELS] >= 0) {
+        memset(s->band_means, 0, sizeof(float) * (size_t)bands);
     }
-    features[2 * b->count] = log2f(period_samples / SILENT_PERIOD_SAMPLES);
-    features[2 * b->count + 1] = 2.0f * correlation - 1.0f;
+    if (layout->start[FEATURE_RELATIVE_BIN_LEVELS] >= 0) {
+        memset(s->bin_means, 0, sizeof(float) * RELATIVE_BINS);
+    }
+}
+
+/* Mean power of a bin as (dB + 60) / 30. */
+static float level(float power, float floor) {
+    return (10.0f * log10f(power + floor) - FEATURE_CENTRE_DB) / FEATURE_SPAN_DB;
+}
+
+static float band_power(const bands *b, const float *energy, int band) {
+    return energy[band] / (FEATURE_WINDOW_ENERGY * b->widths[band]);
+}
+
+/* Levels minus their running means, which take in this frame first. */
+static void relative(float *levels, float *means, int count, int heard, int silent) {
+    float share = heard ? 1.0f / (float)heard : 0.0f;
+    for (int i = 0; i < count; i++) {
+        if (!silent) {
+            means[i] += share * (levels[i] - means[i]);
+        }
+        levels[i] = heard ? levels[i] - means[i] : 0.0f;
+    }
+}
+
+static void relative_levels(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
+                            float *features) {
+    int of_bands = layout->start[FEATURE_RELATIVE_BAND_LEVELS], of_bins = layout->start[FEATURE_RELATIVE_BIN_LEVELS];
+    float loudest = 0.0f;
+    for (int band = 0; band < b->count; band++) {
+        loudest = fmaxf(loudest, band_power(b, in->energy, band));
+    }
+    /* digital silence says nothing about a room */
+    int silent = loudest < RELATIVE_SILENCE;
+    s->heard += !silent && s->heard < RELATIVE_FRAMES;
+    if (of_bands >= 0) {
+        for (int band = 0; band < b->count; band++) {
+            features[of_bands + band] = level(band_power(b, in->energy, band), RELATIVE_FLOOR);
+        }
+        relative(features + of_bands, s->band_means, b->count, s->heard, silent);
+    }
+    if (of_bins >= 0) {
+        for (int bin = 0; bin < RELATIVE_BINS; bin++) {
+            features[of_bins + bin] = level(in->power[bin] / FEATURE_WINDOW_ENERGY, RELATIVE_FLOOR);
+        }
+        relative(features + of_bins, s->bin_means, RELATIVE_BINS, s->heard, silent);
+    }
+}
+
+void features_finish(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
+                     float *features) {
+    int levels = layout->start[FEATURE_BAND_LEVELS], coherences = layout->start[FEATURE_COHERENCES];
+    int pitch = layout->start[FEATURE_PITCH];
+    if (levels >= 0) {
+        for (int band = 0; band < b->count; band++) {
+            features[levels + band] = level(band_power(b, in->energy, band), FEATURE_FLOOR);
+        }
+    }
+    if (coherences >= 0) {
+        memcpy(features + coherences, in->coherence, sizeof(float) * (size_t)b->count);
+    }
+    if (pitch >= 0) {
+        features[pitch] = log2f(in->period_samples / SILENT_PERIOD_SAMPLES);
+        features[pitch + 1] = 2.0f * in->correlation - 1.0f;
+    }
+    if (s->band_means || s->bin_means) {
+        relative_levels(s, layout, b, in, features);
+    }
 }

@@ -10,7 +10,8 @@ import numpy as np
 from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES, SignalParams
 from percepnet.reference import comb, pitch, stft
 from percepnet.reference.bands import bands_of, coherence
-from percepnet.reference.features import features, silent_energy
+from percepnet.reference.features import Features, silent_energy
+from percepnet.reference.highpass import Highpass
 
 
 class Frames(NamedTuple):
@@ -19,7 +20,7 @@ class Frames(NamedTuple):
 
     noisy: np.ndarray  # (T, channels, 481) spectrum
     comb: np.ndarray  # (T, channels, 481) spectrum after the comb filter
-    features: np.ndarray  # (T, 2 * bands + 2)
+    features: np.ndarray  # (T, features)
     periods_samples: np.ndarray  # (T,)
     correlations: np.ndarray  # (T,)
     tap_delays: np.ndarray  # (T, 11) samples
@@ -56,6 +57,8 @@ class Analysis:
     def reset(self) -> None:
         """Forget everything heard so far."""
         self._pitch.reset()
+        self._highpass = Highpass(self.params.highpass_hz, self.channels)
+        self._features = Features(self.params)
         self._x = np.zeros((self.channels, self._history), dtype=np.float32)
         self._fine = np.zeros(
             (self.channels, comb.PHASES * (self._history - comb.INTERPOLATOR_REACH)), dtype=np.float32
@@ -77,7 +80,7 @@ class Analysis:
         Frames
         """
         count = hops.shape[-1] // HOP_SAMPLES
-        x = np.concatenate([self._x, hops], axis=-1)
+        x = np.concatenate([self._x, self._highpass.push(hops)], axis=-1)
         fine_from = self._history - comb.INTERPOLATOR_REACH
         fresh = comb.upsample(x[:, fine_from - comb.INTERPOLATOR_REACH + 1 :])
         # Without look-ahead the centre tap needs the last samples too; what lies between them is never asked for.
@@ -100,7 +103,8 @@ class Analysis:
         correlation = self._bands.correlation(noisy, combed).sum(axis=1)
         periodic = coherence(correlation, energy, combed_energy, silent_energy(self._bands))
         loudness = self._bands.energy(newest).mean(axis=1)
-        inputs = features(loudness, periodic, periods, correlations, self._bands)
+        bins = (newest.real**2 + newest.imag**2).mean(axis=1)
+        inputs = self._features.push(loudness, bins, periodic, periods, correlations)
 
         self._x = x[:, -self._history :]
         self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]

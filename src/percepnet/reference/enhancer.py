@@ -7,6 +7,7 @@ from percepnet.params import HOP_SAMPLES
 from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
+from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network
 
@@ -81,7 +82,7 @@ class FrameEnhancer:
         )[0]
         if self._dry:
             spectrum = spectrum + self._dry * (frames.noisy[0] - spectrum)
-        frame = stft.synthesis(spectrum)
+        frame = stft.synthesis(spectrum * undo_phase(self.model.params.highpass_hz))
         out: np.ndarray = self._overlap + frame[:, :HOP_SAMPLES]
         self._overlap = frame[:, HOP_SAMPLES:]
         return out

@@ -1,18 +1,25 @@
-"""What the network sees of a frame: how loud each band is, how periodic, and its pitch (70 numbers for 34 bands).
+"""What the network sees of a frame: how loud each band is, how periodic, and its pitch.
 
 Energies come from the newest frame, so they carry the look-ahead; coherences and the period belong to the frame that is
 decided on (P21). The scaling is fixed, so that weights need no statistics of their training data to go with them.
+
+Beside the published blocks there are levels relative to their own running mean of three seconds: they do not depend on
+how loud a recording is, nor on the colour of its microphone, nor on how long a noise lasts.
 """
 
 import numpy as np
 
-from percepnet.params import WINDOW_SAMPLES
-from percepnet.reference.bands import Bands
+from percepnet.params import RELATIVE_BINS, WINDOW_SAMPLES, SignalParams
+from percepnet.reference.bands import Bands, bands_of
 from percepnet.reference.pitch import SILENT_PERIOD_SAMPLES
 
 _WINDOW_ENERGY = WINDOW_SAMPLES / 2  # of a window whose squares add up to one
 FLOOR = np.float32(1e-10)  # -100 dB: the rounding noise of 16-bit audio
 CENTRE_DB, SPAN_DB = np.float32(-60.0), np.float32(30.0)
+
+RELATIVE_FRAMES = 300  # of the running mean; before as many have been heard, it is the mean of all
+RELATIVE_FLOOR = np.float32(1e-13)  # -130 dB: far below, so that quiet recordings are what loud ones are
+RELATIVE_SILENCE = np.float32(1e-11)  # -110 dB, of the loudest band: digital silence, which says nothing about a room
 
 
 def silent_energy(bands: Bands) -> np.ndarray:
@@ -25,28 +32,103 @@ def silent_energy(bands: Bands) -> np.ndarray:
     return FLOOR * np.float32(_WINDOW_ENERGY) * bands.widths
 
 
-def features(
-    energies: np.ndarray, coherences: np.ndarray, periods_samples: np.ndarray, correlations: np.ndarray, bands: Bands
-) -> np.ndarray:
-    """The network's input, each number of the order of one.
+class RelativeLevels:
+    """Levels minus their running means, frame by frame.
+
+    A mean takes in the frame first and then is subtracted, so that a stream begins with zeros. Frames of digital
+    silence leave the means as they are.
 
     Parameters
     ----------
-    energies : np.ndarray [shape=(T, bands)]
-        Band energies of the newest frames, for samples in [-1, 1].
-    coherences : np.ndarray [shape=(T, bands)]
-        Band coherences of the decided frames with their comb-filtered versions.
-    periods_samples : np.ndarray [shape=(T,)]
-    correlations : np.ndarray [shape=(T,)]
-    bands : Bands
-
-    Returns
-    -------
-    np.ndarray [shape=(T, 2 * bands + 2), dtype=float32]
-        Mean power of a bin as (dB + 60) / 30, coherence, log2(period / 272), 2 * correlation - 1.
+    count : int
+        Bands or bins.
     """
-    level_db = 10.0 * np.log10(energies / (np.float32(_WINDOW_ENERGY) * bands.widths) + FLOOR)
-    scaled = (level_db - CENTRE_DB) / SPAN_DB
-    octaves = np.log2(np.asarray(periods_samples) / SILENT_PERIOD_SAMPLES)
-    pitch = np.stack([octaves, 2.0 * np.asarray(correlations) - 1.0], axis=-1)
-    return np.concatenate([scaled, coherences, pitch], axis=-1).astype(np.float32)
+
+    def __init__(self, count: int) -> None:
+        self._means = np.zeros(count, np.float32)
+        self._heard = 0
+
+    def push(self, powers: np.ndarray, silent: np.ndarray) -> np.ndarray:
+        """The next frames.
+
+        Parameters
+        ----------
+        powers : np.ndarray [shape=(T, count)]
+            Mean power of a bin, for samples in [-1, 1].
+        silent : np.ndarray [shape=(T,), dtype=bool]
+
+        Returns
+        -------
+        np.ndarray [shape=(T, count), dtype=float32]
+            In steps of 30 dB.
+        """
+        levels = _scaled(powers, RELATIVE_FLOOR)
+        for row, is_silent in zip(levels, silent, strict=True):
+            if not is_silent:
+                self._heard = min(self._heard + 1, RELATIVE_FRAMES)
+                self._means += np.float32(1 / self._heard) * (row - self._means)
+            row[:] = row - self._means if self._heard else 0
+        return levels
+
+
+class Features:
+    """The network's input of a stream, each number of the order of one.
+
+    Parameters
+    ----------
+    params : SignalParams
+    """
+
+    def __init__(self, params: SignalParams) -> None:
+        self._blocks = params.feature_blocks
+        self._bands = bands_of(params.band_edges)
+        self._of_bands = RelativeLevels(params.bands)
+        self._of_bins = RelativeLevels(RELATIVE_BINS)
+
+    def push(
+        self,
+        energies: np.ndarray,
+        bins: np.ndarray,
+        coherences: np.ndarray,
+        periods_samples: np.ndarray,
+        correlations: np.ndarray,
+    ) -> np.ndarray:
+        """The next frames.
+
+        Parameters
+        ----------
+        energies : np.ndarray [shape=(T, bands)]
+            Band energies of the newest frames, for samples in [-1, 1].
+        bins : np.ndarray [shape=(T, 481)]
+            Energies of their bins.
+        coherences : np.ndarray [shape=(T, bands)]
+            Band coherences of the decided frames with their comb-filtered versions.
+        periods_samples, correlations : np.ndarray [shape=(T,)]
+
+        Returns
+        -------
+        np.ndarray [shape=(T, features), dtype=float32]
+            Blocks in the order of `SignalParams.feature_blocks`. `band_levels`: mean power of a bin as (dB + 60) / 30;
+            `coherences`; `pitch`: log2(period / 272), 2 * correlation - 1; `relative_band_levels` and
+            `relative_bin_levels` (0 to 5 kHz): as `RelativeLevels`.
+        """
+        powers = energies / (np.float32(_WINDOW_ENERGY) * self._bands.widths)
+        silent = powers.max(axis=-1) < RELATIVE_SILENCE
+        octaves = np.log2(np.asarray(periods_samples) / SILENT_PERIOD_SAMPLES)
+        found: dict[str, np.ndarray] = {
+            "band_levels": _scaled(powers, FLOOR),
+            "coherences": coherences,
+            "pitch": np.stack([octaves, 2.0 * np.asarray(correlations) - 1.0], axis=-1),
+        }
+        if "relative_band_levels" in self._blocks:
+            found["relative_band_levels"] = self._of_bands.push(powers, silent)
+        if "relative_bin_levels" in self._blocks:
+            found["relative_bin_levels"] = self._of_bins.push(
+                bins[:, :RELATIVE_BINS] / np.float32(_WINDOW_ENERGY), silent
+            )
+        return np.concatenate([found[block] for block in self._blocks], axis=-1).astype(np.float32)
+
+
+def _scaled(powers: np.ndarray, floor: np.float32) -> np.ndarray:
+    scaled: np.ndarray = (10.0 * np.log10(powers + floor) - CENTRE_DB) / SPAN_DB
+    return scaled

@@ -15,6 +15,7 @@ from percepnet.params import HOP_SAMPLES, NOISE_MASKING_TONE, SignalParams
 from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis, Frames, FrontHalf
 from percepnet.reference.bands import TINY, Bands, bands_of, coherence
+from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
 
 Pitch = Literal["clean", "noisy"]
@@ -286,7 +287,7 @@ def oracle_steps(
     gains, strengths = decisions.gains, decisions.strengths
 
     def audio(spectrum: np.ndarray) -> np.ndarray:
-        signal = stft.overlap_add(stft.synthesis(spectrum[:, 0]))
+        signal = stft.overlap_add(stft.synthesis(spectrum[:, 0] * undo_phase(params.highpass_hz)))
         return signal[params.latency_samples :][: len(clean)]
 
     def enhanced(strengths: np.ndarray, post_filter: bool) -> np.ndarray:

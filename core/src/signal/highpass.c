@@ -1,0 +1,83 @@
+/* DC and infrasound are taken away in front of everything, and the phase that this costs is given back at the end.
+
+   A Butterworth filter of fourth order as two sections, each by the bilinear transform. */
+
+#include "signal/highpass.h"
+
+#include <math.h>
+
+#include "signal/constants.h"
+
+static const double PI = 3.14159265358979323846;
+
+static void section_init(highpass_section *s, double corner_hz, double damping) {
+    double k = tan(PI * corner_hz / SAMPLE_RATE_HZ), scale = 1.0 / (1.0 + damping * k + k * k);
+    s->b0 = scale;
+    s->b1 = -2.0 * scale;
+    s->b2 = scale;
+    s->a1 = 2.0 * (k * k - 1.0) * scale;
+    s->a2 = (1.0 - damping * k + k * k) * scale;
+}
+
+/* e^-i times the angle of the filter's response at a frequency, by the polynomials of each section. */
+static complex32 undo_at(const highpass *h, double radians) {
+    double re = 1.0, im = 0.0;
+    for (int i = 0; i < HIGHPASS_SECTIONS; i++) {
+        const highpass_section *s = &h->sections[i];
+        double c1 = cos(radians), s1 = sin(radians), c2 = cos(2.0 * radians), s2 = sin(2.0 * radians);
+        double up_re = s->b0 + s->b1 * c1 + s->b2 * c2, up_im = -s->b1 * s1 - s->b2 * s2;
+        double down_re = 1.0 + s->a1 * c1 + s->a2 * c2, down_im = -s->a1 * s1 - s->a2 * s2;
+        double of_re = up_re * down_re + up_im * down_im, of_im = up_im * down_re - up_re * down_im;
+        double next = re * of_re - im * of_im;
+        im = re * of_im + im * of_re;
+        re = next;
+    }
+    double size = sqrt(re * re + im * im);
+    return (complex32){(float)(re / size), (float)(-im / size)};
+}
+
+void highpass_init(highpass *h, double corner_hz, arena *a) {
+    h->is_on = corner_hz > 0.0;
+    h->undo = h->is_on ? ARENA_TAKE(a, complex32, BINS) : NULL;
+    for (int i = 0; i < HIGHPASS_SECTIONS && h->is_on; i++) {
+        section_init(&h->sections[i], corner_hz, 2.0 * sin(PI * (2 * i + 1) / (4.0 * HIGHPASS_SECTIONS)));
+    }
+    if (h->is_on && a->memory) {
+        for (int k = 2; k < BINS - 1; k++) {
+            h->undo[k] = undo_at(h, 2.0 * PI * k / WINDOW_SAMPLES);
+        }
+        /* what is left at 0 and 50 Hz is the skirt of what lies above: it turns as that does */
+        h->undo[0] = h->undo[BINS - 1] = (complex32){1.0f, 0.0f};
+        h->undo[1] = h->undo[2];
+    }
+}
+
+void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x) {
+    const highpass_section *p = &h->sections[0], *q = &h->sections[1];
+    double p1 = state[0], p2 = state[1], q1 = state[2], q2 = state[3];
+    for (int n = 0; n < HOP_SAMPLES; n++) {
+        double in = x[n], middle = p->b0 * in + p1, out = q->b0 * middle + q1;
+        p1 = p->b1 * in - p->a1 * middle + p2;
+        p2 = p->b2 * in - p->a2 * middle;
+        q1 = q->b1 * middle - q->a1 * out + q2;
+        q2 = q->b2 * middle - q->a2 * out;
+        x[n] = (float)out;
+    }
+    state[0] = p1, state[1] = p2, state[2] = q1, state[3] = q2;
+    for (int i = 0; i < HIGHPASS_STATE; i++) {
+        if (fabs(state[i]) < 1e-30) {
+            state[i] = 0.0; /* it would decay for ever, where the processor does not take such numbers as zero */
+        }
+    }
+}
+
+void highpass_undo_phase(const highpass *h, complex32 *spectrum) {
+    if (!h->is_on) {
+        return;
+    }
+    for (int k = 0; k < BINS; k++) {
+        complex32 x = spectrum[k], u = h->undo[k];
+        spectrum[k].re = x.re * u.re - x.im * u.im;
+        spectrum[k].im = x.re * u.im + x.im * u.re;
+    }
+}
