@@ -5,8 +5,10 @@
 #define ARENA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define ARENA_ALIGNMENT 64 /* a cache line, and the widest vector */
+#define ARENA_MAX (SIZE_MAX / 4) /* more than any system gives, so that sums of sizes never overflow */
 
 typedef struct arena {
     char *memory; /* NULL while the size is added up */
@@ -15,8 +17,13 @@ typedef struct arena {
 
 static inline void *arena_take(arena *a, size_t count, size_t size) {
     void *taken = a->memory ? a->memory + a->used : NULL;
+    if (count > (ARENA_MAX - a->used) / size) {
+        a->used = ARENA_MAX;
+        return taken;
+    }
     size_t bytes = count * size;
     a->used += (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    a->used = a->used < ARENA_MAX ? a->used : ARENA_MAX;
     return taken;
 }
 
