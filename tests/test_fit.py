@@ -19,9 +19,10 @@ from percepnet.reference.bands import bands_of
 from percepnet.reference.features import features
 from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
+from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
-from percepnet.training.fit import Config, Trainer, band_energies, read_checkpoint, run_training
+from percepnet.training.fit import Config, Trainer, band_energies, run_training
 
 BANDS, FEATURES = 34, 70
 
