@@ -104,29 +104,49 @@ def load_weights(path: Path, network: TrainingNetwork, checkpoint: Mapping[str, 
 
 def _params(value: Any) -> SignalParams:
     given = PARAMS_BEFORE | _fields("params", value, SignalParams, PARAMS_BEFORE)
-    return SignalParams(**{name: tuple(part) if isinstance(part, list) else part for name, part in given.items()})
+    lists = {"band_edges": int, "feature_blocks": str}
+    tuples = {name: _tuple(f"params.{name}", given[name], kind) for name, kind in lists.items()}
+    for name in given.keys() - tuples.keys():
+        _check_type(f"params.{name}", given[name], (int, float))
+    return SignalParams(**given | tuples)
 
 
 def _architecture(value: Any) -> Architecture:
     if isinstance(value, Mapping) and value.keys() == ARTICLE_SIZES:
         return article_network(**value)  # from when there was no other network
     table = _fields("architecture", value, Architecture)
-    if not isinstance(table["layers"], (list, tuple)):
-        raise ModelError(f"architecture.layers: expected a list, found {table['layers']!r:.40}")
     layers = []
-    for number, row in enumerate(table["layers"]):
-        given = _fields(f"architecture.layers.{number}", row, Layer)
-        layers.append(Layer(**given | {"inputs": tuple(given["inputs"])}))
+    for number, row in enumerate(_tuple("architecture.layers", table["layers"], Mapping)):
+        where = f"architecture.layers.{number}"
+        given = _fields(where, row, Layer)
+        for name in ("name", "kind"):
+            _check_type(f"{where}.{name}", given[name], str)
+        layers.append(Layer(**given | {"inputs": _tuple(f"{where}.inputs", given["inputs"], str)}))
+    _check_type("architecture.heads", table["heads"], Mapping)
+    for head, name in table["heads"].items():
+        _check_type(f"architecture.heads.{head}", name, str)
     return Architecture(tuple(layers), table["heads"])
 
 
-def _fields(name: str, value: Any, kind: type[Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _fields(where: str, value: Any, kind: type[Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What is given of a dataclass: all of its fields and no other."""
-    if not isinstance(value, Mapping):
-        raise ModelError(f"{name}: expected fields by name, found {value!r:.40}")
+    _check_type(where, value, Mapping)
     known = {field.name for field in fields(kind)}
     if unknown := sorted(value.keys() - known):
-        raise ModelError(f"{name}.{unknown[0]}: found this field, expected none of that name")
+        raise ModelError(f"{where}.{unknown[0]}: found this field, expected none of that name")
     if missing := sorted(known - value.keys() - (optional or {}).keys()):
-        raise ModelError(f"{name}.{missing[0]}: expected this field, found none")
+        raise ModelError(f"{where}.{missing[0]}: expected this field, found none")
     return dict(value)
+
+
+def _tuple(where: str, value: Any, kind: Any) -> tuple[Any, ...]:
+    _check_type(where, value, (list, tuple))
+    for number, item in enumerate(value):
+        _check_type(f"{where}.{number}", item, kind)
+    return tuple(value)
+
+
+def _check_type(where: str, value: Any, kinds: Any) -> None:
+    # the rest of what a field can be is for SignalParams and Architecture to say
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise ModelError(f"{where}: expected another type, found {value!r:.40}")
