@@ -174,7 +174,7 @@ def test_band_energies_are_found_wherever_they_are():
 def test_features_without_band_levels_are_refused(config, tmp_path):
     params = SignalParams(feature_blocks=("coherences", "relative_band_levels"))
     save_model(random_model(params=params), tmp_path / "relative.safetensors")
-    with pytest.raises(PercepNetError, match="features: expected band_levels, .* found coherences, relative_band"):
+    with pytest.raises(PercepNetError, match=r"features: expected band_levels, .* found coherences, relative_band"):
         run_training(replace(config, preset=None, init=str(tmp_path / "relative.safetensors")))
 
 

@@ -17,7 +17,7 @@ from percepnet.training.network import TrainingNetwork
 CHECKPOINT_NAME = "checkpoint.pt"
 ARTICLE_SIZES = {"dense", "conv1", "conv2", "gru", "strength_gru"}
 # What checkpoints from before these could be chosen were trained with.
-PARAMS_BEFORE = {"highpass_hz": 0.0, "feature_blocks": PERCEPNET_FEATURES}
+PARAMS_BEFORE: Mapping[str, Any] = {"highpass_hz": 0.0, "feature_blocks": PERCEPNET_FEATURES}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -103,12 +103,11 @@ def load_weights(path: Path, network: TrainingNetwork, checkpoint: Mapping[str, 
 
 
 def _params(value: Any) -> SignalParams:
-    given = PARAMS_BEFORE | _fields("params", value, SignalParams, PARAMS_BEFORE)
-    lists = {"band_edges": int, "feature_blocks": str}
-    tuples = {name: _tuple(f"params.{name}", given[name], kind) for name, kind in lists.items()}
-    for name in given.keys() - tuples.keys():
-        _check_type(f"params.{name}", given[name], (int, float))
-    return SignalParams(**given | tuples)
+    given: dict[str, Any] = dict(PARAMS_BEFORE) | _fields("params", value, SignalParams, PARAMS_BEFORE)
+    _check_type("params.lookahead_frames", given["lookahead_frames"], int)
+    _check_type("params.highpass_hz", given["highpass_hz"], (int, float))
+    tuples = {"band_edges": int, "feature_blocks": str}
+    return SignalParams(**given | {name: _tuple(f"params.{name}", given[name], kind) for name, kind in tuples.items()})
 
 
 def _architecture(value: Any) -> Architecture:
