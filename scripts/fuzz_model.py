@@ -21,11 +21,12 @@ import numpy as np
 
 from percepnet.engine import frame_enhancer
 from percepnet.errors import ModelError
-from percepnet.model import FORMAT, PRESETS, Architecture, Model, load_model, save_model
+from percepnet.model import FORMAT, PRESETS, Model, load_model, save_model
+from percepnet.model.presets import article_network
 from percepnet.params import HOP_SAMPLES, SignalParams
 
 HOPS = 6
-SMALLEST = Architecture(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
+SMALLEST = article_network(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
 NUMBERS = (0, -1, 1, 2, 3, 127, 128, 255, 481, 482, 4096, 4097, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**30)
 VALUES = (
     *NUMBERS,
