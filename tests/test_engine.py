@@ -7,9 +7,9 @@ import soundfile
 import percepnet
 from models import random_model
 from percepnet import native
-from percepnet.engine import CORE, NUMPY, VARIABLE, engine, frame_enhancer
+from percepnet.engine import CORE, NUMPY, VARIABLE, engine, open_stream
 from percepnet.errors import PercepNetError
-from percepnet.reference import enhancer as reference
+from percepnet.reference import stream as reference
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "noisy"
 
@@ -36,7 +36,7 @@ def no_core(monkeypatch):
 def test_numpy_can_be_asked_for(monkeypatch):
     monkeypatch.setenv(VARIABLE, NUMPY)
     assert engine() == NUMPY
-    assert isinstance(frame_enhancer(random_model()), reference.FrameEnhancer)
+    assert isinstance(open_stream(random_model()), reference.Stream)
 
 
 @needs_core
@@ -46,7 +46,7 @@ def test_core_is_the_default(monkeypatch, value):
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
     assert engine() == CORE
-    assert isinstance(frame_enhancer(random_model()), native.FrameEnhancer)
+    assert isinstance(open_stream(random_model()), native.Stream)
 
 
 def test_numpy_stands_in_for_a_missing_core(monkeypatch, no_core):
