@@ -209,6 +209,8 @@ class Stream:
         self._pending = x[:, taken:].copy()
         if not hops:
             return x[:, :0]
+        if len(hops) == self._hops:
+            self._was_bypassed = self.bypass  # before the first hop, there is nothing to fade from
         y = self._enhanced([self._heard(hop) for hop in hops])
         return self._mixed(y, self._delayed(x[:, :taken]), fade_samples=hops[0].shape[1])
 
