@@ -13,7 +13,7 @@ import pytest
 import percepnet.cli
 import percepnet.stream
 from percepnet.arrays import Samples
-from percepnet.engine import NumpyStream, Stream
+from percepnet.engine import NUMPY, VARIABLE, NumpyStream, Stream
 from percepnet.errors import ModelError
 from percepnet.model import PRESETS, Model
 from percepnet.params import HOP_SAMPLES, SignalParams
@@ -69,6 +69,7 @@ def random_model() -> Model:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, NUMPY)
     monkeypatch.setattr(percepnet.stream, "open_stream", open_identity_stream)
     monkeypatch.setattr(percepnet.stream, "Model", IdentityModel)
     monkeypatch.setattr(percepnet.stream, "load_model", load_identity)

@@ -205,7 +205,9 @@ def test_settings_that_cannot_be_are_one_line(kind, settings, message):
 
 
 def test_settings_of_other_number_types_are_taken(kind):
-    processor = make(kind, np.int64(16000), np.uint8(2), comb_filter=np.bool_(False), attenuation_limit_db=np.float32(6))
+    processor = make(
+        kind, np.int64(16000), np.uint8(2), comb_filter=np.bool_(False), attenuation_limit_db=np.float32(6)
+    )
     assert (processor.sample_rate, processor.channels, processor.attenuation_limit_db) == (16000, 2, 6.0)
     processor.attenuation_limit_db = np.int16(9)
     assert processor.attenuation_limit_db == 9.0
