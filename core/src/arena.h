@@ -5,8 +5,10 @@
 #define ARENA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define ARENA_ALIGNMENT 64 /* a cache line, and the widest vector */
+#define ARENA_MAX (SIZE_MAX / 4) /* more than any system gives, so that sums of sizes never overflow */
 
 typedef struct arena {
     char *memory; /* NULL while the size is added up */
@@ -15,11 +17,26 @@ typedef struct arena {
 
 static inline void *arena_take(arena *a, size_t count, size_t size) {
     void *taken = a->memory ? a->memory + a->used : NULL;
+    if (count > (ARENA_MAX - a->used) / size) {
+        a->used = ARENA_MAX;
+        return taken;
+    }
     size_t bytes = count * size;
     a->used += (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    a->used = a->used < ARENA_MAX ? a->used : ARENA_MAX;
     return taken;
 }
 
 #define ARENA_TAKE(a, type, count) ((type *)arena_take((a), (size_t)(count), sizeof(type)))
+
+/* The arena begins behind the structure that owns it, `size` bytes long: one block of memory for both. */
+static inline size_t arena_start(size_t size) {
+    return (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+}
+
+static inline arena arena_behind(void *owner, size_t size) {
+    arena a = {(char *)owner + arena_start(size), 0};
+    return a;
+}
 
 #endif

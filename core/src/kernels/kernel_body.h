@@ -161,6 +161,46 @@ TARGET static void floats(const float *weights, const float *bias, int blocks, i
     }
 }
 
+#define DOT_REGISTERS (KERNEL_DOT_SUMS / LANES)
+#define DOTS_TOGETHER (LANES > 4 ? 4 : 2) /* as many as there are registers for, so that no sum waits for itself */
+
+TARGET INLINE float add_by_halves(float *sums) {
+    for (int i = 0; i < 8; i++) {
+        sums[i] += sums[i + 8];
+    }
+    for (int i = 0; i < 4; i++) {
+        sums[i] += sums[i + 4];
+    }
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+TARGET INLINE void dots(const float *const *rows, const float *const *x, int length, float *y, int together) {
+    lanes sums[4][DOT_REGISTERS];
+    float parts[4][KERNEL_DOT_SUMS];
+    memset(sums, 0, sizeof sums);
+    for (int n = 0; n < length; n += KERNEL_DOT_SUMS) {
+        for (int i = 0; i < together; i++) {
+            for (int j = 0; j < DOT_REGISTERS; j++) {
+                sums[i][j] += lanes_at(rows[i] + n + j * LANES) * lanes_at(x[i] + n + j * LANES);
+            }
+        }
+    }
+    memcpy(parts, sums, sizeof parts);
+    for (int i = 0; i < together; i++) {
+        y[i] = add_by_halves(parts[i]);
+    }
+}
+
+TARGET static void dot(const float *const *rows, const float *const *x, int length, int count, float *y) {
+    int i = 0;
+    for (; i + DOTS_TOGETHER <= count; i += DOTS_TOGETHER) {
+        dots(rows + i, x + i, length, y + i, DOTS_TOGETHER);
+    }
+    for (; i < count; i++) {
+        dots(rows + i, x + i, length, y + i, 1);
+    }
+}
+
 INLINE int32_t four_of(const int8_t *x) {
     int32_t four;
     memcpy(&four, x, sizeof four);
@@ -170,6 +210,6 @@ INLINE int32_t four_of(const int8_t *x) {
 /* What of a kernel stands here, and the products, which each instruction set has by the same names. */
 #define NETWORK_LOOPS                                                                                                  \
     .dense = dense, .sparse = sparse, .floats = floats, .round = round_to_8_bits, .scale = scale_sums,                 \
-    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates
+    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .dot = dot
 
 #endif

@@ -14,6 +14,7 @@
 #define KERNEL_BLOCKS 4
 #define KERNEL_VECTORS 4
 #define KERNEL_SUMS (KERNEL_BLOCKS * KERNEL_ROWS) /* from the sums of one vector to those of the next */
+#define KERNEL_DOT_SUMS 16 /* partial sums of a scalar product */
 
 typedef struct kernel {
     const char *name;
@@ -48,6 +49,10 @@ typedef struct kernel {
     /* h' = (1 - z) n + z h, n = tanh(a_n + r b_n), of a = W x + b and b = U h + c, both reset, update and new gates in
        turn; r and z are the sigmoids of a + b. */
     void (*gates)(const float *from_input, const float *from_state, const float *before, int units, float *after);
+
+    /* y[i] = rows[i] . x[i], each of `length` numbers, a multiple of KERNEL_DOT_SUMS. Partial sum j is of the products j,
+       j + 16, ..., and they are added by halves: j and j + 8, then j and j + 4, and so on. */
+    void (*dot)(const float *const *rows, const float *const *x, int length, int count, float *y);
 
     /* y = x * factors, number by number */
     void (*multiply)(const float *x, const float *factors, int count, float *y);

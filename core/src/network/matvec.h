@@ -5,6 +5,7 @@
 
 #include "arena.h"
 #include "kernels/kernels.h"
+#include "legacy.h"
 #include "percepnet.h"
 
 typedef struct matvec {

@@ -2,34 +2,61 @@
 
 #include <string.h>
 
-#include "stream/enhancer.h"
+#include "error.h"
 #include "memory.h"
+#include "stream/enhancer.h"
+#include "subnormals.h"
+
+#define FEATURES_OF_PERCEPNET "band_levels coherences pitch"
 
 struct percepnet_analyser {
     analysis_tables tables;
     analysis analysis;
 };
 
-static void analyser_init(percepnet_analyser *analyser, int lookahead_frames, int bands, const int32_t *band_edges,
-                          int channels, arena *a) {
-    analysis_tables_init(&analyser->tables, band_edges, bands, kernel_of(NULL), a);
-    analysis_init(&analyser->analysis, bands, lookahead_frames, channels, a);
+static void analyser_init(percepnet_analyser *analyser, const percepnet_signal *signal, int channels, arena *a) {
+    analysis_tables_init(&analyser->tables, signal->band_edges, signal->bands, kernel_of(NULL), a);
+    analysis_init(&analyser->analysis, signal->bands, signal->lookahead_frames, channels, a);
 }
 
-percepnet_analyser *percepnet_analyser_create(int32_t lookahead_frames, int32_t bands, const int32_t *band_edges,
-                                              int32_t channels) {
-    if (!analysis_fits(lookahead_frames, bands, band_edges) || channels < 1 || channels > CHANNELS_MAX) {
+static int signal_fits(const percepnet_signal *signal, percepnet_error *error) {
+    if (signal->lookahead_frames < 0 || signal->lookahead_frames > LOOKAHEAD_FRAMES_MAX) {
+        error_say(error, "lookahead_frames is %ld: give 0 to %d", (long)signal->lookahead_frames, LOOKAHEAD_FRAMES_MAX);
+    } else if (signal->bands < 2 || signal->bands > BINS) {
+        error_say(error, "bands is %ld: give 2 to %d", (long)signal->bands, BINS);
+    } else if (!analysis_fits(signal->lookahead_frames, signal->bands, signal->band_edges)) {
+        error_say(error, "band_edges do not increase from 0 to at most %d: give the centres of the bands in bins of 50 Hz",
+                  BINS - 1);
+    } else if (signal->highpass_hz != 0.0f) {
+        error_say(error, "highpass_hz is %g: give 0", (double)signal->highpass_hz);
+    } else if (signal->features && strcmp(signal->features, FEATURES_OF_PERCEPNET) != 0) {
+        error_say(error, "features are \"%.100s\": give NULL or \"%s\"", signal->features, FEATURES_OF_PERCEPNET);
+    } else {
+        return 1;
+    }
+    return 0;
+}
+
+percepnet_analyser *percepnet_analyser_create(const percepnet_signal *signal, int32_t channels,
+                                              percepnet_error *error) {
+    if (!signal_fits(signal, error)) {
+        return NULL;
+    }
+    if (channels < 1 || channels > CHANNELS_MAX) {
+        error_say(error, "channels is %ld: give 1 to %d", (long)channels, CHANNELS_MAX);
         return NULL;
     }
     percepnet_analyser sizes;
     arena a = {NULL, 0};
-    analyser_init(&sizes, lookahead_frames, bands, band_edges, channels, &a);
+    analyser_init(&sizes, signal, channels, &a);
     percepnet_analyser *analyser = memory_take(arena_start(sizeof *analyser) + a.used);
-    if (analyser) {
-        a = arena_behind(analyser, sizeof *analyser);
-        analyser_init(analyser, lookahead_frames, bands, band_edges, channels, &a);
-        percepnet_analyser_reset(analyser);
+    if (!analyser) {
+        error_say(error, "no memory for an analyser of %ld channels: give it fewer", (long)channels);
+        return NULL;
     }
+    a = arena_behind(analyser, sizeof *analyser);
+    analyser_init(analyser, signal, channels, &a);
+    percepnet_analyser_reset(analyser);
     return analyser;
 }
 
@@ -39,8 +66,10 @@ void percepnet_analyser_reset(percepnet_analyser *analyser) {
     analysis_reset(&analyser->analysis, analyser->tables.bands.count);
 }
 
-static void hand_over(const analysis *s, int bands, int64_t hop, const percepnet_findings *to) {
-    size_t spectrum = (size_t)s->channels * BINS, features = 2 * (size_t)bands + 2, at = (size_t)hop;
+int32_t percepnet_analyser_features(const percepnet_analyser *analyser) { return 2 * analyser->tables.bands.count + 2; }
+
+static void hand_over(const analysis *s, size_t features, int64_t hop, const percepnet_analysis *to) {
+    size_t spectrum = (size_t)s->channels * BINS, at = (size_t)hop;
     memcpy(to->noisy + 2 * spectrum * at, s->spectra, sizeof(complex32) * spectrum);
     memcpy(to->comb + 2 * spectrum * at, s->comb, sizeof(complex32) * spectrum);
     memcpy(to->features + features * at, s->features, sizeof(float) * features);
@@ -51,8 +80,10 @@ static void hand_over(const analysis *s, int bands, int64_t hop, const percepnet
 }
 
 void percepnet_analyse(percepnet_analyser *analyser, const float *x, int64_t hops, int64_t stride,
-                       const double *tap_delays, const percepnet_findings *findings) {
+                       const double *tap_delays, const percepnet_analysis *results) {
     analysis *s = &analyser->analysis;
+    size_t features = (size_t)percepnet_analyser_features(analyser);
+    uint64_t before = subnormals_off();
     for (int64_t hop = 0; hop < hops; hop++, x += HOP_SAMPLES) {
         for (int channel = 0; channel < s->channels; channel++) {
             memcpy(analysis_input(s, channel), x + channel * stride, sizeof(float) * HOP_SAMPLES);
@@ -62,6 +93,7 @@ void percepnet_analyse(percepnet_analyser *analyser, const float *x, int64_t hop
         } else {
             analysis_push(s, &analyser->tables);
         }
-        hand_over(s, analyser->tables.bands.count, hop, findings);
+        hand_over(s, features, hop, results);
     }
+    subnormals_restore(before);
 }

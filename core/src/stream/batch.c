@@ -1,131 +1,143 @@
-/* Many frames through the network at once: of one stream, whose future is known, or one of each of many streams. */
+/* One frame of each of many decisions through the network at once. */
 
-#include <string.h>
-
-#include "stream/enhancer.h"
-#include "subnormals.h"
 #include "memory.h"
+#include "stream/stream.h"
+#include "subnormals.h"
 
-#define AT_ONCE_MAX 1024
+#define DECISIONS_MAX 1024
 
-struct percepnet_block {
-    int hops, channels;
-    network_work work;
-    complex32 *noisy; /* hops * channels * 481 */
-    complex32 *comb;
-};
-
-static void block_init(percepnet_block *b, const percepnet_model *model, int channels, int hops, arena *a) {
-    b->hops = hops;
-    b->channels = channels;
-    network_work_init(&b->work, &model->network, 1, hops, a);
-    b->noisy = ARENA_TAKE(a, complex32, (size_t)hops * (size_t)channels * BINS);
-    b->comb = ARENA_TAKE(a, complex32, (size_t)hops * (size_t)channels * BINS);
-}
-
-percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops) {
-    if (!model || channels < 1 || channels > CHANNELS_MAX || hops < 1 || hops > AT_ONCE_MAX) {
-        return NULL;
-    }
-    percepnet_block sizes;
-    arena a = {NULL, 0};
-    block_init(&sizes, model, channels, hops, &a);
-    percepnet_block *b = memory_take(arena_start(sizeof *b) + a.used);
-    if (b) {
-        a = arena_behind(b, sizeof *b);
-        block_init(b, model, channels, hops, &a);
-    }
-    return b;
-}
-
-void percepnet_block_destroy(percepnet_block *b) { memory_give_back(b); }
-
-static void process_at_once(percepnet_enhancer *e, percepnet_block *b, const float *x, float *y, int hops,
-                            int64_t stride) {
-    const network *net = &e->model->network;
-    network_state *state = &e->network;
-    size_t size = (size_t)e->settings.channels * BINS;
-    for (int hop = 0; hop < hops; hop++) {
-        enhancer_listen(e, x + hop * HOP_SAMPLES, stride);
-        memcpy(b->work.features + hop * net->features, e->analysis.features, sizeof(float) * (size_t)net->features);
-        memcpy(b->noisy + (size_t)hop * size, e->analysis.spectra, sizeof(complex32) * size);
-        memcpy(b->comb + (size_t)hop * size, e->analysis.comb, sizeof(complex32) * size);
-    }
-    network_run(net, &b->work, &state, 1, hops);
-    for (int hop = 0; hop < hops; hop++) {
-        enhancer_answer(e, b->noisy + (size_t)hop * size, b->comb + (size_t)hop * size,
-                        b->work.gains + hop * net->bands, b->work.strengths + hop * net->bands, y + hop * HOP_SAMPLES,
-                        stride);
-    }
-}
-
-void percepnet_process_block(percepnet_enhancer *e, percepnet_block *b, const float *x, float *y, int64_t hops,
-                             int64_t stride) {
-    uint64_t before = flush_begin();
-    while (hops > 0) {
-        /* all about equally long, so that none is left with the cost of a block and the gain of a hop */
-        int64_t blocks = (hops + b->hops - 1) / b->hops;
-        int now = (int)((hops + blocks - 1) / blocks);
-        process_at_once(e, b, x, y, now, stride);
-        x += now * HOP_SAMPLES;
-        y += now * HOP_SAMPLES;
-        hops -= now;
-    }
-    flush_end(before);
-}
+/* A decision that waits for the network. */
+typedef struct waiting {
+    percepnet_stream *stream;
+    int decision;
+} waiting;
 
 struct percepnet_batch {
     const percepnet_model *model;
+    int decisions; /* at most */
+    int count;     /* that wait */
     network_work work;
     network_state **states;
+    waiting *waiting;
 };
 
-static void batch_init(percepnet_batch *b, const percepnet_model *model, int streams, arena *a) {
+static void batch_init(percepnet_batch *b, const percepnet_model *model, int decisions, arena *a) {
     b->model = model;
-    network_work_init(&b->work, &model->network, streams, 1, a);
-    b->states = ARENA_TAKE(a, network_state *, streams);
+    b->decisions = decisions;
+    b->count = 0;
+    network_work_init(&b->work, &model->network, decisions, 1, a);
+    b->states = ARENA_TAKE(a, network_state *, decisions);
+    b->waiting = ARENA_TAKE(a, waiting, decisions);
 }
 
-percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t streams) {
-    if (!model || streams < 1 || streams > AT_ONCE_MAX) {
+percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t decisions) {
+    if (decisions < 1 || decisions > DECISIONS_MAX) {
         return NULL;
     }
     percepnet_batch sizes;
     arena a = {NULL, 0};
-    batch_init(&sizes, model, streams, &a);
+    batch_init(&sizes, model, decisions, &a);
     percepnet_batch *b = memory_take(arena_start(sizeof *b) + a.used);
     if (b) {
         a = arena_behind(b, sizeof *b);
-        batch_init(b, model, streams, &a);
+        batch_init(b, model, decisions, &a);
     }
     return b;
 }
 
 void percepnet_batch_destroy(percepnet_batch *b) { memory_give_back(b); }
 
-static void process_together(percepnet_batch *b, percepnet_enhancer *const *enhancers, int count,
-                             const float *const *x, float *const *y) {
-    const network *net = &b->model->network;
-    for (int i = 0; i < count; i++) {
-        percepnet_enhancer *e = enhancers[i];
-        enhancer_listen(e, x[i], HOP_SAMPLES);
-        memcpy(b->work.features + i * net->features, e->analysis.features, sizeof(float) * (size_t)net->features);
-        b->states[i] = &e->network;
+static float *hop_of(const waiting *w) {
+    return w->stream->hop_48k + w->decision * w->stream->decision_channels * HOP_SAMPLES;
+}
+
+/* All that wait go through the network; a stream whose last decision is made gives its hop. */
+static void decide(percepnet_batch *b) {
+    if (b->count) {
+        network_run(&b->model->network, &b->work, b->states, b->count, 1);
     }
-    network_run(net, &b->work, b->states, count, 1);
-    for (int i = 0; i < count; i++) {
-        percepnet_enhancer *e = enhancers[i];
-        enhancer_answer(e, e->analysis.spectra, e->analysis.comb, b->work.gains + i * net->bands,
-                        b->work.strengths + i * net->bands, y[i], HOP_SAMPLES);
+    for (int i = 0; i < b->count; i++) {
+        percepnet_stream *s = b->waiting[i].stream;
+        enhancer *e = &s->enhancers[b->waiting[i].decision];
+        enhancer_synthesise(e, e->analysis.spectra, e->analysis.comb, &b->work, i, hop_of(&b->waiting[i]), HOP_SAMPLES);
+        if (b->waiting[i].decision == s->decisions - 1) {
+            stream_give_hop(s, s->hop_48k, HOP_SAMPLES);
+        }
+    }
+    b->count = 0;
+}
+
+static void wait_for_network(percepnet_batch *b, percepnet_stream *s, int decision) {
+    enhancer *e = &s->enhancers[decision];
+    waiting w = {s, decision};
+    enhancer_analyse(e, hop_of(&w), HOP_SAMPLES);
+    enhancer_put_features(e, &b->work, b->count);
+    b->states[b->count] = &e->network;
+    b->waiting[b->count++] = w;
+    if (b->count == b->decisions) {
+        decide(b);
     }
 }
 
-void percepnet_batch_process(percepnet_batch *b, percepnet_enhancer *const *enhancers, int32_t count,
-                             const float *const *x, float *const *y) {
-    uint64_t before = flush_begin();
-    for (int first = 0; first < count; first += b->work.streams) {
-        int now = count - first < b->work.streams ? count - first : b->work.streams;
-        process_together(b, enhancers + first, now, x + first, y + first);
+/* The next hop of each stream that has one; 0 if none has. */
+static int round_of_hops(percepnet_batch *b, percepnet_chunk *chunks, int count) {
+    int any = 0;
+    for (int i = 0; i < count; i++) {
+        percepnet_stream *s = chunks[i].stream;
+        if (stream_hops(s) <= 0) {
+            continue;
+        }
+        any = 1;
+        stream_take_hop(s, s->hop_48k, HOP_SAMPLES);
+        for (int decision = 0; decision < s->decisions; decision++) {
+            wait_for_network(b, s, decision);
+        }
     }
-    flush_end(before);
+    decide(b);
+    return any;
+}
+
+static int64_t check_one(const percepnet_batch *b, const percepnet_chunk *c) {
+    int64_t ready = stream_check(c->stream, c->samples, c->capacity);
+    return ready != PERCEPNET_BAD_LENGTH && c->stream->model != b->model ? PERCEPNET_OTHER_MODEL : ready;
+}
+
+/* Before any stream is touched; only the chunk that is refused says so. */
+static int32_t check(const percepnet_batch *b, percepnet_chunk *chunks, int count) {
+    for (int i = 0; i < count; i++) {
+        int64_t ready = chunks[i].ready = check_one(b, &chunks[i]);
+        if (ready < 0) {
+            for (int other = 0; other < count; other++) {
+                chunks[other].ready = other == i ? ready : 0;
+            }
+            return (int32_t)ready;
+        }
+    }
+    return 0;
+}
+
+static void begin(percepnet_chunk *c) {
+    const percepnet_options *o = &c->stream->options;
+    stream_call call = {.x = c->x, .y = c->y, .samples = c->samples, .wanted = c->ready};
+    call.x_format = samples_format_of(c->int16, o->interleaved, o->channels, c->stride);
+    call.y_format = samples_format_of(c->int16, o->interleaved, o->channels, c->capacity);
+    stream_begin(c->stream, &call);
+}
+
+int32_t percepnet_batch_process(percepnet_batch *b, percepnet_chunk *chunks, int32_t count) {
+    int32_t refused = check(b, chunks, count);
+    if (refused) {
+        return refused;
+    }
+    uint64_t before = subnormals_off();
+    for (int i = 0; i < count; i++) {
+        begin(&chunks[i]);
+    }
+    while (round_of_hops(b, chunks, count)) {
+    }
+    for (int i = 0; i < count; i++) {
+        stream_end(chunks[i].stream);
+    }
+    subnormals_restore(before);
+    return 0;
 }

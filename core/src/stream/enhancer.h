@@ -1,52 +1,52 @@
-/* What is inside a model and an enhancer, and the halves of a hop before and after the network. */
+/* One decision for one or more channels at 48 kHz, and the halves of a hop before and after the network. */
 
 #ifndef ENHANCER_H
 #define ENHANCER_H
 
-#include "signal/analysis.h"
-#include "signal/mix.h"
+#include "model.h"
 #include "network/network.h"
 #include "percepnet.h"
+#include "signal/analysis.h"
+#include "signal/mix.h"
 
 #define CHANNELS_MAX 1024
 
-struct percepnet_model {
-    int lookahead_frames;
-    size_t bytes;
-    analysis_tables tables;
-    network network;
-};
+typedef struct enhancer_settings {
+    int comb_filter; /* 0: all strengths are zero */
+    int post_filter;
+    float dry; /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
+} enhancer_settings;
 
-struct percepnet_enhancer {
+typedef struct enhancer {
     const percepnet_model *model;
-    percepnet_settings settings;
+    int channels;
+    enhancer_settings settings; /* may change between hops */
     analysis analysis;
     network_state network;
-    network_work work; /* for one frame */
     mix mix;
     float *gains; /* bands each, of the last hop */
     float *strengths;
+    float speech;        /* probability that the last frame was speech; -1 if nobody said */
     complex32 *enhanced; /* channels * 481 */
     float *overlap;      /* channels * 480 */
     float *frame;        /* 960 */
-    int64_t refused_hops;
-};
+} enhancer;
 
-/* Take a hop in, as far as e->analysis. */
-void enhancer_listen(percepnet_enhancer *e, const float *x, int64_t stride);
+void enhancer_init(enhancer *e, const percepnet_model *model, int channels, const enhancer_settings *settings,
+                   arena *a);
+void enhancer_reset(enhancer *e);
 
-/* Give a hop out, from the spectra of the frame and the decisions of the network. */
-void enhancer_answer(percepnet_enhancer *e, const complex32 *noisy, const complex32 *comb, const float *gains,
-                     const float *strengths, float *y, int64_t stride);
+/* Take a hop in, as far as e->analysis. Samples are finite, and at most 80 dB above full scale. */
+void enhancer_analyse(enhancer *e, const float *x, int64_t stride);
 
-/* The arena begins behind the structure that owns it, `size` bytes long: one block of memory for both. */
-static inline size_t arena_start(size_t size) {
-    return (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
-}
+/* What the network is to decide about, in place `at` of its input. */
+void enhancer_put_features(const enhancer *e, network_work *work, int at);
 
-static inline arena arena_behind(void *owner, size_t size) {
-    arena a = {(char *)owner + arena_start(size), 0};
-    return a;
-}
+/* Give a hop out, from the spectra of the frame and what the network decided in place `at`. */
+void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *comb, const network_work *work, int at,
+                         float *y, int64_t stride);
+
+/* A hop by itself, in place; `work` has room for one frame. */
+void enhancer_run(enhancer *e, network_work *work, float *x, int64_t stride);
 
 #endif

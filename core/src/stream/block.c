@@ -1,0 +1,92 @@
+/* Many frames of one stream through the network at once: its future is known. */
+
+#include <string.h>
+
+#include "memory.h"
+#include "stream/stream.h"
+
+#define HOPS_MAX 1024
+#define HOPS_MIN 8 /* with fewer, a block costs more than it gains */
+
+struct percepnet_block {
+    const percepnet_model *model;
+    int hops, channels;
+    network_work work;
+    complex32 *noisy; /* hops * channels * 481 */
+    complex32 *comb;
+    float *samples; /* channels * hops * 480 */
+};
+
+static void block_init(percepnet_block *b, const percepnet_model *model, int channels, int hops, arena *a) {
+    size_t frames = (size_t)hops * (size_t)channels;
+    b->model = model;
+    b->hops = hops;
+    b->channels = channels;
+    network_work_init(&b->work, &model->network, 1, hops, a);
+    b->noisy = ARENA_TAKE(a, complex32, frames * BINS);
+    b->comb = ARENA_TAKE(a, complex32, frames * BINS);
+    b->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
+}
+
+percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops) {
+    if (channels < 1 || channels > CHANNELS_MAX || hops < 1 || hops > HOPS_MAX) {
+        return NULL;
+    }
+    percepnet_block sizes;
+    arena a = {NULL, 0};
+    block_init(&sizes, model, channels, hops, &a);
+    percepnet_block *b = memory_take(arena_start(sizeof *b) + a.used);
+    if (b) {
+        a = arena_behind(b, sizeof *b);
+        block_init(b, model, channels, hops, &a);
+    }
+    return b;
+}
+
+void percepnet_block_destroy(percepnet_block *b) { memory_give_back(b); }
+
+int block_serves(const percepnet_block *b, const percepnet_stream *s) {
+    return b->model == s->model && b->channels >= s->options.channels;
+}
+
+/* In place. */
+static void enhance(percepnet_block *b, enhancer *e, float *x, int hops, int64_t stride) {
+    network_state *state = &e->network;
+    size_t size = (size_t)e->channels * BINS;
+    for (int hop = 0; hop < hops; hop++) {
+        enhancer_analyse(e, x + hop * HOP_SAMPLES, stride);
+        enhancer_put_features(e, &b->work, hop);
+        memcpy(b->noisy + (size_t)hop * size, e->analysis.spectra, sizeof(complex32) * size);
+        memcpy(b->comb + (size_t)hop * size, e->analysis.comb, sizeof(complex32) * size);
+    }
+    network_run(&e->model->network, &b->work, &state, 1, hops);
+    for (int hop = 0; hop < hops; hop++) {
+        enhancer_synthesise(e, b->noisy + (size_t)hop * size, b->comb + (size_t)hop * size, &b->work, hop,
+                            x + hop * HOP_SAMPLES, stride);
+    }
+}
+
+static void run_hops(percepnet_block *b, percepnet_stream *s, int hops) {
+    int64_t stride = (int64_t)b->hops * HOP_SAMPLES;
+    for (int hop = 0; hop < hops; hop++) {
+        stream_take_hop(s, b->samples + hop * HOP_SAMPLES, stride);
+    }
+    for (int i = 0; i < s->decisions; i++) {
+        enhance(b, &s->enhancers[i], b->samples + i * s->decision_channels * stride, hops, stride);
+    }
+    for (int hop = 0; hop < hops; hop++) {
+        stream_give_hop(s, b->samples + hop * HOP_SAMPLES, stride);
+    }
+}
+
+void block_run(percepnet_block *b, percepnet_stream *s) {
+    int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;
+    int64_t hops = stream_hops(s);
+    while (hops >= worth && hops > 1) {
+        /* all about equally long, so that none is left with the cost of a block and the gain of a hop */
+        int64_t pieces = (hops + b->hops - 1) / b->hops;
+        int now = (int)((hops + pieces - 1) / pieces);
+        run_hops(b, s, now);
+        hops -= now;
+    }
+}

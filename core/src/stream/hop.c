@@ -1,0 +1,116 @@
+/* A hop of a stream on its way in, as far as 48 kHz, and on its way out. */
+
+#include <string.h>
+
+#include "stream/hops.h"
+#include "stream/stream.h"
+#include "subnormals.h"
+
+static int at_48k(const percepnet_stream *s) { return s->options.sample_rate_hz == 48000; }
+
+/* Samples of the input from anywhere that a hop or bypass needs: of earlier calls, and of this one. */
+static void read_input(const percepnet_stream *s, int channel, int64_t from, int count, float *to) {
+    int64_t back = s->received - from;
+    int old = back <= 0 ? 0 : back < count ? (int)back : count;
+    if (old) {
+        past_read(&s->past, channel, (int)back, old, to);
+    }
+    if (count > old && s->call.x) {
+        samples_read(s->call.x, s->call.x_format, channel, from + old - s->received, count - old, to + old);
+    } else if (count > old) {
+        memset(to + old, 0, sizeof(float) * (size_t)(count - old));
+    }
+}
+
+/* The channels of one decision. What is no audio is silence, before any filter could remember it. */
+static void inspect_hop(percepnet_stream *s, float *x, int64_t stride, int count) {
+    int audio = 1;
+    for (int channel = 0; channel < s->decision_channels; channel++) {
+        audio &= samples_are_audio(x + channel * stride, count);
+    }
+    s->refused_hops += !audio;
+    for (int channel = 0; channel < s->decision_channels; channel++) {
+        if (audio) {
+            subnormals_clear(x + channel * stride, count);
+        } else {
+            memset(x + channel * stride, 0, sizeof(float) * (size_t)count);
+        }
+    }
+}
+
+void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
+    int64_t start = hop_start(s->options.sample_rate_hz, s->taken);
+    int count = hop_samples(s->options.sample_rate_hz, s->taken), channels = s->options.channels;
+    float *hop = at_48k(s) ? to : resampler_input(&s->to_48k, 0);
+    int64_t hop_stride = at_48k(s) ? stride : s->to_48k.capacity;
+    for (int channel = 0; channel < channels; channel++) {
+        read_input(s, channel, start, count, hop + channel * hop_stride);
+    }
+    for (int channel = 0; channel < channels; channel += s->decision_channels) {
+        inspect_hop(s, hop + channel * hop_stride, hop_stride, count);
+    }
+    if (!at_48k(s)) {
+        resampler_run(&s->to_48k, count, HOP_SAMPLES, to, stride);
+    }
+    s->taken++;
+}
+
+/* From one to the other in a straight line, so that neither end of the hop clicks. */
+static void crossfade(float *wet, const float *dry, int count, int to_dry) {
+    for (int n = 0; n < count; n++) {
+        float part = (float)(n + 1) / (float)count, dry_part = to_dry ? part : 1.0f - part;
+        wet[n] += dry_part * (dry[n] - wet[n]);
+    }
+}
+
+static void apply_bypass(percepnet_stream *s, float *y, int64_t stride, int64_t start, int count) {
+    int wanted = s->options.bypass;
+    if (!wanted && !s->bypassed) {
+        return;
+    }
+    for (int channel = 0; channel < s->options.channels; channel++) {
+        read_input(s, channel, start - s->path_samples, count, s->dry);
+        samples_repair(s->dry, count);
+        if (wanted && s->bypassed) {
+            memcpy(y + channel * stride, s->dry, sizeof(float) * (size_t)count);
+        } else {
+            crossfade(y + channel * stride, s->dry, count, wanted);
+        }
+    }
+    s->bypassed = wanted;
+}
+
+/* What this call does not want is left for the next one; after the last hop of a stream there is none, and no room. */
+static void deliver(percepnet_stream *s, const float *y, int64_t stride, int count) {
+    stream_call *call = &s->call;
+    int now = count < call->wanted - call->written ? count : (int)(call->wanted - call->written);
+    int room = s->extra_samples - s->left_samples, later = count - now < room ? count - now : room;
+    for (int channel = 0; channel < s->options.channels; channel++) {
+        const float *from = y + channel * stride;
+        float *left = s->left + (int64_t)channel * s->extra_samples + s->left_samples;
+        if (now) {
+            samples_write(call->y, call->y_format, channel, call->written, now, from);
+        }
+        if (later) {
+            memcpy(left, from + now, sizeof(float) * (size_t)later);
+        }
+    }
+    call->written += now;
+    s->left_samples += later;
+}
+
+void stream_give_hop(percepnet_stream *s, float *from, int64_t stride) {
+    int64_t start = hop_start(s->options.sample_rate_hz, s->given);
+    int count = hop_samples(s->options.sample_rate_hz, s->given), channels = s->options.channels;
+    float *y = at_48k(s) ? from : s->hop;
+    int64_t y_stride = at_48k(s) ? stride : s->hop_max;
+    if (!at_48k(s)) {
+        for (int channel = 0; channel < channels; channel++) {
+            memcpy(resampler_input(&s->from_48k, channel), from + channel * stride, sizeof(float) * HOP_SAMPLES);
+        }
+        resampler_run(&s->from_48k, HOP_SAMPLES, count, y, y_stride);
+    }
+    apply_bypass(s, y, y_stride, start, count);
+    deliver(s, y, y_stride, count);
+    s->given++;
+}

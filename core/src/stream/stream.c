@@ -1,0 +1,291 @@
+#include "stream/stream.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "error.h"
+#include "memory.h"
+#include "stream/hops.h"
+#include "subnormals.h"
+
+#define RATE_48K_HZ 48000
+/* More than any memory has, and few enough that no sum or product of positions overflows. */
+#define SAMPLES_MAX ((int64_t)1 << 48)
+
+const char *percepnet_version(void) { return PERCEPNET_VERSION; }
+
+int32_t percepnet_abi(void) { return PERCEPNET_ABI; }
+
+/* The filters to and from 48 kHz delay by half their length each, on top of the signal path's own delay. */
+static int delay_48k_samples(const percepnet_stream *s) {
+    int half_width = resampler_half_width_samples(s->options.sample_rate_hz);
+    return (s->model->lookahead_frames + 1) * HOP_SAMPLES + 2 * half_width;
+}
+
+static int common_divisor(int32_t a, int32_t b) {
+    while (b) {
+        int32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* After a call, at most so many samples wait for the rest of their hop, and as many have to have been held back. */
+static int extra_samples(const percepnet_options *o) {
+    int hop_max = hop_samples_max(o->sample_rate_hz);
+    if (!o->block_samples) {
+        return 0;
+    }
+    return hop_max - (o->sample_rate_hz % HOPS_PER_SECOND ? 1 : common_divisor(hop_max, o->block_samples));
+}
+
+static void set_delays(percepnet_stream *s) {
+    int64_t rate_hz = s->options.sample_rate_hz;
+    s->hop_max = hop_samples_max(s->options.sample_rate_hz);
+    s->path_samples = (int)((delay_48k_samples(s) * rate_hz + RATE_48K_HZ - 1) / RATE_48K_HZ);
+    s->extra_samples = extra_samples(&s->options);
+}
+
+static void resamplers_init(percepnet_stream *s, arena *a) {
+    int rate_hz = s->options.sample_rate_hz, channels = s->options.channels;
+    const kernel *k = s->model->tables.kernel;
+    /* Rounding up to whole samples is a delay too: the way back starts that much earlier than its first hop. */
+    int64_t start = (int64_t)delay_48k_samples(s) * rate_hz - (int64_t)s->path_samples * RATE_48K_HZ;
+    if (rate_hz != RATE_48K_HZ) {
+        resampler_init(&s->to_48k, rate_hz, RATE_48K_HZ, 0, channels, s->hop_max, k, a);
+        resampler_init(&s->from_48k, RATE_48K_HZ, rate_hz, start, channels, HOP_SAMPLES, k, a);
+    }
+}
+
+static float dry_of(float limit_db) { return limit_db >= 0.0f ? (float)pow(10.0, -limit_db / 20.0) : 0.0f; }
+
+static void enhancers_init(percepnet_stream *s, arena *a) {
+    const percepnet_options *o = &s->options;
+    enhancer_settings settings = {o->comb_filter, o->post_filter, dry_of(o->attenuation_limit_db)};
+    enhancer sizes;
+    s->enhancers = ARENA_TAKE(a, enhancer, s->decisions);
+    for (int i = 0; i < s->decisions; i++) {
+        enhancer_init(s->enhancers ? &s->enhancers[i] : &sizes, s->model, s->decision_channels, &settings, a);
+    }
+}
+
+static void stream_init(percepnet_stream *s, const percepnet_model *model, const percepnet_options *options, arena *a) {
+    int channels = options->channels;
+    s->model = model;
+    s->options = *options;
+    s->decisions = options->link_channels ? 1 : channels;
+    s->decision_channels = channels / s->decisions;
+    set_delays(s);
+    enhancers_init(s, a);
+    network_work_init(&s->work, &model->network, 1, 1, a);
+    resamplers_init(s, a);
+    past_init(&s->past, channels, s->path_samples + s->hop_max, a);
+    s->hop_48k = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
+    s->hop = ARENA_TAKE(a, float, channels * s->hop_max);
+    s->dry = ARENA_TAKE(a, float, s->hop_max);
+    s->left = ARENA_TAKE(a, float, channels * s->extra_samples);
+}
+
+percepnet_stream *percepnet_stream_create(const percepnet_model *model, const percepnet_options *options,
+                                          percepnet_error *error) {
+    if (!options_fit(options, error)) {
+        return NULL;
+    }
+    percepnet_stream sizes;
+    arena a = {NULL, 0};
+    stream_init(&sizes, model, options, &a);
+    size_t bytes = arena_start(sizeof sizes) + a.used;
+    percepnet_stream *s = memory_take(bytes);
+    if (!s) {
+        error_say(error, "no memory for a stream of %.0f bytes: give it fewer channels", (double)bytes);
+        return NULL;
+    }
+    a = arena_behind(s, sizeof *s);
+    stream_init(s, model, options, &a);
+    s->bytes = bytes;
+    percepnet_stream_reset(s);
+    return s;
+}
+
+void percepnet_stream_destroy(percepnet_stream *s) { memory_give_back(s); }
+
+void percepnet_stream_reset(percepnet_stream *s) {
+    for (int i = 0; i < s->decisions; i++) {
+        enhancer_reset(&s->enhancers[i]);
+    }
+    if (s->options.sample_rate_hz != RATE_48K_HZ) {
+        resampler_reset(&s->to_48k);
+        resampler_reset(&s->from_48k);
+    }
+    past_reset(&s->past);
+    s->left_samples = s->extra_samples;
+    memset(s->left, 0, sizeof(float) * (size_t)s->options.channels * (size_t)s->extra_samples);
+    s->bypassed = s->options.bypass;
+    s->received = s->taken = s->given = s->refused_hops = 0;
+}
+
+size_t percepnet_stream_bytes(const percepnet_stream *s) { return s->bytes; }
+
+int32_t percepnet_stream_latency(const percepnet_stream *s) { return s->path_samples + s->extra_samples; }
+
+int64_t percepnet_stream_ready(const percepnet_stream *s, int64_t samples) {
+    int32_t rate_hz = s->options.sample_rate_hz, block = s->options.block_samples;
+    if (samples < 0 || samples > SAMPLES_MAX || (block && samples % block)) {
+        return PERCEPNET_BAD_LENGTH;
+    }
+    if (block) {
+        return samples;
+    }
+    return hop_start(rate_hz, hops_whole(rate_hz, s->received + samples)) - hop_start(rate_hz, s->given);
+}
+
+int64_t stream_check(const percepnet_stream *s, int64_t samples, int64_t capacity) {
+    int64_t ready = percepnet_stream_ready(s, samples);
+    return ready > capacity ? PERCEPNET_TOO_SMALL : ready;
+}
+
+/* What earlier calls have left comes first. */
+static void give_left(percepnet_stream *s) {
+    stream_call *call = &s->call;
+    int now = s->left_samples < call->wanted ? s->left_samples : (int)call->wanted;
+    if (!now) {
+        return;
+    }
+    for (int channel = 0; channel < s->options.channels; channel++) {
+        float *left = s->left + (int64_t)channel * s->extra_samples;
+        samples_write(call->y, call->y_format, channel, 0, now, left);
+        memmove(left, left + now, sizeof(float) * (size_t)(s->left_samples - now));
+    }
+    call->written = now;
+    s->left_samples -= now;
+}
+
+void stream_begin(percepnet_stream *s, const stream_call *call) {
+    s->call = *call;
+    s->call.written = 0;
+    give_left(s);
+}
+
+void stream_end(percepnet_stream *s) {
+    if (s->call.x) {
+        past_append(&s->past, s->call.x, s->call.x_format, s->call.samples);
+    }
+    s->received += s->call.samples;
+}
+
+int64_t stream_hops(const percepnet_stream *s) {
+    return hops_whole(s->options.sample_rate_hz, s->received + s->call.samples) - s->taken;
+}
+
+static void run_hop(percepnet_stream *s) {
+    stream_take_hop(s, s->hop_48k, HOP_SAMPLES);
+    for (int i = 0; i < s->decisions; i++) {
+        float *hop = s->hop_48k + i * s->decision_channels * HOP_SAMPLES;
+        enhancer_run(&s->enhancers[i], &s->work, hop, HOP_SAMPLES);
+    }
+    stream_give_hop(s, s->hop_48k, HOP_SAMPLES);
+}
+
+static void run(percepnet_stream *s, percepnet_block *block, const stream_call *call) {
+    uint64_t before = subnormals_off();
+    stream_begin(s, call);
+    if (block) {
+        block_run(block, s);
+    }
+    while (stream_hops(s) > 0) {
+        run_hop(s);
+    }
+    stream_end(s);
+    subnormals_restore(before);
+}
+
+static samples_format format_of(const percepnet_stream *s, int int16, int64_t stride) {
+    return samples_format_of(int16, s->options.interleaved, s->options.channels, stride);
+}
+
+static int64_t process(percepnet_stream *s, percepnet_block *block, int int16, const void *x, int64_t samples,
+                       int64_t stride, void *y, int64_t capacity) {
+    int64_t ready = stream_check(s, samples, capacity);
+    if (ready == PERCEPNET_BAD_LENGTH) {
+        return ready;
+    }
+    if (block && !block_serves(block, s)) {
+        return PERCEPNET_OTHER_MODEL;
+    }
+    if (ready >= 0) {
+        stream_call call = {.x = x, .y = y, .samples = samples, .wanted = ready};
+        call.x_format = format_of(s, int16, stride);
+        call.y_format = format_of(s, int16, capacity);
+        run(s, block, &call);
+    }
+    return ready;
+}
+
+int64_t percepnet_stream_process(percepnet_stream *s, percepnet_block *block, const float *x, int64_t samples,
+                                 int64_t stride, float *y, int64_t capacity) {
+    return process(s, block, 0, x, samples, stride, y, capacity);
+}
+
+int64_t percepnet_stream_process_int16(percepnet_stream *s, percepnet_block *block, const int16_t *x, int64_t samples,
+                                       int64_t stride, int16_t *y, int64_t capacity) {
+    return process(s, block, 1, x, samples, stride, y, capacity);
+}
+
+/* With as much silence as makes hops of all that the delay holds back. */
+static int64_t flush(percepnet_stream *s, int int16, void *y, int64_t capacity) {
+    int32_t rate_hz = s->options.sample_rate_hz;
+    int64_t end = s->received + s->path_samples, out = s->received;
+    if (!s->options.block_samples) {
+        out = hop_start(rate_hz, s->given);
+    }
+    int64_t rest = end + s->extra_samples - out;
+    if (rest > capacity) {
+        return PERCEPNET_TOO_SMALL;
+    }
+    stream_call call = {.y = y, .wanted = rest, .samples = hop_start(rate_hz, hops_for(rate_hz, end)) - s->received};
+    call.y_format = format_of(s, int16, capacity);
+    run(s, NULL, &call);
+    percepnet_stream_reset(s);
+    return rest;
+}
+
+int64_t percepnet_stream_flush(percepnet_stream *s, float *y, int64_t capacity) { return flush(s, 0, y, capacity); }
+
+int64_t percepnet_stream_flush_int16(percepnet_stream *s, int16_t *y, int64_t capacity) {
+    return flush(s, 1, y, capacity);
+}
+
+void percepnet_stream_set_attenuation_limit(percepnet_stream *s, float limit_db) {
+    s->options.attenuation_limit_db = limit_db;
+    for (int i = 0; i < s->decisions; i++) {
+        s->enhancers[i].settings.dry = dry_of(limit_db);
+    }
+}
+
+void percepnet_stream_set_bypass(percepnet_stream *s, int32_t bypass) { s->options.bypass = bypass != 0; }
+
+int64_t percepnet_stream_refused_hops(const percepnet_stream *s) { return s->refused_hops; }
+
+float percepnet_stream_speech_probability(const percepnet_stream *s) {
+    float most = s->enhancers[0].speech;
+    for (int i = 1; i < s->decisions; i++) {
+        most = s->enhancers[i].speech > most ? s->enhancers[i].speech : most;
+    }
+    return most;
+}
+
+void percepnet_stream_inspect(const percepnet_stream *s, percepnet_frame *frame) {
+    const enhancer *e = &s->enhancers[0];
+    frame->noisy = &e->analysis.spectra->re;
+    frame->comb = &e->analysis.comb->re;
+    frame->enhanced = &e->enhanced->re;
+    frame->features = e->analysis.features;
+    frame->gains = e->gains;
+    frame->strengths = e->strengths;
+    frame->lags = e->analysis.pitch.lags;
+    frame->tap_delays = e->analysis.tap_delays;
+    frame->tap_weights = e->analysis.tap_weights;
+    frame->period_samples = e->analysis.period_samples;
+    frame->correlation = e->analysis.pitch_correlation;
+}

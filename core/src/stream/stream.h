@@ -1,0 +1,70 @@
+/* A stream of any rate, around the decisions at 48 kHz.
+
+   A call begins, takes and gives hops, and ends. A hop that is taken comes out at 48 kHz; when it has been enhanced, it
+   is given, in the same order. Between the two lie one hop, or as many as a block has room for. */
+
+#ifndef STREAM_H
+#define STREAM_H
+
+#include "stream/enhancer.h"
+#include "stream/past.h"
+#include "stream/resampler.h"
+#include "stream/samples.h"
+
+/* What one call brings and wants. */
+typedef struct stream_call {
+    const void *x; /* NULL: silence */
+    void *y;
+    samples_format x_format, y_format;
+    int64_t samples; /* of each channel of x */
+    int64_t wanted;  /* of each channel of y */
+    int64_t written;
+} stream_call;
+
+struct percepnet_stream {
+    const percepnet_model *model;
+    percepnet_options options;
+    size_t bytes;
+    int decisions, decision_channels; /* how many there are, and channels of each */
+    int hop_max;                      /* samples of the longest hop */
+    int path_samples;                 /* delay of the signal path and of the filters around it */
+    int extra_samples;                /* delay for the sake of block_samples */
+    enhancer *enhancers;
+    network_work work; /* for one frame */
+    resampler to_48k, from_48k;
+    past past;
+    float *hop_48k;    /* channels * 480 */
+    float *hop;        /* channels * hop_max, at the stream's rate */
+    float *dry;        /* hop_max, of one channel */
+    float *left;       /* channels * extra_samples: what calls have not had room for */
+    int left_samples;  /* of each channel */
+    int bypassed;      /* whether the last hop ended as the input */
+    int64_t received;  /* samples before this call */
+    int64_t taken, given; /* hops */
+    int64_t refused_hops;
+    stream_call call;
+};
+
+/* How many samples a call would give back; or why it is refused. */
+int64_t stream_check(const percepnet_stream *s, int64_t samples, int64_t capacity);
+
+void stream_begin(percepnet_stream *s, const stream_call *call);
+void stream_end(percepnet_stream *s);
+
+/* Hops of this call that can be taken. */
+int64_t stream_hops(const percepnet_stream *s);
+
+/* The next hop at 48 kHz; channels are `stride` apart. */
+void stream_take_hop(percepnet_stream *s, float *to, int64_t stride);
+
+/* The enhanced hop, which may be changed. */
+void stream_give_hop(percepnet_stream *s, float *from, int64_t stride);
+
+/* What stream.c needs of options.c: 0 if an option is out of range, which the error names. */
+int options_fit(const percepnet_options *options, percepnet_error *error);
+
+/* What stream.c needs of block.c: all hops that can be taken, layer by layer. */
+int block_serves(const percepnet_block *block, const percepnet_stream *s);
+void block_run(percepnet_block *block, percepnet_stream *s);
+
+#endif
