@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import percepnet
 from models import random_model
-from percepnet import native
 from percepnet import engine as engine_module
+from percepnet import native
 from percepnet.blas import one_thread
 from percepnet.engine import CORE, NUMPY, VARIABLE, engine, open_stream
 from percepnet.errors import PercepNetError
@@ -58,7 +58,7 @@ def test_numpy_stands_in_for_a_missing_core_and_says_so_once(monkeypatch, no_cor
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(engine_module, "_warned", threading.Event())
     with pytest.warns(RuntimeWarning, match=r"runs on NumPy.*not built; set PERCEPNET_ENGINE=numpy if") as caught:
-        assert engine() == NUMPY
+        assert percepnet.Enhancer(model=random_model()).engine == NUMPY
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")

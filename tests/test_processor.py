@@ -167,8 +167,11 @@ def test_inputs_that_the_model_does_not_have_are_named(kind):
 
 @pytest.mark.parametrize(
     "chunk",
-    [None, "noise", 0.5, [[0.0], [0.0, 1.0]], np.zeros((2, 480)), np.zeros((1, 1, 480)), np.zeros(480, np.int32)]
-    + [np.zeros(480, complex), np.array([None]), {"x": 1}, np.zeros((480, 1)), np.zeros(480, bool)],
+    [
+        *[None, "noise", 0.5, [[0.0], [0.0, 1.0]], {"x": 1}, np.array([None])],
+        *[np.zeros((2, 480)), np.zeros((1, 1, 480)), np.zeros((480, 1))],
+        *[np.zeros(480, np.int32), np.zeros(480, complex), np.zeros(480, bool)],
+    ],
     ids=str,
 )
 def test_what_is_no_chunk_is_one_line(kind, chunk):

@@ -55,11 +55,9 @@ def test_a_change_to_bypass_and_back_fades_over_one_hop():
     stream.bypass = False
     y = np.concatenate([*parts, stream.process(x[:, 7200:])], axis=1)[0]
     np.testing.assert_array_equal(y[1440:4800], 0.5)
-    assert (0.5 < y[4800:5280]).all()
-    assert (y[4800:5280] < 1).all()
-    np.testing.assert_allclose(np.diff(y[4799:5281], 2)[1:-1], 0, atol=1e-6)
+    np.testing.assert_allclose(y[4800:5280], 0.5 + np.arange(1, 481) / 960, atol=1e-6)
     np.testing.assert_array_equal(y[5280:7200], 1)
-    np.testing.assert_allclose(y[7200:7680], y[4800:5280][::-1], atol=1e-6)
+    np.testing.assert_allclose(y[7200:7680], 1 - np.arange(1, 481) / 960, atol=1e-6)
     np.testing.assert_array_equal(y[7680:], 0.5)
 
 
@@ -155,8 +153,10 @@ def test_unlinked_channels_are_silenced_and_counted_each_by_itself():
 
 @pytest.mark.parametrize(
     ("rate_hz", "block", "reserve"),
-    [(48000, 480, 0), (48000, 960, 0), (48000, 128, 448), (48000, 1, 479), (16000, 320, 0), (8000, 64, 64)]
-    + [(44100, 1, 440), (44100, 441, 0), (11025, 1, 110), (44101, 1, 441), (44101, 512, 441)],
+    [
+        *[(48000, 480, 0), (48000, 960, 0), (48000, 128, 448), (48000, 1, 479), (16000, 320, 0), (8000, 64, 64)],
+        *[(44100, 1, 440), (44100, 441, 0), (11025, 1, 110), (11025, 441, 0), (44101, 1, 441), (44101, 512, 441)],
+    ],
 )
 def test_blocks_give_back_what_they_take_with_the_least_delay(rate_hz, block, reserve):
     x = noise(1, 400 * block)

@@ -32,7 +32,16 @@ class _OneThread:
         with self._lock:
             self._at_work -= 1
             if not self._at_work:
+                self._let_this_thread_decide()
                 self._limited.restore_original_limits()
+                self._let_this_thread_decide()
+
+    def _let_this_thread_decide(self) -> None:
+        """threadpoolctl 3.8 heeds only the thread that has set a limit; here the last one ends it."""
+        assert self._pools is not None
+        for pool in self._pools.lib_controllers:
+            if hasattr(pool, "clear_controlling_thread"):
+                pool.clear_controlling_thread(force=True)
 
 
 one_thread = _OneThread()

@@ -246,7 +246,7 @@ class Stream:
         if self.bypass != self._was_bypassed:
             self._was_bypassed = self.bypass
             before = enhanced if self.bypass else delayed
-            share = (np.arange(fade_samples, dtype=np.float32) + np.float32(0.5)) / np.float32(fade_samples)
+            share = np.arange(1, fade_samples + 1, dtype=np.float32) / np.float32(fade_samples)
             y = y.copy()
             y[:, :fade_samples] = before[:, :fade_samples] + share * (y - before)[:, :fade_samples]
         return y
