@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from percepnet.engine import frame_enhancer
+from percepnet.engine import open_stream
 from percepnet.errors import ModelError
 from percepnet.model import FORMAT, PRESETS, Model, load_model, save_model
 from percepnet.model.presets import article_network
@@ -202,7 +202,7 @@ def attempt(path: Path) -> bool:
     except BaseException as error:
         raise Found(f"loading: {type(error).__name__}: {error}") from error
     try:
-        output = frame_enhancer(model).process(DATA)
+        output = open_stream(model).process(DATA)
     except Exception as error:
         raise Found(f"enhancing: {type(error).__name__}: {error}") from error
     if not np.isfinite(output).all():
