@@ -74,6 +74,7 @@ def test_wheels_are_reproducible_and_leave_this_machines_library_alone(wheel, tm
     ("name", "content", "words"),
     [
         ("percepnet/model/weights/default.safetensors", None, "default.safetensors is missing"),
+        ("percepnet/py.typed", None, "py.typed is missing"),
         ("percepnet/_core.so", None, r"its libraries are \[\]"),
         ("percepnet/_core.dll", b"", "its libraries are"),
         ("percepnet/_core.so", b"no library", "is no library"),
