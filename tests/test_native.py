@@ -350,7 +350,7 @@ def test_stream_is_its_definition_at_every_rate_and_in_every_chunking(rate_hz, c
     assert_same_signal(whole, expected)
     for sizes in ([1, 0, 7, 333, rate_hz // 50 + 1], [rate_hz // 100] * 30, [1] * 500 + [rate_hz // 3]):
         np.testing.assert_array_equal(played(stream, x, sizes), whole)
-    given_back = [(stream.process(part).shape, definition.process(part).shape) for part in np.split(x, 9, axis=1)]
+    given_back = [(stream.process(part).shape, definition.process(part).shape) for part in np.array_split(x, 9, axis=1)]
     assert all(found == expected for found, expected in given_back)
 
 
