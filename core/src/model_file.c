@@ -33,7 +33,6 @@ typedef struct model_reader {
     slots slots[LAYERS_MAX];
 } model_reader;
 
-
 /* ---- The signal path ---- */
 
 static int read_edges(model_reader *r, const char *where, json edges) {
@@ -459,26 +458,36 @@ static int add_article_layer(model_reader *r, const struct article_layer *a, jso
     return 1;
 }
 
-/* Format 1 had no unknown fields. */
-static int has_members(model_reader *r, const char *where, json object, int expected) {
+/* Format 1 had no unknown fields, and no optional ones. */
+static int has_members(model_reader *r, const char *where, json object, const char *const *names, int count) {
     json_walk walk = {object, NULL};
     json key, item;
-    int count = 0;
+    int sound = json_is_object(object);
     char shown[JSON_SHOWN];
-    while (json_is_object(object) && json_next(&walk, &key, &item)) {
-        count++;
+    for (int i = 0; i < count; i++) {
+        sound = sound && json_member(object, names[i]).start;
     }
-    if (count != expected) {
-        error_say(r->error, "%s: expected %d fields, found %s", where, expected, json_shown(object, shown));
+    while (sound && json_next(&walk, &key, &item)) {
+        int known = 0;
+        for (int i = 0; i < count; i++) {
+            known |= json_equals(key, names[i]);
+        }
+        sound = known;
     }
-    return count == expected;
+    if (!sound) {
+        error_say(r->error, "%s: expected the %d fields of format 1, found %s", where, count, json_shown(object, shown));
+    }
+    return sound;
 }
 
 static int read_format_1(model_reader *r, json header) {
     static const unsigned BLOCKS[] = {FEATURE_BAND_LEVELS, FEATURE_COHERENCES, FEATURE_PITCH};
+    static const char *const FIELDS[] = {"format_version", "params", "architecture", "info"};
+    static const char *const PARAMS[] = {"lookahead_frames", "band_edges"};
+    static const char *const SIZES[] = {"dense", "conv1", "conv2", "gru", "strength_gru"};
     json params = json_member(header, "params"), sizes = json_member(header, "architecture");
-    if (!has_members(r, "metadata", header, 4) || !has_members(r, "params", params, 2) ||
-        !has_members(r, "architecture", sizes, 5) || !read_signal(r, "params", params)) {
+    if (!has_members(r, "metadata", header, FIELDS, 4) || !has_members(r, "params", params, PARAMS, 2) ||
+        !has_members(r, "architecture", sizes, SIZES, 5) || !read_signal(r, "params", params)) {
         return 0;
     }
     r->d->feature_block_count = 3;
@@ -520,7 +529,7 @@ static int place_of(const model_reader *r, json name, int *tensor, int *is_scale
     char text[LAYER_NAME_MAX + SUFFIX_MAX];
     int64_t length = json_text(name, text, sizeof text);
     char *dot = length < 0 ? NULL : strchr(text, '.');
-    if (!dot || (size_t)length != strlen(text)) {
+    if (!dot) {
         return -1;
     }
     *dot = '\0';
@@ -544,6 +553,7 @@ static int collect(model_reader *r, const safetensors *file) {
     json_walk walk = {file->header, NULL};
     stored_tensor t;
     int found, tensor, is_scale;
+    uint64_t bytes = 0;
     char shown[JSON_SHOWN];
     for (int i = 0; i < r->d->layer_count; i++) {
         const layer_description *l = &r->d->layers[i];
@@ -556,8 +566,16 @@ static int collect(model_reader *r, const safetensors *file) {
             return 0;
         }
         slots *s = &r->slots[number];
+        int *is_found = &(is_scale ? s->found_scale : s->found)[tensor];
+        if (*is_found) {
+            return safetensors_damaged(r->error, "a name is there twice");
+        }
+        *is_found = 1;
         (is_scale ? s->scales : s->tensors)[tensor] = t;
-        (is_scale ? s->found_scale : s->found)[tensor] = 1;
+        bytes += t.bytes;
+    }
+    if (found == 0 && bytes != file->size) {
+        return safetensors_damaged(r->error, "its tensors are not all of its data");
     }
     return found == 0;
 }
