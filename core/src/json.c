@@ -409,3 +409,7 @@ const char *json_shown(json value, char to[JSON_SHOWN]) {
     to[length] = '\0';
     return to;
 }
+
+const char *json_shown_name(json key, char to[JSON_SHOWN]) {
+    return json_shown((json){key.start + 1, key.end - 1}, to);
+}

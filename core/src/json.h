@@ -49,4 +49,7 @@ int json_boolean(json value);
 #define JSON_SHOWN 44
 const char *json_shown(json value, char to[JSON_SHOWN]);
 
+/* The same of a key, without its quotation marks. */
+const char *json_shown_name(json key, char to[JSON_SHOWN]);
+
 #endif

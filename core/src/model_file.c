@@ -353,7 +353,9 @@ static int read_heads(model_reader *r, json heads) {
     }
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
-            error_say(r->error, "heads: expected names of layers, found %s", json_shown(item, shown));
+            char head[JSON_SHOWN];
+            error_say(r->error, "heads.%s: expected the name of a layer, found %s", json_shown_name(key, head),
+                      json_shown(item, shown));
             return 0;
         }
     }
@@ -372,7 +374,8 @@ static int check_info(model_reader *r, json info) {
     }
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
-            error_say(r->error, "info: expected text, found %s", json_shown(item, shown));
+            char name[JSON_SHOWN];
+            error_say(r->error, "info.%s: expected text, found %s", json_shown_name(key, name), json_shown(item, shown));
             return 0;
         }
     }
@@ -562,7 +565,8 @@ static int collect(model_reader *r, const safetensors *file) {
     while ((found = safetensors_next(file, &walk, &t, r->error)) > 0) {
         int number = place_of(r, t.name, &tensor, &is_scale);
         if (number < 0) {
-            error_say(r->error, "%s: found this field, expected none of that name", json_shown(t.name, shown));
+            error_say(r->error, "%s: found this field, expected none of that name",
+                      json_shown_name(t.name, shown));
             return 0;
         }
         slots *s = &r->slots[number];
@@ -580,15 +584,29 @@ static int collect(model_reader *r, const safetensors *file) {
     return found == 0;
 }
 
+#define SHAPE_SHOWN 96
+
+/* As Python writes it: (34,) or (8, 70). More than three dimensions are cut. */
+static const char *shape_shown(const int64_t *shape, int dimensions, char to[SHAPE_SHOWN]) {
+    int length = snprintf(to, SHAPE_SHOWN, "(");
+    for (int axis = 0; axis < dimensions && axis < 3; axis++) {
+        const char *between = axis ? " " : "", *behind = axis + 1 < dimensions || dimensions == 1 ? "," : "";
+        length += snprintf(to + length, (size_t)(SHAPE_SHOWN - length), "%s%lld%s", between, (long long)shape[axis],
+                           behind);
+    }
+    snprintf(to + length, (size_t)(SHAPE_SHOWN - length), dimensions > 3 ? " ...)" : ")");
+    return to;
+}
+
 static int check_shape(model_reader *r, const char *name, const stored_tensor *t, const int64_t *shape, int dimensions) {
     int same = t->dimensions == dimensions;
     for (int axis = 0; axis < dimensions && same; axis++) {
         same = t->shape[axis] == shape[axis];
     }
     if (!same) {
-        long long expected[3] = {shape[0], dimensions > 1 ? shape[1] : 1, dimensions > 2 ? shape[2] : 1};
-        error_say(r->error, "%s: expected shape (%lld, %lld, %lld), found another", name, expected[0], expected[1],
-                  expected[2]);
+        char expected[SHAPE_SHOWN], found[SHAPE_SHOWN];
+        error_say(r->error, "%s: expected shape %s, found %s", name, shape_shown(shape, dimensions, expected),
+                  shape_shown(t->shape, t->dimensions, found));
     }
     return same;
 }
@@ -601,17 +619,13 @@ static int check_type(model_reader *r, const char *name, const stored_tensor *t,
     return t->type == type;
 }
 
-static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most) {
+static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most,
+                        const char *range) {
     tensor values = {t->data, NULL};
-    size_t count = 1;
-    for (int axis = 0; axis < t->dimensions; axis++) {
-        count *= (size_t)t->shape[axis];
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < t->bytes / sizeof(float); i++) {
         float value = tensor_float(&values, i);
         if (!(value >= least && value <= most)) {
-            error_say(r->error, "%s: expected finite numbers from %g to %g, found others: the file is damaged", name,
-                      (double)least, (double)most);
+            error_say(r->error, "%s: expected %s, found others: the file is damaged", name, range);
             return 0;
         }
     }
@@ -637,7 +651,7 @@ static int bind_tensor(model_reader *r, int number, int i) {
     /* files of format 1 could hold their matrices in single precision */
     if (!is_matrix || (r->version == 1 && s->tensors[i].type == TYPE_F32 && !s->found_scale[i])) {
         return check_type(r, name, &s->tensors[i], TYPE_F32, "F32") &&
-               check_floats(r, name, &s->tensors[i], -WEIGHT_MAX, WEIGHT_MAX);
+               check_floats(r, name, &s->tensors[i], -WEIGHT_MAX, WEIGHT_MAX, "finite numbers up to 1e+06");
     }
     if (!check_type(r, name, &s->tensors[i], TYPE_I8, "I8")) {
         return 0;
@@ -649,7 +663,7 @@ static int bind_tensor(model_reader *r, int number, int i) {
     l->tensors[i].scale = s->scales[i].data;
     return check_shape(r, scale_name, &s->scales[i], shape->shape, 1) &&
            check_type(r, scale_name, &s->scales[i], TYPE_F32, "F32") &&
-           check_floats(r, scale_name, &s->scales[i], 0.0f, SCALE_MAX);
+           check_floats(r, scale_name, &s->scales[i], 0.0f, SCALE_MAX, "numbers from 0 to 1");
 }
 
 static int bind_tensors(model_reader *r) {
@@ -678,7 +692,7 @@ static int read_description(model_reader *r, const safetensors *file) {
     if (!inner) {
         error_say(r->error, "out of memory: free some");
     } else if (!json_is_object(header)) {
-        error_say(r->error, "metadata: expected JSON, found something else: not a percepnet model");
+        error_say(r->error, "metadata: expected a JSON object, found something else: not a percepnet model");
     } else {
         fits = read_header(r, header);
     }
