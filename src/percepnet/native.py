@@ -401,11 +401,11 @@ class Stream:
         Raises
         ------
         AudioError
-            For a length that is no multiple of `block_samples`.
+            For another shape or dtype, and for a length that is no multiple of `block_samples`.
         PercepNetError
             After `close`, or while another thread is in a call of this object.
         """
-        x = np.ascontiguousarray(x)
+        x = _readable(x, self.channels)
         samples = x.shape[1]
         core = self._core
         process = core.percepnet_stream_process_int16 if x.dtype == np.int16 else core.percepnet_stream_process
@@ -484,6 +484,13 @@ class Stream:
 
 def _limit(limit_db: float | None) -> float:
     return NO_LIMIT if limit_db is None else limit_db
+
+
+def _readable(x: AnySamples, channels: int) -> AnySamples:
+    """Samples as the library reads them: it trusts these three."""
+    if x.ndim != 2 or x.shape[0] != channels or x.dtype not in (np.float32, np.int16):
+        raise AudioError(f"a chunk of {x.dtype} of shape {x.shape}: give float32 or int16 of ({channels}, samples)")
+    return np.ascontiguousarray(x)
 
 
 def _count(result: int) -> int:
@@ -604,7 +611,7 @@ class Batch:
         """
         core = self._core
         entries = (_Chunk * len(streams))()
-        xs = [np.ascontiguousarray(chunk) for chunk in chunks]
+        xs = [_readable(chunk, stream.channels) for chunk, stream in zip(chunks, streams, strict=True)]
         ys = []
         for entry, stream, x in zip(entries, streams, xs, strict=True):
             samples, handle = x.shape[1], stream._stream.handle
