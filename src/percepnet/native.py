@@ -33,6 +33,7 @@ LAGS = 339
 AT_ONCE_MAX = 1024
 NO_LIMIT = -1.0
 READY_MAX = 1  # beyond samples and a hop
+FLOAT32, INT16 = np.dtype(np.float32), np.dtype(np.int16)
 REFUSALS = {
     -1: "there is no room for all that is ready",
     -2: "the block or batch is of another model, or of fewer channels",
@@ -408,7 +409,7 @@ class Stream:
         x = _readable(x, self.channels)
         samples = x.shape[1]
         core = self._core
-        process = core.percepnet_stream_process_int16 if x.dtype == np.int16 else core.percepnet_stream_process
+        process = core.percepnet_stream_process_int16 if x.dtype == INT16 else core.percepnet_stream_process
         with self._handle() as handle:
             ready = _count(core.percepnet_stream_ready(handle, samples))
             y = np.empty((self.channels, ready), x.dtype)
@@ -427,7 +428,7 @@ class Stream:
         room = self.latency_samples + self.sample_rate_hz // FRAMES_PER_SECOND + READY_MAX
         y = np.empty((self.channels, room), dtype)
         core = self._core
-        flush = core.percepnet_stream_flush_int16 if y.dtype == np.int16 else core.percepnet_stream_flush
+        flush = core.percepnet_stream_flush_int16 if y.dtype == INT16 else core.percepnet_stream_flush
         with self._handle() as handle:
             return y[:, : _count(flush(handle, y.ctypes.data, room))]
 
@@ -488,7 +489,7 @@ def _limit(limit_db: float | None) -> float:
 
 def _readable(x: AnySamples, channels: int) -> AnySamples:
     """Samples as the library reads them: it trusts these three."""
-    if x.ndim != 2 or x.shape[0] != channels or x.dtype not in (np.float32, np.int16):
+    if x.ndim != 2 or x.shape[0] != channels or x.dtype not in (FLOAT32, INT16):
         raise AudioError(f"a chunk of {x.dtype} of shape {x.shape}: give float32 or int16 of ({channels}, samples)")
     return np.ascontiguousarray(x)
 
@@ -620,7 +621,7 @@ class Batch:
             ys.append(y)
             entry.stream, entry.x, entry.y = handle, x.ctypes.data, y.ctypes.data
             entry.samples, entry.stride, entry.capacity = samples, samples, ready
-            entry.int16 = x.dtype == np.int16
+            entry.int16 = x.dtype == INT16
         refusal = core.percepnet_batch_process(self._batch.handle, entries, len(streams))
         if refusal:
             raise AudioError(REFUSALS.get(refusal, f"the C core refuses a chunk ({refusal})"))
