@@ -7,8 +7,14 @@ seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 strict=(-std=c11 -ffp-contract=off -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
-strict+=(-Iinclude -Isrc)
+strict+=(-Iinclude -Isrc -I.)
 mapfile -t sources < <(find src -name '*.c' | sort)
+"${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/model_files.c tests/test_model_file.c -o "$build/test_model_file" -lm
+"$build/test_model_file"
+
+"${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" tests/model_files.c fuzz/fuzz_model_file.c -o "$build/fuzz_model_file" -lm
+"$build/fuzz_model_file" "$seconds"
+
 "${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/test_core.c -o "$build/test_core" -lm
 "$build/test_core"
 
