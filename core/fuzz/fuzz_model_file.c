@@ -167,10 +167,76 @@ static void nest(bytes *b) {
     splice(b, place, 0, brackets, depth);
 }
 
+/* More of the same: longer lists than anything has room for. */
+static void repeat(bytes *b) {
+    static char many[TEXT_MAX];
+    size_t place = find(b, "0123456789\""), count = below(below(2) ? 40 : 600), filled = 0;
+    size_t end = place < b->size ? end_of(b, place) : place, size = end - place;
+    for (size_t i = 0; i < count && filled + size + 1 <= sizeof many; i++, filled += size + 1) {
+        memcpy(many + filled, b->at + place, size);
+        many[filled + size] = ',';
+    }
+    splice(b, place, 0, many, filled);
+}
+
+/* Where a text stands, from a place on that is drawn; the size if nowhere. */
+static size_t find_text(const bytes *b, const char *text) {
+    size_t start = below(b->size), length = strlen(text);
+    for (size_t i = 0; i < b->size; i++) {
+        size_t place = (start + i) % b->size;
+        if (b->size - place >= length && !memcmp(b->at + place, text, length)) {
+            return place;
+        }
+    }
+    return b->size;
+}
+
+static size_t data_size; /* of the file that is damaged */
+
+/* Tensors at other places of the file, at its end and beyond it, of the length that they should have or not quite. */
+static void move_tensor(bytes *b, long long by_begin, long long by_end) {
+    static const char KEY[] = "\"data_offsets\":[";
+    char numbers[64], *after;
+    size_t place = find_text(b, KEY) + sizeof KEY - 1;
+    if (place >= b->size || b->size - place < sizeof numbers) {
+        return;
+    }
+    memcpy(numbers, b->at + place, sizeof numbers);
+    numbers[sizeof numbers - 1] = '\0';
+    long long begin = strtoll(numbers, &after, 10);
+    if (*after != ',') {
+        return;
+    }
+    long long end = strtoll(after + 1, &after, 10);
+    size_t removed = (size_t)(after - numbers);
+    if (by_begin && end >= 0 && end < TEXT_MAX && below(3) == 0) { /* to the end of the file, and a little from there */
+        by_end -= by_begin;
+        by_begin = (long long)data_size - end - by_end;
+        by_end += by_begin;
+    }
+    /* unsigned: what is beyond the end of the range comes back at its beginning */
+    begin = (long long)((unsigned long long)begin + (unsigned long long)by_begin);
+    end = (long long)((unsigned long long)end + (unsigned long long)by_end);
+    int size = snprintf(numbers, sizeof numbers, "%lld,%lld", begin, end);
+    splice(b, place, removed, numbers, (size_t)size);
+}
+
+static void move_tensors(bytes *b) {
+    static const long long FAR[] = {1LL << 31, 1LL << 32, (1LL << 53) - 64, 1LL << 62, INT64_MAX - 200};
+    long long by = (long long)below(900) - 450, little = (long long)below(13) - 6;
+    switch (below(4)) {
+    case 0: move_tensor(b, by, by); break;
+    case 1: move_tensor(b, FAR[below(5)] + little, FAR[below(5)] + little); break;
+    case 2: move_tensor(b, 0, little), move_tensor(b, 0, -little); break; /* as many bytes in all */
+    default: move_tensor(b, by, by + little), move_tensor(b, 0, -little); break;
+    }
+}
+
 static void damage_text(bytes *b) {
     static void (*const DAMAGES[])(bytes *) = {change_value, change_value,   change_value, change_value, change_mark,
                                                change_mark,  drop_or_double, add_member,   add_member,   nest,
-                                               flip,         overwrite,      copy_within,  cut_out};
+                                               flip,         overwrite,      copy_within,  cut_out,     repeat,
+                                               repeat,       move_tensors,   move_tensors, move_tensors};
     DAMAGES[below(sizeof DAMAGES / sizeof *DAMAGES)](b);
 }
 
@@ -204,8 +270,15 @@ static size_t damage_header(char *file, size_t size) {
     }
     set(&header, file + 8, (size_t)length);
     set(&data, file + 8 + length, size - 8 - (size_t)length);
+    data_size = data.size;
     for (size_t i = 1 + below(3); i > 0; i--) {
         damage_text(&header);
+    }
+    if (below(16) == 0) { /* a file that ends within the header, in the middle of anything */
+        static const char LAST[] = "\"\\{[:-0.eutfn\xc3\xe2\xf0";
+        header.size = 1 + below(header.size);
+        header.at[header.size - 1] = LAST[below(sizeof LAST - 1)];
+        data.size = 0;
     }
     return model_file_join(header.at, header.size, data.at, data.size, file);
 }
