@@ -14,10 +14,10 @@ import numpy as np
 from percepnet import native
 from percepnet.arrays import Samples
 from percepnet.bench.measure import FRAME_US, System, reading, take_turns, weight_bytes
-from percepnet.engine import FrameEnhancer
-from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES, PRESETS, Model
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, PRESETS, Model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
 from percepnet.reference import enhancer as reference
+from percepnet.reference.stream import Enhances
 
 
 def random_model(preset: str, density: float = 1.0) -> Model:
@@ -26,14 +26,15 @@ def random_model(preset: str, density: float = 1.0) -> Model:
     rng = np.random.default_rng(0)
     shapes = PRESETS[preset].shapes(params).items()
     weights = {n: rng.uniform(-0.1, 0.1, s).astype(np.float32) for n, s in shapes}
-    for name in GRU_MATRICES:
+    grus = [node for node in PRESETS[preset].nodes(params) if node.layer.kind == "gru"]
+    for name in (name for node in grus for name, tensor in node.tensors.items() if node.is_int8(tensor)):
         outputs, inputs = weights[name].shape
         kept = rng.random((-(-outputs // BLOCK_OUTPUTS), -(-inputs // BLOCK_INPUTS))) < density
         weights[name] *= kept.repeat(BLOCK_OUTPUTS, 0).repeat(BLOCK_INPUTS, 1)[:outputs, :inputs]
     return Model(params, PRESETS[preset], weights)
 
 
-def frames_of(enhancer: FrameEnhancer) -> Callable[[Samples], object]:
+def frames_of(enhancer: Enhances) -> Callable[[Samples], object]:
     """An engine as a system that is timed."""
     return lambda hop: enhancer.process(hop[None])
 
@@ -49,7 +50,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for preset in arguments.presets:
         model = random_model(preset, arguments.density)
-        engines: dict[str, FrameEnhancer] = {
+        engines: dict[str, Enhances] = {
             f"core, {kernel}": native.FrameEnhancer(model, kernel=kernel) for kernel in native.kernels()
         }
         engines |= {

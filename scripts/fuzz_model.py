@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from percepnet.engine import frame_enhancer
+from percepnet.engine import open_stream
 from percepnet.errors import ModelError
-from percepnet.model import FORMAT, PRESETS, Architecture, Model, load_model, save_model
+from percepnet.model import FORMAT, PRESETS, Model, load_model, save_model
+from percepnet.model.presets import article_network
 from percepnet.params import HOP_SAMPLES, SignalParams
 
 HOPS = 6
-SMALLEST = Architecture(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
+SMALLEST = article_network(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
 NUMBERS = (0, -1, 1, 2, 3, 127, 128, 255, 481, 482, 4096, 4097, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**30)
 VALUES = (
     *NUMBERS,
@@ -201,7 +202,7 @@ def attempt(path: Path) -> bool:
     except BaseException as error:
         raise Found(f"loading: {type(error).__name__}: {error}") from error
     try:
-        output = frame_enhancer(model).process(DATA)
+        output = open_stream(model).process(DATA)
     except Exception as error:
         raise Found(f"enhancing: {type(error).__name__}: {error}") from error
     if not np.isfinite(output).all():

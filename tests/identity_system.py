@@ -13,6 +13,7 @@ import pytest
 import percepnet.cli
 import percepnet.stream
 from percepnet.arrays import Samples
+from percepnet.engine import NUMPY, VARIABLE, NumpyStream, Stream
 from percepnet.errors import ModelError
 from percepnet.model import PRESETS, Model
 from percepnet.params import HOP_SAMPLES, SignalParams
@@ -23,9 +24,12 @@ class IdentityModel:
 
 
 class IdentityFrameEnhancer:
+    speech_probability = None
+
     def __init__(self, model: IdentityModel, channels: int = 1, **settings: Any) -> None:
         self.channels = channels
         self.settings = settings
+        self.attenuation_limit_db = settings["attenuation_limit_db"]
         self.hops = model.params.latency_samples // HOP_SAMPLES
         self.pause_s = float(os.environ.get("IDENTITY_PAUSE_S", "0"))
         self.reset()
@@ -42,6 +46,10 @@ class IdentityFrameEnhancer:
         self.line += np.split(hops.copy(), count, axis=1)
         ready, self.line = self.line[:count], self.line[count:]
         return np.concatenate(ready, axis=1)
+
+
+def open_identity_stream(*arguments: Any, wanted: str, **settings: Any) -> Stream:
+    return NumpyStream(*arguments, frame_enhancer=IdentityFrameEnhancer, **settings)  # type: ignore[arg-type]
 
 
 def load_identity(name_or_path: object = None) -> IdentityModel:
@@ -61,7 +69,8 @@ def random_model() -> Model:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(percepnet.stream, "frame_enhancer", IdentityFrameEnhancer)
+    monkeypatch.setenv(VARIABLE, NUMPY)
+    monkeypatch.setattr(percepnet.stream, "open_stream", open_identity_stream)
     monkeypatch.setattr(percepnet.stream, "Model", IdentityModel)
     monkeypatch.setattr(percepnet.stream, "load_model", load_identity)
     monkeypatch.setattr(percepnet.cli, "load_model", load_identity)

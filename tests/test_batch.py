@@ -1,8 +1,11 @@
 """Many streams at once against each of them alone."""
 
 import contextlib
+import copy
 import gc
+import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -37,8 +40,8 @@ def test_same_bits_as_alone(count, exact):
     xs = [voice(seed) for seed in range(count)]
     expected = [native.FrameEnhancer(model, exact=exact).process(x) for x in xs]
     streams = [native.FrameEnhancer(model, exact=exact) for _ in xs]
-    batch = native.FrameBatch(model, 8, exact=exact)
-    hops = [batch.process(streams, np.concatenate([hop_of(x, i) for x in xs])) for i in range(60)]
+    batch = native.Batch(model, 8, exact=exact)
+    hops = [np.concatenate(batch.process(streams, [hop_of(x, i) for x in xs])) for i in range(60)]
     np.testing.assert_array_equal(np.concatenate(hops, axis=1), np.concatenate(expected))
 
 
@@ -54,7 +57,7 @@ def test_streams_come_go_rest_and_differ_in_channels_and_settings():
     for turn in range(300):
         if turn % 3 == 0 and len(streams) < len(xs):
             number = len(streams)
-            streams[number] = batch.add(len(xs[number]), **settings[number])
+            streams[number] = batch.add(channels=len(xs[number]), **settings[number])
         at_work = [n for n in streams if rng.random() < 0.7 and done[n] < 60]
         found = batch.process({streams[n]: hop_of(xs[n], done[n]) for n in at_work})
         assert list(found) == [streams[n] for n in at_work]
@@ -80,7 +83,7 @@ def test_same_as_the_enhancer_for_users():
 
 def test_form_of_what_went_in_comes_out():
     batch = Batch(random_model())
-    mono, stereo = batch.add(), batch.add(2)
+    mono, stereo = batch.add(), batch.add(channels=2)
     hops = {mono: np.ones(480, np.int16), stereo: np.ones((2, 480), np.float64)}
     found = batch.process(hops)
     assert [(y.shape, y.dtype) for y in found.values()] == [(x.shape, x.dtype) for x in hops.values()]
@@ -101,7 +104,7 @@ def test_reset_begins_anew():
 def test_hop_that_is_no_audio_is_silence_of_that_stream_alone():
     x, bad = voice(6), np.full((1, HOP_SAMPLES), np.nan)
     batch = Batch(random_model())
-    good, damaged = batch.add(), batch.add()
+    good, damaged = batch.add(invalid="silence"), batch.add(invalid="silence")
     expected = native.FrameEnhancer(batch.model).process(x)
     found = [batch.process({damaged: bad, good: hop_of(x, i)}) for i in range(60)]
     np.testing.assert_array_equal(np.concatenate([hops[good] for hops in found], axis=1), expected)
@@ -117,11 +120,11 @@ def test_memory_of_a_stream():
 def test_errors_leave_the_streams_as_they_were():
     x = voice(7)
     batch = Batch(random_model())
-    stream, stereo = batch.add(), batch.add(2)
+    stream, stereo = batch.add(), batch.add(channels=2)
     expected = native.FrameEnhancer(batch.model).process(x)
     found = []
     for i in range(60):
-        for bad in (np.zeros(479), np.zeros((2, 480)), np.zeros((480, 1)), np.zeros((1, 1, 480))):
+        for bad in (np.zeros((2, 480)), np.zeros((480, 1)), np.zeros((1, 1, 480))):
             with pytest.raises(AudioError, match="shape"):
                 batch.process({stereo: np.zeros((2, 480)), stream: bad})
         with pytest.raises(AudioError, match="type"):
@@ -148,8 +151,12 @@ def test_removed_and_foreign_streams_are_refused():
             call()
     with pytest.raises(PercepNetError, match="limit"):
         batch.add(attenuation_limit_db=-1)
-    with pytest.raises(PercepNetError, match="settings"):
-        batch.add(0)
+    with pytest.raises(PercepNetError, match="number of channels is 0"):
+        batch.add(channels=0)
+    with pytest.raises(PercepNetError, match="'stream' is no stream of this batch: give what add"):
+        batch.process({"stream": np.zeros(480)})
+    with pytest.raises(PercepNetError, match="chunks are a list: give a dictionary"):
+        batch.process([np.zeros(480)])
     assert len(batch) == 0
 
 
@@ -187,6 +194,84 @@ def test_model_goes_with_the_last_stream():
     del batch, streams
     gc.collect()
     assert len(native._models) == before
+
+
+# Any rates, lengths and types at once, to the bit what each is of an Enhancer.
+
+
+def test_telephones_and_studios_in_one_call():
+    model = random_model(10)
+    kinds = [
+        {"sample_rate": 8000},
+        {"sample_rate": 16000, "post_filter": True},
+        {"sample_rate": 48000, "channels": 3, "link_channels": False},
+        {"sample_rate": 44101, "channels": 2, "attenuation_limit_db": 12.0},
+    ]
+    rng = np.random.default_rng(11)
+    batch, packets_s = Batch(model), 0.02
+    signals = []
+    for number, kind in enumerate(kinds):
+        x = rng.uniform(-0.3, 0.3, (kind.get("channels", 1), kind["sample_rate"])).astype(np.float32)
+        signals.append((32768 * x).astype(np.int16) if number % 2 else x)
+    streams = [batch.add(**kind) for kind in kinds]
+    enhancers = [percepnet.Enhancer(model=model, **kind) for kind in kinds]
+    assert [s.latency_samples for s in streams] == [e.latency_samples for e in enhancers]
+    found = [[] for _ in kinds]
+    for packet in range(round(1 / packets_s)):
+        cuts = [np.array([packet, packet + 1]) * round(x.shape[1] * packets_s) for x in signals]
+        call = {s: x[:, a:b] for s, x, (a, b) in zip(streams, signals, cuts, strict=True)}
+        for parts, y in zip(found, batch.process(call).values(), strict=True):
+            parts.append(y)
+    for parts, stream, enhancer, x in zip(found, streams, enhancers, signals, strict=True):
+        taken = x[:, : len(parts) * round(x.shape[1] * packets_s)]
+        expected = np.concatenate([enhancer.process(taken), enhancer.flush()], axis=1)
+        np.testing.assert_array_equal(np.concatenate([*parts, stream.flush()], axis=1), expected)
+    assert {part.shape for part in found[0]} == {(1, 160)}
+
+
+def test_one_stream_is_bypassed_and_flushed_by_itself():
+    x = voice(12)
+    batch = Batch(random_model(12))
+    stream, other = batch.add(), batch.add()
+    expected = native.FrameEnhancer(batch.model).process(x)
+    stream.bypass = True
+    found = [batch.process({stream: hop_of(x, i), other: hop_of(x, i)}) for i in range(60)]
+    np.testing.assert_array_equal(np.concatenate([hops[other] for hops in found], axis=1), expected)
+    whole = np.concatenate([*(hops[stream] for hops in found), stream.flush()], axis=1)
+    np.testing.assert_array_equal(whole, np.pad(x, [(0, 0), (1440, 0)]))
+
+
+def test_a_bad_chunk_of_one_stream_leaves_all_as_they_were():
+    x = voice(13)
+    batch = Batch(random_model())
+    first, second = batch.add(), batch.add()
+    expected = native.FrameEnhancer(batch.model).process(x)
+    found = []
+    for i in range(20):
+        with pytest.raises(AudioError, match=f"NaN or infinity at {i / 100:.6f} s"):
+            batch.process({first: hop_of(x, i), second: np.full((1, 480), np.nan)})
+        found.append(batch.process({first: hop_of(x, i), second: hop_of(x, i)}))
+    for stream in (first, second):
+        np.testing.assert_array_equal(np.concatenate([y[stream] for y in found], axis=1), expected[:, : 20 * 480])
+
+
+def test_copies_are_refused():
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(PercepNetError, match="cannot be copied or pickled: make another Batch"):
+            way(Batch(random_model()))
+
+
+def test_streams_go_with_their_last_name():
+    """Also without the garbage collector: nothing of a batch holds itself."""
+    model = random_model(14)
+    batch = Batch(model)
+    ends = [weakref.ref(batch.add()), weakref.ref(batch)]
+    gc.disable()
+    try:
+        del batch
+        assert [end() for end in ends] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_needs_the_core(monkeypatch):

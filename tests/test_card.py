@@ -4,7 +4,12 @@ pytest.importorskip("torch", reason="training needs torch: pip install 'percepne
 
 from dataclasses import replace
 
+import numpy as np
+
 from models import random_model
+from percepnet.model import Model
+from percepnet.model.table import BANDS, Architecture, Layer
+from percepnet.params import SignalParams
 from percepnet.training.card import model_card, recordings
 
 INFO = {
@@ -26,9 +31,12 @@ INFO = {
 
 
 def test_facts():
+    weights = random_model().weight_count
     text = model_card(replace(random_model(), info=INFO), "mine")
     assert text.startswith("# mine\n")
     for line in (
+        f"| architecture | {weights / 1e6:.2f} million weights; dense 16, conv1 16 x 5, conv2 16 x 3, gru1 16, "
+        "gru2 16, gru3 16, gain_gru 16, strength_gru 8 |",
         "| signal path | 34 bands, look-ahead of 2 frames: 30 ms of delay |",
         "| heard | 2.0 h of mixtures, in 99 updates, after 57.7 h of `default`, which it started from |",
         "| loss | kind P21, loudness 5.0 |",
@@ -59,3 +67,21 @@ def test_what_sparsity_left():
     recurrent = sum(size for name, size in sizes.items() if "hh" in name)
     text = model_card(replace(model, weights=weights), "sparse")
     assert f"; {recurrent / sum(sizes.values()):.0%} of the GRUs' blocks of 16 x 4 are kept, " in text
+
+
+def test_any_table_is_described():
+    architecture = Architecture(
+        (
+            Layer("front", "dense", ("features",), 8, "tanh"),
+            Layer("local", "convolution", ("front",), 8, "tanh", taps=3, dilation=2, depthwise=True),
+            Layer("memory", "gated_recurrence", ("local",), 8),
+            Layer("residual", "sum", ("local", "memory")),
+            Layer("gain", "dense", ("residual",), BANDS, "sigmoid"),
+            Layer("strength", "dense", ("residual",), BANDS, "sigmoid"),
+        )
+    )
+    params = SignalParams()
+    model = Model(params, architecture, {n: np.zeros(s, np.float32) for n, s in architecture.shapes(params).items()})
+    text = model_card(model, "other")
+    layers = "front 8 (dense), local 8 x 3 depthwise of every 2 frames, memory 8 (gated recurrence)"
+    assert f"| architecture | 0.00 million weights; {layers} |" in text.splitlines()

@@ -1,15 +1,20 @@
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import percepnet
 from models import random_model
+from percepnet import engine as engine_module
 from percepnet import native
-from percepnet.engine import CORE, NUMPY, VARIABLE, engine, frame_enhancer
+from percepnet.blas import one_thread
+from percepnet.engine import CORE, NUMPY, VARIABLE, engine, open_stream
 from percepnet.errors import PercepNetError
-from percepnet.reference import enhancer as reference
+from percepnet.reference import stream as reference
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "noisy"
 
@@ -36,7 +41,7 @@ def no_core(monkeypatch):
 def test_numpy_can_be_asked_for(monkeypatch):
     monkeypatch.setenv(VARIABLE, NUMPY)
     assert engine() == NUMPY
-    assert isinstance(frame_enhancer(random_model()), reference.FrameEnhancer)
+    assert isinstance(open_stream(random_model()), reference.Stream)
 
 
 @needs_core
@@ -46,12 +51,36 @@ def test_core_is_the_default(monkeypatch, value):
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
     assert engine() == CORE
-    assert isinstance(frame_enhancer(random_model()), native.FrameEnhancer)
+    assert isinstance(open_stream(random_model()), native.Stream)
 
 
-def test_numpy_stands_in_for_a_missing_core(monkeypatch, no_core):
+def test_numpy_stands_in_for_a_missing_core_and_says_so_once(monkeypatch, no_core):
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert engine() == NUMPY
+    monkeypatch.setattr(engine_module, "_warned", threading.Event())
+    with pytest.warns(RuntimeWarning, match=r"runs on NumPy.*not built; set PERCEPNET_ENGINE=numpy if") as caught:
+        assert percepnet.Enhancer(model=random_model()).engine == NUMPY
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert engine() == NUMPY
+        assert percepnet.Enhancer(model=random_model()).engine == NUMPY
+
+
+def test_numpy_that_was_asked_for_needs_no_warning(monkeypatch, no_core):
+    monkeypatch.setattr(engine_module, "_warned", threading.Event())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert engine(NUMPY) == NUMPY
+        monkeypatch.setenv(VARIABLE, NUMPY)
+        assert engine() == NUMPY
+
+
+def test_parameter_comes_before_the_variable(monkeypatch, no_core):
+    monkeypatch.setenv(VARIABLE, CORE)
+    assert engine(NUMPY) == NUMPY
+    monkeypatch.setenv(VARIABLE, NUMPY)
+    with pytest.raises(PercepNetError, match=r"engine is core, but .* not built"):
+        engine(CORE)
 
 
 def test_missing_core_that_was_asked_for_is_an_error(monkeypatch, no_core):
@@ -80,3 +109,58 @@ def test_engines_agree_on_real_speech(monkeypatch, name):
         outputs[choice] = percepnet.enhance(x, 48_000, model=random_model(6))
     error = np.linalg.norm(outputs[CORE] - outputs[NUMPY])
     assert error < 0.02 * np.linalg.norm(outputs[NUMPY])
+
+
+# BLAS.
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_threads():
+    with threadpool_limits(2, "blas"):
+        if blas_threads() != {2}:
+            pytest.skip("this BLAS has one thread")
+        yield
+
+
+def test_numpy_keeps_blas_to_one_thread_while_it_calculates(monkeypatch, two_threads):
+    seen = []
+
+    class Watched(engine_module.NumpyStream):
+        def _run(self, x):
+            seen.append(blas_threads())
+            return super()._run(x)
+
+    stream = Watched(random_model())
+    stream.process(np.zeros((1, 960), np.float32))
+    stream.flush()
+    assert seen == [{1}, {1}]
+    assert blas_threads() == {2}
+
+
+def test_threads_are_given_back_when_the_last_call_ends_however_calls_overlap(two_threads):
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with one_thread:
+            entered.set()
+            leave.wait(60)
+
+    worker = threading.Thread(target=other)
+    with one_thread:
+        worker.start()
+        entered.wait(60)
+    assert blas_threads() == {1}
+    leave.set()
+    worker.join()
+    assert blas_threads() == {2}
+    with pytest.raises(KeyError), one_thread:
+        raise KeyError
+    assert blas_threads() == {2}
+
+
+def test_package_says_that_it_is_typed():
+    assert (Path(percepnet.__file__).parent / "py.typed").is_file()

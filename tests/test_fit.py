@@ -12,16 +12,18 @@ import soundfile
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
-from percepnet.errors import PercepNetError
-from percepnet.model import PRESETS, load_model
+from models import random_model
+from percepnet.errors import ModelError, PercepNetError
+from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import ERB_EDGES_48, SignalParams
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import features
 from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
+from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
-from percepnet.training.fit import Config, Trainer, band_energies, read_checkpoint, run_training
+from percepnet.training.fit import Config, Trainer, band_energies, run_training
 
 BANDS, FEATURES = 34, 70
 
@@ -161,6 +163,21 @@ def test_band_energies_undo_the_features():
     np.testing.assert_allclose(found / found[0, 0], energies / energies[0, 0], rtol=1e-3)
 
 
+def test_band_energies_are_found_wherever_they_are():
+    usual, turned = SignalParams(), SignalParams(feature_blocks=("pitch", "band_levels", "relative_band_levels"))
+    levels = torch.rand(5, usual.bands)
+    others = torch.rand(5, usual.bands), torch.rand(5, 2)
+    found = band_energies(torch.cat([others[1], levels, others[0]], dim=-1), turned)
+    torch.testing.assert_close(found, band_energies(torch.cat([levels, *others], dim=-1), usual))
+
+
+def test_features_without_band_levels_are_refused(config, tmp_path):
+    params = SignalParams(feature_blocks=("coherences", "relative_band_levels"))
+    save_model(random_model(params=params), tmp_path / "relative.safetensors")
+    with pytest.raises(PercepNetError, match=r"features: expected band_levels, .* found coherences, relative_band"):
+        run_training(replace(config, preset=None, init=str(tmp_path / "relative.safetensors")))
+
+
 def test_weights_stay_within_a_half(config):
     config = prepared(replace(config, learning_rate=1.0))
     trainer = Trainer(config, {})
@@ -227,6 +244,40 @@ def test_export_is_the_average_and_says_what_it_was_trained_on(config, tmp_path)
     np.testing.assert_array_equal(exact.weights["gru1.weight_hh"], average["gru1.weight_hh_l0"].numpy())
     features = np.random.default_rng(0).uniform(-1, 1, (20, FEATURES)).astype(np.float32)
     np.testing.assert_allclose(Network(model).run(features)[0], Network(exact).run(features)[0], atol=0.02)
+
+
+def as_before_tables(path):
+    """A checkpoint as it was when the article's network was the only one: five sizes, two fields of the signal path."""
+    state = read_checkpoint(path)
+    state["architecture"] = {"dense": 16, "conv1": 16, "conv2": 16, "gru": 16, "strength_gru": 8}
+    state["params"] = {name: state["params"][name] for name in ("lookahead_frames", "band_edges")}
+    torch.save(state, path)
+
+
+def test_a_checkpoint_from_before_tables_is_exported_and_resumed(config, tmp_path):
+    run_training(prepared(replace(config, updates=4)))
+    expected = export_model(config.out, tmp_path / "new.safetensors")
+    as_before_tables(Path(config.out) / "checkpoint.pt")
+    export_model(config.out, tmp_path / "old.safetensors")
+    assert (tmp_path / "old.safetensors").read_bytes() == (tmp_path / "new.safetensors").read_bytes()
+    assert expected.architecture == PRESETS["tiny"]
+    run_training(Config(out=config.out, resume=True, updates=6, workers=0))
+    assert weights_of(config, "updates") == 6
+
+
+def test_a_checkpoint_of_another_network_names_what_does_not_fit(config, tmp_path):
+    run_training(prepared(replace(config, updates=2)))
+    checkpoint = Path(config.out) / "checkpoint.pt"
+    state = read_checkpoint(checkpoint)
+    state["network"]["conv2.bias"] = torch.zeros(3)
+    state["architecture"]["layers"][1]["taps"] = 3
+    torch.save(state, checkpoint)
+    with pytest.raises(ModelError, match=r"checkpoint\.pt: network\.conv2\.bias: expected shape \(16,\), found \(3,\)"):
+        run_training(Config(out=config.out, resume=True, updates=6, workers=0))
+    with pytest.raises(
+        ModelError, match=r"checkpoint\.pt: average\.conv1\.weight: expected shape \(16, 16, 3\), found"
+    ):
+        export_model(config.out, tmp_path / "m.safetensors")
 
 
 def test_with_processes_from_audio_to_model(config):

@@ -53,7 +53,7 @@ def test_a_model_that_gives_no_numbers_is_found(tmp_path, monkeypatch):
         def process(self, hops):
             return hops * np.float32(np.nan)
 
-    monkeypatch.setattr(fuzz_model, "frame_enhancer", lambda model: Broken())
+    monkeypatch.setattr(fuzz_model, "open_stream", lambda model: Broken())
     path = tmp_path / "whole.safetensors"
     path.write_bytes(originals(tmp_path)[0])
     with pytest.raises(Found, match="no number"):

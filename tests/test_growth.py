@@ -1,25 +1,42 @@
 import re
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import soundfile
 
 torch = pytest.importorskip("torch")
 
-from percepnet import enhance
 from percepnet.errors import ModelError
-from percepnet.model import Architecture, load_model
-from percepnet.params import ERB_EDGES_48, SignalParams
+from percepnet.model.presets import article_network
+from percepnet.model.table import BANDS, Architecture, Layer
+from percepnet.params import SignalParams
 from percepnet.reference.network import Network
-from percepnet.training.growth import grown, rebanded
+from percepnet.training.growth import grown
 from percepnet.training.network import TrainingNetwork, from_model, to_model
 
 PARAMS = SignalParams(band_edges=(0, 10, 400))
-NOISY = Path(__file__).parents[1] / "examples" / "clips" / "noisy"
-SIZES = Architecture(dense=5, conv1=6, conv2=7, gru=4, strength_gru=3)
-WIDER = Architecture(dense=6, conv1=9, conv2=8, gru=11, strength_gru=5)
+UNITS = {"dense": 5, "conv1": 6, "conv2": 7, "gru": 4, "strength_gru": 3}
+UNITS_WIDER = {"dense": 6, "conv1": 9, "conv2": 8, "gru": 11, "strength_gru": 5}
+SIZES, WIDER = article_network(**UNITS), article_network(**UNITS_WIDER)
+
+
+def mixed(before, both, after):
+    """A network with every kind of layer, and of three widths."""
+    return Architecture(
+        (
+            Layer("norm", "normalisation", ("features",)),
+            Layer("a", "dense", ("norm",), before, "relu"),
+            Layer("b", "convolution", ("a",), both, "tanh", "int8", taps=3, dilation=2),
+            Layer("local", "convolution", ("b",), both, "relu", taps=2, depthwise=True),
+            Layer("memory", "gated_recurrence", ("local",), both, precision="int8"),
+            Layer("residual", "sum", ("b", "local", "memory")),
+            Layer("parts", "concatenation", ("residual", "features", "a")),
+            Layer("twice", "concatenation", ("parts", "memory")),
+            Layer("h", "gru", ("twice",), after, precision="int8"),
+            Layer("gain", "dense", ("h",), BANDS, "sigmoid"),
+            Layer("strength", "dense", ("twice",), BANDS, "sigmoid"),
+        )
+    )
 
 
 @pytest.fixture
@@ -33,9 +50,9 @@ def features():
     return np.random.default_rng(0).uniform(-1, 1, (30, PARAMS.features)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", asdict(SIZES))
+@pytest.mark.parametrize("name", UNITS)
 def test_one_wider_layer_changes_no_output(model, features, name):
-    wider = grown(model, replace(SIZES, **{name: asdict(WIDER)[name]}))
+    wider = grown(model, article_network(**UNITS | {name: UNITS_WIDER[name]}))
     for found, expected in zip(Network(wider).run(features), Network(model).run(features), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -52,9 +69,10 @@ def test_what_is_new_learns(model, features):
     network = from_model(grown(model, WIDER, seed=1))
     gains, strengths, _ = network(torch.from_numpy(features)[None])
     (gains.mean() + strengths.mean()).backward()
-    heard = network.gain.weight.grad[:, WIDER.conv2 + SIZES.gru : WIDER.conv2 + WIDER.gru]
+    start = UNITS_WIDER["conv2"]
+    heard = network.gain.weight.grad[:, start + UNITS["gru"] : start + UNITS_WIDER["gru"]]
     assert heard.abs().min() > 0
-    heard = network.gru2.weight_ih_l0.grad[: SIZES.gru, SIZES.gru :]
+    heard = network.gru2.weight_ih_l0.grad[: UNITS["gru"], UNITS["gru"] :]
     assert heard.abs().max() > 0
 
 
@@ -65,30 +83,59 @@ def test_the_same_seed_gives_the_same(model):
 
 
 def test_narrower_is_refused(model):
-    with pytest.raises(ModelError, match=re.escape("a network of 4 units in gru cannot grow to 3")):
-        grown(model, replace(WIDER, gru=3))
+    with pytest.raises(ModelError, match=re.escape("a network of 4 units in gru1 cannot grow to 3")):
+        grown(model, article_network(**UNITS_WIDER | {"gru": 3}))
 
 
-def test_other_bands_hear_and_say_the_same_of_a_flat_spectrum(model):
-    """What all bands have in common is heard as before; what is said of a band lies between those around it."""
-    rng = np.random.default_rng(1)
-    edges = (0, 5, 10, 200, 400)
-    level, coherence, pitch, correlation = rng.uniform(-1, 1, (4, 30, 1)).astype(np.float32)
-
-    def features(bands):
-        return np.hstack([np.repeat(level, bands, axis=1), np.repeat(coherence, bands, axis=1), pitch, correlation])
-
-    other = rebanded(model, edges)
-    assert other.params == SignalParams(PARAMS.lookahead_frames, edges)
-    assert other.architecture == SIZES
-    for found, expected in zip(Network(other).run(features(5)), Network(model).run(features(3)), strict=True):
-        np.testing.assert_allclose(found[:, [0, 2, 4]], expected, atol=1e-6)
-        logits, between = (np.log(values / (1 - values)) for values in (expected, found[:, [1, 3]]))
-        np.testing.assert_allclose(between[:, 0], logits[:, :2].mean(axis=1), atol=1e-4)
+@pytest.mark.parametrize("units", [(7, 4, 5), (5, 6, 5), (5, 4, 8), (9, 6, 8)])
+def test_every_kind_of_layer_grows(features, units):
+    torch.manual_seed(0)
+    model = to_model(TrainingNetwork(PARAMS, mixed(5, 4, 5)))
+    wider = grown(model, mixed(*units))
+    assert any(np.any(weight[..., -1] != 0) for weight in wider.weights.values())
+    for found, expected in zip(Network(wider).run(features), Network(model).run(features), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_other_bands_keep_what_was_learned():
-    model = load_model("small")
-    noisy = soundfile.read(next(NOISY.glob("sea_female*")), dtype="float32")[0]
-    before, after = (enhance(noisy, 48000, model=each) for each in (model, rebanded(model, ERB_EDGES_48)))
-    assert np.sum((before - noisy) ** 2) > 20 * np.sum((before - after) ** 2)
+def changed(architecture, name, **fields):
+    layers = tuple(replace(layer, **fields) if layer.name == name else layer for layer in architecture.layers)
+    return Architecture(layers, architecture.heads)
+
+
+def test_another_network_is_refused(model):
+    for name, fields, message in (
+        ("gru2", {"inputs": ("conv2",)}, "layers.gru2.inputs: expected ('gru1',), as in the model that grows"),
+        ("conv1", {"taps": 3}, "layers.conv1.taps: expected 5, as in the model that grows, found 3"),
+        ("dense", {"activation": "relu"}, "layers.dense.activation: expected 'tanh', as in"),
+        ("gru2", {"precision": "float32"}, "layers.gru2.precision: expected 'int8', as in"),
+        ("gru2", {"kind": "gated_recurrence"}, "layers.gru2.kind: expected 'gru', as in"),
+    ):
+        with pytest.raises(ModelError, match=re.escape(message)):
+            grown(model, changed(WIDER, name, **fields))
+    with pytest.raises(ModelError, match=r"layers: expected those of the model, dense, conv1, .*, found norm, a"):
+        grown(model, mixed(8, 8, 8))
+    with pytest.raises(ModelError, match="heads: expected those of the model"):
+        grown(model, Architecture(WIDER.layers, {"gains": "strength", "strengths": "gain"}))
+
+
+def after_dense(units, *layers):
+    heads = (Layer(name, "dense", (layers[-1].name,), BANDS, "sigmoid") for name in ("gain", "strength"))
+    return Architecture((Layer("a", "dense", ("features",), units), *layers, *heads))
+
+
+def test_what_hears_all_units_alike_cannot_grow():
+    def normalised(units):
+        return after_dense(units, Layer("norm", "normalisation", ("a",)))
+
+    def added(units):
+        joined = Layer("joined", "concatenation", ("a", "a"))
+        other = Layer("other", "dense", ("a",), 2 * units)
+        return after_dense(units, joined, other, Layer("sum", "sum", ("joined", "other")))
+
+    for architecture, message in (
+        (normalised, "layers.norm: expected 4 units"),
+        (added, "layers.sum.inputs: expected"),
+    ):
+        model = to_model(TrainingNetwork(PARAMS, architecture(4)))
+        with pytest.raises(ModelError, match=message):
+            grown(model, architecture(5))

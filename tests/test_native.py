@@ -22,6 +22,7 @@ from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network
+from percepnet.reference.stream import Stream as StreamDefinition
 from voices import glide, noise
 
 try:
@@ -304,6 +305,144 @@ def test_a_hop_that_is_no_audio_is_silence(bad):
     assert enhancer.refused_hops == 0
 
 
+# Streams of any rate against their definition.
+
+RATES_HZ = [8000, 11025, 16000, 44100, 44101, 48000, 96000, 192000]
+
+
+def uniform(*shape):
+    return np.random.default_rng(shape[-1]).uniform(-0.3, 0.3, shape).astype(np.float32)
+
+
+def played(stream, x, sizes=()):
+    cuts = np.minimum(np.cumsum([0, *sizes]), x.shape[1])
+    parts = [stream.process(x[:, start:end]) for start, end in itertools.pairwise([*cuts, x.shape[1]])]
+    return np.concatenate([*parts, stream.flush(x.dtype)], axis=1)
+
+
+def assert_same_signal(found, expected):
+    assert found.shape == expected.shape
+    found, expected = np.float64(found), np.float64(expected)
+    error = np.linalg.norm(found - expected)
+    assert error < 1e-4 * np.linalg.norm(expected), f"{error / np.linalg.norm(expected):.1e} of the norm"
+
+
+def audible(rate_hz, channels=1, seconds=0.6):
+    """Speech-like over all bands: those without any signal hold rounding errors, which decisions would follow."""
+    voice, _ = glide(11, seconds)
+    time_s = np.arange(int(rate_hz * seconds)) / rate_hz
+    voice = np.interp(time_s, np.arange(len(voice)) / 48_000, voice)
+    voices = [voice / (1 + channel) + noise(channel, len(voice), 0.02) for channel in range(channels)]
+    return np.stack(voices).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize(("channels", "link_channels"), [(1, True), (2, False), (3, True)])
+def test_stream_is_its_definition_at_every_rate_and_in_every_chunking(rate_hz, channels, link_channels):
+    model = calm_model(2, preset="tiny")
+    x = audible(rate_hz, channels)
+    stream = native.Stream(model, rate_hz, channels, link_channels=link_channels, exact=True)
+    definition = StreamDefinition(model, rate_hz, channels, link_channels=link_channels)
+    assert stream.latency_samples == definition.latency_samples
+    expected = played(definition, x)
+    whole = played(stream, x)
+    assert_same_signal(whole, expected)
+    for sizes in ([1, 0, 7, 333, rate_hz // 50 + 1], [rate_hz // 100] * 30, [1] * 500 + [rate_hz // 3]):
+        np.testing.assert_array_equal(played(stream, x, sizes), whole)
+    given_back = [(stream.process(part).shape, definition.process(part).shape) for part in np.split(x, 9, axis=1)]
+    assert all(found == expected for found, expected in given_back)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize("link_channels", [False, True])
+def test_bypass_is_the_input_to_the_bit(rate_hz, link_channels):
+    x = uniform(2, rate_hz // 4)
+    stream = native.Stream(random_model(), rate_hz, 2, link_channels=link_channels, bypass=True)
+    late = np.pad(x, [(0, 0), (stream.latency_samples, 0)])
+    for sizes in ([], [1, 0, 333, rate_hz // 100], [rate_hz // 100] * 9):
+        np.testing.assert_array_equal(played(stream, x, sizes), late)
+    integers = (32768 * x).astype(np.int16)
+    np.testing.assert_array_equal(played(stream, integers)[:, stream.latency_samples :], integers)
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44101, 48000])
+@pytest.mark.parametrize("block_samples", [0, 64])
+def test_changes_while_it_runs_are_those_of_the_definition(rate_hz, block_samples):
+    model = calm_model(3, preset="tiny")
+    x = audible(rate_hz)
+    x = x[:, : x.shape[1] // 640 * 640]
+    outputs = []
+    for stream in (
+        native.Stream(model, rate_hz, exact=True, block_samples=block_samples),
+        StreamDefinition(model, rate_hz, block_samples=block_samples),
+    ):
+        parts = []
+        for number, part in enumerate(np.split(x, np.arange(640, x.shape[1], 640), axis=1)):
+            if number in (3, 8):
+                stream.bypass = number == 3
+            if number in (6, 11):
+                stream.attenuation_limit_db = 6.0 if number == 6 else None
+            parts.append(stream.process(part))
+        assert not stream.bypass
+        outputs.append(np.concatenate([*parts, stream.flush()], axis=1))
+    assert_same_signal(*outputs)
+
+
+@pytest.mark.parametrize(("rate_hz", "block_samples"), [(48000, 480), (48000, 128), (44101, 1), (8000, 64)])
+def test_blocks_of_samples_are_those_of_the_definition(rate_hz, block_samples):
+    model = calm_model(3, preset="tiny")
+    x = audible(rate_hz, seconds=0.3)
+    x = x[:, : x.shape[1] // block_samples * block_samples]
+    stream = native.Stream(model, rate_hz, exact=True, block_samples=block_samples)
+    definition = StreamDefinition(model, rate_hz, block_samples=block_samples)
+    assert stream.latency_samples == definition.latency_samples
+    sizes = [block_samples, 0, 3 * block_samples]
+    assert stream.process(x[:, : 2 * block_samples]).shape == (1, 2 * block_samples)
+    stream.reset()
+    assert_same_signal(played(stream, x, sizes), played(definition, x, sizes))
+    if block_samples > 1:
+        with pytest.raises(AudioError, match="multiple"):
+            stream.process(x[:, :1])
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44101, 48000])
+@pytest.mark.parametrize("link_channels", [False, True])
+def test_hops_that_are_no_audio_are_those_of_the_definition(rate_hz, link_channels):
+    model = calm_model(3, preset="tiny")
+    x = audible(rate_hz, 3)
+    for channel, position, bad in [(0, 0.1, np.nan), (1, 0.1, -np.inf), (2, 0.25, 1.5e4)]:
+        x[channel, int(position * rate_hz)] = bad
+    stream = native.Stream(model, rate_hz, 3, link_channels=link_channels, exact=True)
+    definition = StreamDefinition(model, rate_hz, 3, link_channels=link_channels)
+    found, expected = stream.process(x), definition.process(x)
+    assert stream.refused_hops == definition.refused_hops == (2 if link_channels else 3)
+    assert_same_signal(found, expected)
+    stream.bypass = definition.bypass = True
+    stream.reset()
+    definition.reset()
+    assert stream.refused_hops == 0
+    np.testing.assert_array_equal(played(stream, x), played(definition, x))
+
+
+def test_int16_is_that_of_the_definition():
+    model = calm_model(3, preset="tiny")
+    x = (20000 * np.clip(audible(16000, 2), -1, 1)).astype(np.int16)
+    stream, definition = native.Stream(model, 16000, 2, exact=True), StreamDefinition(model, 16000, 2)
+    found, expected = played(stream, x), played(definition, x)
+    assert found.dtype == np.int16
+    assert np.abs(found.astype(int) - expected).max() <= 2
+    floats = played(stream, x / np.float32(32768))
+    np.testing.assert_array_equal(found, np.clip(np.rint(32768 * floats), -32768, 32767))
+
+
+def test_streams_outside_of_what_the_library_can_do_are_refused():
+    model = random_model()
+    for options in ({"sample_rate_hz": 192_001}, {"channels": 1025}, {"attenuation_limit_db": -3.0}):
+        with pytest.raises(PercepNetError) as caught:
+            native.Stream(model, **options)
+        assert str(caught.value)
+
+
 # Its lifetime.
 
 
@@ -371,8 +510,11 @@ def test_bad_shapes_are_refused():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(PercepNetError, match="settings"):
+    with pytest.raises(PercepNetError, match="channels"):
         native.FrameEnhancer(random_model(), 0)
+    for options in ({"sample_rate_hz": 7999}, {"block_samples": -1}, {"attenuation_limit_db": np.nan}):
+        with pytest.raises(PercepNetError, match=next(iter(options))):
+            native.Stream(random_model(), **options)
 
 
 def test_missing_or_foreign_library_is_named(tmp_path, monkeypatch):

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from percepnet.model import PRESETS, Architecture, Model
+from percepnet.model import PRESETS, Model
+from percepnet.model.presets import article_network
 from percepnet.params import SignalParams
 from percepnet.reference.network import Network
 
 PARAMS = SignalParams(band_edges=(0, 10, 400))
-SIZES = Architecture(dense=5, conv1=6, conv2=7, gru=4, strength_gru=3)
+SIZES = article_network(dense=5, conv1=6, conv2=7, gru=4, strength_gru=3)
 
 
 def random_model(seed=0):

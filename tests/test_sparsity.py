@@ -4,12 +4,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from percepnet.errors import PercepNetError
-from percepnet.model import Architecture, quantise
+from percepnet.model import quantise
+from percepnet.model.presets import article_network
+from percepnet.model.table import BANDS, Architecture, Layer
 from percepnet.params import SignalParams
 from percepnet.training.network import TrainingNetwork, to_model
-from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, thinned
+from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, gru_matrices, thinned
 
-SIZES = Architecture(dense=4, conv1=8, conv2=16, gru=32, strength_gru=16)
+SIZES = article_network(dense=4, conv1=8, conv2=16, gru=32, strength_gru=16)
 CONFIG = SparsityConfig(reset=0.25, update=0.5, new=0.75, begin=0.2, end=0.6)
 
 
@@ -118,3 +120,23 @@ def test_shares_out_of_range_are_refused():
         SparsityConfig(new=0)
     with pytest.raises(PercepNetError, match="begin"):
         SparsityConfig(begin=0.7, end=0.6)
+
+
+def test_only_matrices_in_8_bits_of_grus_are_pruned():
+    params = SignalParams(band_edges=(0, 10, 400))
+    heads = (Layer("gain", "dense", ("m",), BANDS, "sigmoid"), Layer("strength", "dense", ("m",), BANDS, "sigmoid"))
+    layers = (
+        Layer("in", "dense", ("features",), 32, "tanh", "int8"),
+        Layer("exact", "gru", ("in",), 32),
+        Layer("b", "gru", ("exact",), 32, precision="int8"),
+        Layer("m", "gated_recurrence", ("b",), 32, precision="int8"),
+    )
+    architecture = Architecture((*layers, *heads))
+    assert gru_matrices(architecture, params) == ("b.weight_ih", "b.weight_hh")
+    torch.manual_seed(0)
+    network, average = (TrainingNetwork(params, architecture) for _ in range(2))
+    whole = to_model(network)
+    Pruning(CONFIG).apply(network, average, updates=100, progress=1.0)
+    for model in (thinned(whole, CONFIG), to_model(network)):
+        changed = {name for name, weight in model.weights.items() if np.any(weight != whole.weights[name])}
+        assert changed == {"b.weight_ih", "b.weight_hh"}

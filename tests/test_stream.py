@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import identity_system
 import percepnet
 from percepnet import AudioError, Enhancer, ModelError, PercepNetError, enhance
-from percepnet.engine import CORE, NUMPY, VARIABLE, engine, frame_enhancer
+from percepnet.engine import CORE, NUMPY, VARIABLE, NumpyStream, engine, open_stream
 from percepnet.model import Model
 from percepnet.stream import enhance_blocks
 
@@ -228,7 +228,8 @@ def test_channels_must_be_those_of_the_enhancer() -> None:
 @pytest.mark.parametrize(("link", "expected"), [(True, [3]), (False, [1, 1, 1])])
 def test_linked_channels_share_one_frame_enhancer(link: bool, expected: list[int]) -> None:
     enhancer = Enhancer(16000, 3, link_channels=link)
-    assert [inside.channels for inside in enhancer._frame_enhancers] == expected
+    assert isinstance(enhancer._stream, NumpyStream)
+    assert [inside.channels for inside in enhancer._stream._frame_enhancers] == expected  # type: ignore[attr-defined]
     x = noise(3, 4000)
     np.testing.assert_array_equal(stream(enhancer, x, [50]), stream(Enhancer(16000, 3), x, []))
 
@@ -236,7 +237,8 @@ def test_linked_channels_share_one_frame_enhancer(link: bool, expected: list[int
 def test_settings_reach_the_signal_path() -> None:
     enhancer = Enhancer(comb_filter=False, post_filter=True, attenuation_limit_db=12.0)
     expected = {"comb_filter": False, "post_filter": True, "attenuation_limit_db": 12.0}
-    assert enhancer._frame_enhancers[0].settings == expected
+    assert isinstance(enhancer._stream, NumpyStream)
+    assert enhancer._stream._frame_enhancers[0].settings == expected  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("limit_db", [-1.0, np.nan])
@@ -294,7 +296,7 @@ def real(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mod
         engine()
     except PercepNetError as error:
         pytest.skip(str(error))
-    monkeypatch.setattr(percepnet.stream, "frame_enhancer", frame_enhancer)
+    monkeypatch.setattr(percepnet.stream, "open_stream", open_stream)
     monkeypatch.setattr(percepnet.stream, "Model", Model)
     return identity_system.random_model()
 

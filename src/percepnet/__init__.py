@@ -7,7 +7,18 @@
 from percepnet.batch import Batch
 from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model, load_model
+from percepnet.processor import Processor
 from percepnet.stream import Enhancer, enhance
 
 __version__ = "0.1.0"
-__all__ = ["AudioError", "Batch", "Enhancer", "Model", "ModelError", "PercepNetError", "enhance", "load_model"]
+__all__ = [
+    "AudioError",
+    "Batch",
+    "Enhancer",
+    "Model",
+    "ModelError",
+    "PercepNetError",
+    "Processor",
+    "enhance",
+    "load_model",
+]

@@ -15,8 +15,25 @@ PEAK_MAX = 100.0  # 40 dB above full scale: no recording, but usual for int16 va
 INT16_SCALE = 32768.0
 
 
-def to_float32(x: AnySamples) -> Samples:
-    """Samples as float32 `(channels, samples)`, checked for everything that the signal path cannot take.
+def as_array(x: object) -> AnySamples:
+    """What a caller gave as an array, whatever it is.
+
+    Raises
+    ------
+    AudioError
+        If NumPy cannot make one of it, or one of objects or of text.
+    """
+    try:
+        array = np.asarray(x)
+    except Exception as error:  # tensors of a GPU, nested lists of several lengths
+        raise AudioError(f"samples in a {type(x).__name__} cannot be read: give a NumPy array") from error
+    if array.dtype.kind in "OSU":
+        raise AudioError(f"samples in a {type(x).__name__}: give a NumPy array of int16, or of floats in [-1, 1]")
+    return array
+
+
+def to_samples(x: AnySamples) -> AnySamples:
+    """Samples as `(channels, samples)` of float32 or int16, checked for everything that the signal path cannot take.
 
     Parameters
     ----------
@@ -25,7 +42,7 @@ def to_float32(x: AnySamples) -> Samples:
 
     Returns
     -------
-    np.ndarray [shape=(channels, samples), dtype=float32]
+    np.ndarray [shape=(channels, samples), dtype=float32 or int16]
 
     Raises
     ------
@@ -43,13 +60,25 @@ def to_float32(x: AnySamples) -> Samples:
     if x.dtype == np.float32:
         samples = x
     elif x.dtype.newbyteorder("=") == np.int16:
-        samples = x.astype(np.float32) / np.float32(INT16_SCALE)
+        samples = x.astype(np.int16, copy=False)
     elif np.issubdtype(x.dtype, np.floating):
         with np.errstate(over="ignore"):  # beyond float32 becomes infinity, which check_finite names
             samples = x.astype(np.float32, copy=False)
     else:
         raise AudioError(f"samples of type {x.dtype}: give int16, or floats in [-1, 1]")
     return samples[None] if x.ndim == 1 else samples
+
+
+def from_samples(y: AnySamples, like: AnySamples) -> AnySamples:
+    """The inverse of `to_samples`: back to the dtype and the number of axes of `like`."""
+    values = y.astype(like.dtype, copy=False)
+    return values[0] if like.ndim == 1 else values
+
+
+def to_float32(x: AnySamples) -> Samples:
+    """As `to_samples`, and int16 becomes float32 in [-1, 1)."""
+    samples = to_samples(x)
+    return samples.astype(np.float32) / np.float32(INT16_SCALE) if samples.dtype == np.int16 else samples
 
 
 def from_float32(y: Samples, like: AnySamples) -> AnySamples:

@@ -2,58 +2,69 @@
 
 import threading
 from collections.abc import Mapping
+from typing import NoReturn, SupportsIndex
 
-import numpy as np
+from percepnet import native
+from percepnet.arrays import AnySamples
+from percepnet.errors import PercepNetError
+from percepnet.live import LiveStream, Settings
+from percepnet.model import Model
+from percepnet.native import alone
+from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.stream import ModelLike, _model_of
 
-from percepnet.arrays import AnySamples, Samples, from_float32, to_float32
-from percepnet.errors import AudioError, PercepNetError
-from percepnet.model import Model, load_model
-from percepnet.native import FrameBatch, FrameEnhancer, alone
-from percepnet.params import HOP_SAMPLES
-from percepnet.stream import ModelLike
 
-
-class BatchStream:
+class BatchStream(LiveStream[native.Stream]):
     """A stream of a batch: `Batch.add` makes it, and `Batch.remove` ends it."""
 
-    def __init__(self, enhancer: FrameEnhancer, lock: threading.Lock) -> None:
-        self._enhancer = enhancer
-        self._lock = lock
-        self._removed = False
+    _ended = "this stream was removed from its batch: add another one"
 
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return self._enhancer.channels
+    def __init__(
+        self, inside: native.Batch, stream: native.Stream, model: Model, settings: Settings, lock: threading.Lock
+    ) -> None:
+        super().__init__(stream, model, settings, lock, "this batch")
+        self._inside = inside
+        self._memory_bytes = stream.memory_bytes
 
     @property
     def memory_bytes(self) -> int:
         """What this stream takes of memory, besides what all streams of the model share."""
-        return self._enhancer.memory_bytes
+        return self._memory_bytes
 
-    @property
-    def refused_hops(self) -> int:
-        """Hops that were taken as silence for NaN, infinity or a sample beyond 10,000, since the stream began."""
-        with alone(self._lock, "this batch"):
-            return self._present().refused_hops
+    def process(self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | None = None) -> AnySamples:
+        """The next chunk of this stream alone, as `percepnet.Enhancer.process`.
 
-    def reset(self) -> None:
-        """Begin a new stream."""
-        with alone(self._lock, "this batch"):
-            self._present().reset()
+        Parameters
+        ----------
+        chunk : np.ndarray [shape=(samples,) or (channels, samples)]
+        inputs : mapping of str to np.ndarray, optional
 
-    def _present(self) -> FrameEnhancer:
-        if self._removed:
-            raise PercepNetError("this stream was removed from its batch: add another one")
-        return self._enhancer
+        Returns
+        -------
+        np.ndarray [shape=(ready,) or (channels, ready)]
+
+        Raises
+        ------
+        AudioError, PercepNetError
+            As of `Batch.process`.
+        """
+        with self._in_use() as stream:
+            x, array = self._checked(chunk, inputs)
+            return self._done(x, array, self._inside.process([stream], [x])[0])
+
+    def __repr__(self) -> str:
+        channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+        state = ", removed" if self._stream is None else ", bypass" if self.bypass else ""
+        return f"<stream of a Batch: {self.sample_rate} Hz, {channels}{state}>"
 
 
 class Batch:
-    """Enhances one hop of 10 ms of each of many streams at 48 kHz a call, in a fraction of the time of one by one.
+    """Enhances chunks of many streams a call, in a fraction of the time of one by one.
 
-    What comes out is the same to the bit as of an `Enhancer` for each stream, whichever streams are in the call. It
-    runs on the C core only, and other Python threads run meanwhile. A batch belongs to one thread at a time; give each
-    core of the machine its own batch and thread.
+    The streams may have any rates and channels, and their chunks any lengths: telephony of 8 and 16 kHz in packets of
+    20 ms beside a studio at 48 kHz. What comes out is the same to the bit as of an `Enhancer` for each stream,
+    whichever streams are in the call. It runs on the C core only, and other Python threads run meanwhile. A batch
+    belongs to one thread at a time; give each core of the machine its own batch and thread.
 
     Parameters
     ----------
@@ -72,68 +83,95 @@ class Batch:
     >>> import numpy as np
     >>> import percepnet
     >>> batch = percepnet.Batch()
-    >>> mono, stereo = batch.add(), batch.add(channels=2)
-    >>> y = batch.process({mono: np.zeros(480), stereo: np.zeros((2, 480))})
-    >>> y[mono].shape, y[stereo].shape
-    ((480,), (2, 480))
-    >>> batch.remove(mono)
+    >>> telephone, studio = batch.add(8000), batch.add(48000, channels=2)
+    >>> y = batch.process({telephone: np.zeros(160, np.int16), studio: np.zeros((2, 480))})
+    >>> y[telephone].shape, y[studio].shape
+    ((160,), (2, 480))
+    >>> len(telephone.flush()) == telephone.latency_samples
+    True
+    >>> batch.remove(telephone)
     >>> len(batch)
     1
     """
 
     def __init__(self, model: ModelLike = None) -> None:
-        self.model = model if isinstance(model, Model) else load_model(model)
-        self._inside = FrameBatch(self.model)
+        native.library()  # before a model is loaded for nothing
+        self._model = _model_of(model)
+        self._inside = native.Batch(self._model)
         self._streams: set[BatchStream] = set()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._streams)
 
+    def __repr__(self) -> str:
+        return f"<Batch: {len(self)} stream{'' if len(self) == 1 else 's'}>"
+
+    @property
+    def model(self) -> Model:
+        """The network that decides."""
+        return self._model
+
     @property
     def latency_samples(self) -> int:
-        """Delay of every stream's output, at 48 kHz."""
-        return self.model.params.latency_samples
+        """Delay of streams at 48 kHz; those of other rates say theirs."""
+        return self._model.params.latency_samples
 
     def add(
         self,
-        channels: int = 1,
+        sample_rate: SupportsIndex = SAMPLE_RATE_HZ,
+        channels: SupportsIndex = 1,
         *,
+        link_channels: bool = True,
         comb_filter: bool = True,
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
+        invalid: str = "raise",
     ) -> BatchStream:
         """Begin a stream.
 
         Parameters
         ----------
+        sample_rate : int
+            8000 to 192000 Hz.
         channels : int
-            They share every decision, so that a stereo image stays where it was.
-        comb_filter, post_filter, attenuation_limit_db
+            1 to 1024.
+        link_channels, comb_filter, post_filter, attenuation_limit_db, invalid
             As of `Enhancer`.
 
         Returns
         -------
         BatchStream
-            The key of its hops in `process`.
+            The key of its chunks in `process`.
 
         Raises
         ------
+        AudioError
+            For a rate or a number of channels out of range.
         PercepNetError
-            For a number of channels out of range or a negative limit, or without memory.
+            For another setting out of range, or without memory.
         """
-        if attenuation_limit_db is not None and not attenuation_limit_db >= 0:
-            raise PercepNetError(f"attenuation limit is {attenuation_limit_db} dB: it must be 0 or more, or None")
+        settings = Settings.checked(
+            sample_rate,
+            channels,
+            link_channels=link_channels,
+            comb_filter=comb_filter,
+            post_filter=post_filter,
+            attenuation_limit_db=attenuation_limit_db,
+            invalid=invalid,
+        )
         with alone(self._lock, "this batch"):
-            enhancer = FrameEnhancer(
-                self.model,
-                channels,
-                comb_filter=comb_filter,
-                post_filter=post_filter,
-                attenuation_limit_db=attenuation_limit_db,
+            inside = native.Stream(
+                self._model,
+                settings.sample_rate,
+                settings.channels,
+                link_channels=settings.link_channels,
+                comb_filter=settings.comb_filter,
+                post_filter=settings.post_filter,
+                attenuation_limit_db=settings.attenuation_limit_db,
                 block_hops=1,
             )
-            stream = BatchStream(enhancer, self._lock)
+            stream = BatchStream(self._inside, inside, self._model, settings, self._lock)
             self._streams.add(stream)
             return stream
 
@@ -146,56 +184,52 @@ class Batch:
             If it was removed already, or belongs to another batch.
         """
         with alone(self._lock, "this batch"):
-            self._enhancer(stream).close()
-            stream._removed = True
+            self._own(stream).close()
+            stream._stream = None
             self._streams.remove(stream)
 
-    def process(self, hops: Mapping[BatchStream, AnySamples]) -> dict[BatchStream, AnySamples]:
-        """Enhance the next 10 ms of some streams, or of all.
+    def process(self, chunks: Mapping[BatchStream, AnySamples]) -> dict[BatchStream, AnySamples]:
+        """Enhance the next chunk of some streams, or of all.
 
         Parameters
         ----------
-        hops : mapping of BatchStream to np.ndarray [shape=(480,) or (channels, 480)]
-            Floats in [-1, 1] or int16. Streams that are not in it stand still. A hop with NaN, infinity or a sample
-            beyond 10,000 is taken as silence, and counted in the stream's `refused_hops`.
+        chunks : mapping of BatchStream to np.ndarray [shape=(samples,) or (channels, samples)]
+            Floats in [-1, 1] or int16, of any lengths. Streams that are not in it stand still.
 
         Returns
         -------
-        dict of BatchStream to np.ndarray
-            For each hop its stream's next one, `latency_samples` late, with the shape and the dtype of what went in.
+        dict of BatchStream to np.ndarray [shape=(ready,) or (channels, ready)]
+            For each chunk the samples of its stream that are ready, `latency_samples` late, with the dtype and the
+            axes of the chunk.
 
         Raises
         ------
         AudioError
-            For another dtype or shape.
+            For another dtype or shape; and for NaN, infinity and samples far outside [-1, 1] in streams that were not
+            added with ``invalid="silence"``.
         PercepNetError
             For a stream that was removed or belongs to another batch, or while another thread is in a call of this
             batch. After any error, all streams go on as if the call had not been.
         """
+        if not isinstance(chunks, Mapping):
+            raise PercepNetError(f"chunks are a {type(chunks).__name__}: give a dictionary of streams and arrays")
         with alone(self._lock, "this batch"):
-            enhancers = [self._enhancer(stream) for stream in hops]
-            given = [np.asarray(hop) for hop in hops.values()]
-            if not enhancers:
+            insides = [self._own(stream) for stream in chunks]
+            checked = [stream._checked(chunk) for stream, chunk in chunks.items()]
+            if not insides:
                 return {}
-            x = np.concatenate([_checked(hop, e.channels) for hop, e in zip(given, enhancers, strict=True)])
-            y = self._inside.process(enhancers, x)
-        parts: dict[BatchStream, AnySamples] = {}
-        first = 0
-        for stream, hop in zip(hops, given, strict=True):
-            parts[stream] = from_float32(y[first : first + stream.channels], hop)
-            first += stream.channels
-        return parts
+            ys = self._inside.process(insides, [x for x, _ in checked])
+            done = zip(chunks, checked, ys, strict=True)
+            return {stream: stream._done(x, array, y) for stream, (x, array), y in done}
 
-    def _enhancer(self, stream: BatchStream) -> FrameEnhancer:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Its streams have a state that cannot leave the process, and which two of them cannot share."""
+        raise PercepNetError("batches cannot be copied or pickled: make another Batch, and add its streams anew")
+
+    def _own(self, stream: BatchStream) -> native.Stream:
+        if not isinstance(stream, BatchStream):
+            raise PercepNetError(f"{stream!r} is no stream of this batch: give what add() returned")
+        inside = stream._up_to_date()
         if stream not in self._streams:
-            stream._present()
             raise PercepNetError("this stream belongs to another batch: process it there")
-        return stream._enhancer
-
-
-def _checked(hop: AnySamples, channels: int) -> Samples:
-    x = to_float32(hop)
-    if x.shape != (channels, HOP_SAMPLES):
-        shape = f"({channels}, {HOP_SAMPLES})" + (f" or ({HOP_SAMPLES},)" if channels == 1 else "")
-        raise AudioError(f"a hop of shape {hop.shape}: give {shape}")
-    return x
+        return inside

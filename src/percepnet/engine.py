@@ -1,33 +1,67 @@
 """Which code runs the signal path: the C core where it is installed, or its definition in NumPy."""
 
 import os
+import threading
+import warnings
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from percepnet import native, native_analysis
-from percepnet.arrays import Samples
+from percepnet.arrays import AnySamples
+from percepnet.blas import one_thread
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
-from percepnet.params import SignalParams
+from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference import analysis as reference_analysis
-from percepnet.reference import enhancer as reference
+from percepnet.reference import stream as reference
 from percepnet.reference.analysis import FrontHalf
 
 VARIABLE = "PERCEPNET_ENGINE"
 CORE, NUMPY = "core", "numpy"
 
+_warned = threading.Event()  # once in a process is enough
 
-class FrameEnhancer(Protocol):
-    """What both engines are to a stream."""
 
-    def process(self, hops: Samples) -> Samples:
-        """Enhance the next 480 * n samples of each channel."""
+class Stream(Protocol):
+    """What both engines are to a stream: see :class:`percepnet.reference.stream.Stream`."""
+
+    attenuation_limit_db: float | None
+    bypass: bool
+
+    @property
+    def latency_samples(self) -> int:
+        """Delay of the output, at the stream's rate."""
+
+    @property
+    def refused_hops(self) -> int:
+        """Hops that were taken as silence since the stream began."""
+
+    @property
+    def speech_probability(self) -> float | None:
+        """Of the last frame."""
+
+    def process(self, x: AnySamples) -> AnySamples:
+        """Take `(channels, n)` of float32 or int16 in, and give back what is ready."""
+
+    def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
+        """End the stream: the samples that the delay holds back."""
 
     def reset(self) -> None:
         """Begin a new stream."""
 
+    def close(self) -> None:
+        """Give the memory back."""
 
-def engine() -> str:
-    """The engine that the next stream will run on: the environment variable PERCEPNET_ENGINE, or the best at hand.
+
+def engine(wanted: str | None = None) -> str:
+    """The engine that the next stream will run on.
+
+    Parameters
+    ----------
+    wanted : str, optional
+        "core" or "numpy"; None is the environment variable PERCEPNET_ENGINE, or else the best at hand.
 
     Returns
     -------
@@ -37,45 +71,75 @@ def engine() -> str:
     Raises
     ------
     PercepNetError
-        If the variable has another value, or asks for a core that is not there.
+        For another name, or for a core that is asked for and not there.
     """
-    wanted = os.environ.get(VARIABLE, "")
-    if wanted not in ("", CORE, NUMPY):
-        raise PercepNetError(f"{VARIABLE} is {wanted!r}: set it to {CORE} or {NUMPY}, or leave it out")
-    if wanted == NUMPY:
+    choice: object = os.environ.get(VARIABLE, "") if wanted is None else wanted
+    name = VARIABLE if wanted is None else "engine"
+    if choice not in (CORE, NUMPY) and (wanted is not None or choice):
+        nothing = "leave it out" if wanted is None else "None"
+        raise PercepNetError(f"{name} is {choice!r}: set it to {CORE} or {NUMPY}, or {nothing}")
+    if choice == NUMPY:
         return NUMPY
     try:
         native.library()
     except native.CoreMissing as missing:
-        if wanted == CORE:
-            raise PercepNetError(f"{VARIABLE} is {CORE}, but {missing}") from missing
+        if choice == CORE:
+            raise PercepNetError(f"{name} is {CORE}, but {missing}") from missing
+        if not _warned.is_set():
+            _warned.set()
+            advice = f"set {VARIABLE}={NUMPY} if that is what you want"
+            warnings.warn(f"percepnet runs on NumPy, many times slower: {missing}; {advice}", RuntimeWarning, 3)
         return NUMPY
     return CORE
 
 
-def frame_enhancer(
+class NumpyStream(reference.Stream):
+    """The definition as an engine."""
+
+    def process(self, x: AnySamples) -> AnySamples:
+        """As of :class:`percepnet.reference.stream.Stream`."""
+        with one_thread:
+            return super().process(x)
+
+    def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
+        """As of :class:`percepnet.reference.stream.Stream`."""
+        with one_thread:
+            return super().flush(dtype)
+
+    def close(self) -> None:
+        """Its memory goes with the object."""
+
+
+def open_stream(
     model: Model,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
     channels: int = 1,
     *,
+    link_channels: bool = True,
     comb_filter: bool = True,
     post_filter: bool = False,
     attenuation_limit_db: float | None = None,
-) -> FrameEnhancer:
+    wanted: str | None = None,
+) -> Stream:
     """A stream on the engine of this moment.
 
     Parameters
     ----------
-    model, channels, comb_filter, post_filter, attenuation_limit_db
-        As of :class:`percepnet.reference.enhancer.FrameEnhancer`.
+    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db
+        As of :class:`percepnet.reference.stream.Stream`.
+    wanted : str, optional
+        As of `engine`.
 
     Returns
     -------
-    FrameEnhancer
+    Stream
     """
-    made_by = native.FrameEnhancer if engine() == CORE else reference.FrameEnhancer
+    made_by: type[native.Stream] | type[NumpyStream] = native.Stream if engine(wanted) == CORE else NumpyStream
     return made_by(
         model,
+        sample_rate_hz,
         channels,
+        link_channels=link_channels,
         comb_filter=comb_filter,
         post_filter=post_filter,
         attenuation_limit_db=attenuation_limit_db,

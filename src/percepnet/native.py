@@ -1,4 +1,4 @@
-"""The C core: the signal path of `percepnet.reference`, compiled, behind the interface of its `FrameEnhancer`.
+"""The C core: the signal path of `percepnet.reference`, compiled, behind the interface of its `Stream`.
 
 The library is called through ctypes, which lets other Python threads run meanwhile, and which serves every version of
 Python with one binary.
@@ -18,61 +18,77 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.arrays import Samples
+from percepnet.arrays import AnySamples, Samples
 from percepnet.errors import AudioError, ModelError, PercepNetError
-from percepnet.model import GRUS, Model, is_quantised, quantise
-from percepnet.params import BINS, HOP_SAMPLES
+from percepnet.model import Model
+from percepnet.params import BINS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.comb import hann_weights
-from percepnet.reference.enhancer import dry_level
-from percepnet.reference.network import convolution_matrix
 
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 3
+ABI = 4
 LAGS = 339
 AT_ONCE_MAX = 1024
+NO_LIMIT = -1.0
+READY_MAX = 1  # beyond samples and a hop
+REFUSALS = {
+    -1: "there is no room for all that is ready",
+    -2: "the block or batch is of another model, or of fewer channels",
+    -3: "the number of samples is none of the multiples of block_samples",
+}
 
 # What is gained grows slowly beyond, and buffers should stay in a processor's cache.
 BLOCK_HOPS = 32
 BLOCK_HOPS_MIN = 8
-BATCH_STREAMS = 32
+BATCH_DECISIONS = 32
 
-_LAYERS = (
-    *((f"{layer}.weight", f"{layer}.bias") for layer in ("dense", "conv1", "conv2")),
-    *((f"{gru}.weight_{half}", f"{gru}.bias_{half}") for gru in GRUS for half in ("ih", "hh")),
-    *((f"{layer}.weight", f"{layer}.bias") for layer in ("gain", "strength")),
-)
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
-class _Affine(ctypes.Structure):
-    _fields_ = (
-        ("weight", _FLOATS),
-        ("integers", ctypes.POINTER(ctypes.c_int8)),
-        ("scale", _FLOATS),
-        ("bias", _FLOATS),
-        ("rows", ctypes.c_int32),
-        ("columns", ctypes.c_int32),
-    )
+class Error(ctypes.Structure):
+    """Where the library says what was wrong."""
+
+    _fields_ = (("message", ctypes.c_char * 256),)
+
+    def __str__(self) -> str:
+        return self.message.decode(errors="replace")
 
 
-class _Description(ctypes.Structure):
+class _ModelInfo(ctypes.Structure):
     _fields_ = (
         ("lookahead_frames", ctypes.c_int32),
         ("bands", ctypes.c_int32),
-        ("band_edges", ctypes.POINTER(ctypes.c_int32)),
-        ("layers", _Affine * len(_LAYERS)),
-        ("kernel", ctypes.c_char_p),
+        ("features", ctypes.c_int32),
+        ("speech_probability", ctypes.c_int32),
+        ("bytes", ctypes.c_size_t),
     )
 
 
-class _Settings(ctypes.Structure):
+class _Options(ctypes.Structure):
     _fields_ = (
+        ("sample_rate_hz", ctypes.c_int32),
         ("channels", ctypes.c_int32),
+        ("link_channels", ctypes.c_int32),
+        ("interleaved", ctypes.c_int32),
         ("comb_filter", ctypes.c_int32),
         ("post_filter", ctypes.c_int32),
-        ("dry", ctypes.c_float),
+        ("attenuation_limit_db", ctypes.c_float),
+        ("bypass", ctypes.c_int32),
+        ("block_samples", ctypes.c_int32),
+    )
+
+
+class _Chunk(ctypes.Structure):
+    _fields_ = (
+        ("stream", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+        ("samples", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
+        ("capacity", ctypes.c_int64),
+        ("int16", ctypes.c_int32),
+        ("ready", ctypes.c_int64),
     )
 
 
@@ -92,7 +108,7 @@ class Frame(NamedTuple):
     noisy: np.ndarray  # (channels, 481) spectrum
     comb: np.ndarray  # (channels, 481) spectrum after the comb filter
     enhanced: np.ndarray  # (channels, 481) spectrum of the output
-    features: np.ndarray  # (2 * bands + 2,)
+    features: np.ndarray  # (features,)
     gains: np.ndarray  # (bands,)
     strengths: np.ndarray  # (bands,)
     lags: np.ndarray  # (339,) of `percepnet.reference.pitch.correlation`, of the newest frame
@@ -123,25 +139,32 @@ def library() -> ctypes.CDLL:
         raise CoreMissing(f"{LIBRARY}: cannot be loaded ({error}); install percepnet again on this machine") from error
     if (found := core.percepnet_abi()) != ABI:
         raise CoreMissing(f"{LIBRARY}: interface {found}, expected {ABI}; install percepnet again")
-    pointer, handle = ctypes.POINTER, ctypes.c_void_p
+    pointer, handle, number = ctypes.POINTER, ctypes.c_void_p, ctypes.c_int64
     for name, result, arguments in (
         ("kernel", ctypes.c_char_p, [ctypes.c_int32]),
-        ("model_create", handle, [pointer(_Description)]),
+        ("model_load_for", handle, [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, pointer(Error)]),
+        ("model_describe", None, [handle, pointer(_ModelInfo)]),
         ("model_destroy", None, [handle]),
-        ("create", handle, [handle, pointer(_Settings)]),
-        ("destroy", None, [handle]),
-        ("reset", None, [handle]),
-        ("bytes", ctypes.c_size_t, [handle, pointer(_Settings)]),
-        ("model_bytes", ctypes.c_size_t, [handle]),
-        ("process", None, [handle, handle, handle, ctypes.c_int64, ctypes.c_int64]),
+        ("stream_create", handle, [handle, pointer(_Options), pointer(Error)]),
+        ("stream_destroy", None, [handle]),
+        ("stream_bytes", ctypes.c_size_t, [handle]),
+        ("stream_latency", ctypes.c_int32, [handle]),
+        ("stream_ready", number, [handle, number]),
+        ("stream_process", number, [handle, handle, handle, number, number, handle, number]),
+        ("stream_process_int16", number, [handle, handle, handle, number, number, handle, number]),
+        ("stream_flush", number, [handle, handle, number]),
+        ("stream_flush_int16", number, [handle, handle, number]),
+        ("stream_reset", None, [handle]),
+        ("stream_set_attenuation_limit", None, [handle, ctypes.c_float]),
+        ("stream_set_bypass", None, [handle, ctypes.c_int32]),
+        ("stream_refused_hops", number, [handle]),
+        ("stream_speech_probability", ctypes.c_float, [handle]),
+        ("stream_inspect", None, [handle, pointer(_Frame)]),
         ("block_create", handle, [handle, ctypes.c_int32, ctypes.c_int32]),
         ("block_destroy", None, [handle]),
-        ("process_block", None, [handle, handle, handle, handle, ctypes.c_int64, ctypes.c_int64]),
         ("batch_create", handle, [handle, ctypes.c_int32]),
         ("batch_destroy", None, [handle]),
-        ("batch_process", None, [handle, pointer(handle), ctypes.c_int32, pointer(handle), pointer(handle)]),
-        ("refused_hops", ctypes.c_int64, [handle]),
-        ("inspect", None, [handle, pointer(_Frame)]),
+        ("batch_process", ctypes.c_int32, [handle, pointer(_Chunk), ctypes.c_int32]),
     ):
         function = getattr(core, f"percepnet_{name}")
         function.restype, function.argtypes = result, arguments
@@ -155,49 +178,26 @@ def kernels() -> list[str]:
 
 
 class _CoreModel:
-    """A model's weights in the core, for all its streams."""
+    """A model in the core, for all its streams."""
 
     def __init__(self, model: Model, exact: bool, kernel: str | None) -> None:
         core = library()
         self.model = model
-        edges = (ctypes.c_int32 * model.params.bands)(*model.params.band_edges)
-        arrays: list[npt.NDArray[Any]] = []  # alive until they are copied
-
-        def pointer(array: npt.NDArray[Any], kind: type) -> Any:
-            arrays.append(np.ascontiguousarray(array))
-            return arrays[-1].ctypes.data_as(ctypes.POINTER(kind))
-
-        def affine(weight: str, bias: str) -> _Affine:
-            matrix = model.weights[weight]
-            matrix = convolution_matrix(matrix) if matrix.ndim == 3 else matrix
-            layer = _Affine(
-                bias=pointer(model.weights[bias], ctypes.c_float), rows=len(matrix), columns=matrix.shape[1]
-            )
-            if exact or not is_quantised(weight):
-                layer.weight = pointer(matrix, ctypes.c_float)
-            else:
-                integers, scale = quantise(matrix)
-                layer.integers, layer.scale = pointer(integers, ctypes.c_int8), pointer(scale, ctypes.c_float)
-            return layer
-
-        description = _Description(
-            model.params.lookahead_frames,
-            model.params.bands,
-            edges,
-            (_Affine * len(_LAYERS))(*(affine(weight, bias) for weight, bias in _LAYERS)),
-            None if kernel is None else kernel.encode(),
-        )
         if kernel is not None and kernel not in kernels():
             raise PercepNetError(f"kernel is {kernel!r}: this machine has {', '.join(kernels())}")
-        self.handle = core.percepnet_model_create(ctypes.byref(description))
+        data, error = model.to_bytes(exact), Error()
+        name = None if kernel is None else kernel.encode()
+        self.handle = core.percepnet_model_load_for(data, len(data), name, ctypes.byref(error))
         if not self.handle:
-            raise ModelError("the C core cannot take this model: out of memory, or a size that it does not know")
+            raise ModelError(str(error))
         weakref.finalize(self, core.percepnet_model_destroy, self.handle)
 
     @property
     def memory_bytes(self) -> int:
         """Of the weights and tables."""
-        return library().percepnet_model_bytes(self.handle)
+        info = _ModelInfo()
+        library().percepnet_model_describe(self.handle, ctypes.byref(info))
+        return info.bytes
 
 
 _models: weakref.WeakValueDictionary[tuple[int, bool, str | None], _CoreModel] = weakref.WeakValueDictionary()
@@ -217,19 +217,12 @@ def _core_model(model: Model, exact: bool, kernel: str | None) -> _CoreModel:
 class _Owned:
     """Something that the core has made, which ends with the last reference to it."""
 
-    def __init__(self, model: _CoreModel, handle: int | None, destroy: Callable[[int], None], what: str) -> None:
+    def __init__(self, model: _CoreModel, handle: int | None, destroy: Callable[[int], None], why: object) -> None:
         if not handle:
-            raise PercepNetError(f"the C core cannot begin {what}: out of memory, or settings that it does not know")
+            raise PercepNetError(str(why))
         self.handle = handle
         # together with its model, which has to outlive it
         self.end = weakref.finalize(self, lambda handle, _: destroy(handle), handle, model)
-
-
-def _stream(model: _CoreModel, settings: _Settings) -> _Owned:
-    core = library()
-    return _Owned(
-        model, core.percepnet_create(model.handle, ctypes.byref(settings)), core.percepnet_destroy, "a stream"
-    )
 
 
 @contextmanager
@@ -243,33 +236,242 @@ def alone(lock: threading.Lock, what: str) -> Iterator[None]:
         lock.release()
 
 
-class FrameEnhancer:
-    """Enhance one stream in steps of 10 ms, as :class:`percepnet.reference.enhancer.FrameEnhancer` does.
+class Stream:
+    """Enhances a stream, chunk by chunk, as :class:`percepnet.reference.stream.Stream` does.
 
     Parameters
     ----------
     model : Model
+    sample_rate_hz : int
+        8000 to 192000.
     channels : int
-        They share every decision, so that a stereo image stays where it was.
-    comb_filter : bool
-        Without it all strengths are zero.
-    post_filter : bool
-    attenuation_limit_db : float, optional
-        At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level.
+        1 to 1024.
+    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples
+        As of the definition.
     exact : bool
         True calculates the network in single precision; False in 8 bits, weights and activations, but for its first
         and last layers.
     kernel : str, optional
         One of `kernels`, instead of the fastest.
     block_hops : int
-        Calls of `process` with many hops are calculated layer by layer, up to so many hops at a time, 1 to 1024. What
-        that needs of memory is allocated by the first such call; 1 never does.
+        Long chunks are calculated layer by layer, up to so many hops at a time, 1 to 1024. What that needs of memory is
+        allocated by the first such call; 1 never does.
+
+    Raises
+    ------
+    CoreMissing
+        If this installation has no core.
+    PercepNetError
+        For an option out of range.
+    """
+
+    _name = "stream"
+
+    def __init__(
+        self,
+        model: Model,
+        sample_rate_hz: int = SAMPLE_RATE_HZ,
+        channels: int = 1,
+        *,
+        link_channels: bool = True,
+        comb_filter: bool = True,
+        post_filter: bool = False,
+        attenuation_limit_db: float | None = None,
+        bypass: bool = False,
+        block_samples: int = 0,
+        exact: bool = False,
+        kernel: str | None = None,
+        block_hops: int = BLOCK_HOPS,
+    ) -> None:
+        if not 1 <= block_hops <= AT_ONCE_MAX:
+            raise PercepNetError(f"hops of a block are {block_hops}: give 1 to {AT_ONCE_MAX}")
+        self.model = model
+        self.sample_rate_hz = sample_rate_hz
+        self.channels = channels
+        self._limit_db = attenuation_limit_db
+        self._bypass = bypass
+        self._block_hops = block_hops
+        self._core = library()
+        self._core_model = _core_model(model, exact, kernel)
+        options = _Options(
+            sample_rate_hz=sample_rate_hz,
+            channels=channels,
+            link_channels=link_channels,
+            comb_filter=comb_filter,
+            post_filter=post_filter,
+            attenuation_limit_db=_limit(attenuation_limit_db),
+            bypass=bypass,
+            block_samples=block_samples,
+        )
+        error = Error()
+        made = self._core.percepnet_stream_create(self._core_model.handle, ctypes.byref(options), ctypes.byref(error))
+        self._stream = _Owned(self._core_model, made, self._core.percepnet_stream_destroy, error)
+        self._block: _Owned | None = None
+        self._lock = threading.Lock()
+        self.latency_samples: int = self._core.percepnet_stream_latency(made)
+        self.memory_bytes: int = self._core.percepnet_stream_bytes(made)
+
+    @property
+    def refused_hops(self) -> int:
+        """Hops that were taken as silence for NaN, infinity or a sample beyond 10,000, since the stream began."""
+        with self._handle() as handle:
+            return self._core.percepnet_stream_refused_hops(handle)
+
+    @property
+    def speech_probability(self) -> float | None:
+        """Of the last frame, the largest of channels that are not linked; None where the model does not say."""
+        with self._handle() as handle:
+            probability = self._core.percepnet_stream_speech_probability(handle)
+        return None if probability < 0 else probability
+
+    @property
+    def attenuation_limit_db(self) -> float | None:
+        """Can be changed while the stream runs, from the next hop on."""
+        return self._limit_db
+
+    @attenuation_limit_db.setter
+    def attenuation_limit_db(self, limit_db: float | None) -> None:
+        with self._handle() as handle:
+            self._core.percepnet_stream_set_attenuation_limit(handle, _limit(limit_db))
+            self._limit_db = limit_db
+
+    @property
+    def bypass(self) -> bool:
+        """Whether the output is the input; can be changed while the stream runs, from the next hop on."""
+        return self._bypass
+
+    @bypass.setter
+    def bypass(self, bypass: bool) -> None:
+        with self._handle() as handle:
+            self._core.percepnet_stream_set_bypass(handle, bypass)
+            self._bypass = bypass
+
+    def process(self, x: AnySamples) -> AnySamples:
+        """Take the next samples in, and give back those that are ready.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(channels, n), dtype=float32 or int16]
+            Hops with NaN, infinity or a sample beyond 10,000 are taken as silence.
+
+        Returns
+        -------
+        np.ndarray [shape=(channels, ready)]
+            Of the dtype of `x`; int16 is rounded and clamped.
+
+        Raises
+        ------
+        AudioError
+            For a length that is no multiple of `block_samples`.
+        PercepNetError
+            After `close`, or while another thread is in a call of this object.
+        """
+        x = np.ascontiguousarray(x)
+        samples = x.shape[1]
+        core = self._core
+        process = core.percepnet_stream_process_int16 if x.dtype == np.int16 else core.percepnet_stream_process
+        with self._handle() as handle:
+            ready = _count(core.percepnet_stream_ready(handle, samples))
+            y = np.empty((self.channels, ready), x.dtype)
+            block = self._block_for(samples)
+            _count(process(handle, block, x.ctypes.data, samples, samples, y.ctypes.data, ready))
+        return y
+
+    def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
+        """End the stream: the samples that the delay holds back. The stream is at its beginning again.
+
+        Returns
+        -------
+        np.ndarray [shape=(channels, rest)]
+            As many that `latency_samples` more have come out than went in.
+        """
+        room = self.latency_samples + self.sample_rate_hz // FRAMES_PER_SECOND + READY_MAX
+        y = np.empty((self.channels, room), dtype)
+        core = self._core
+        flush = core.percepnet_stream_flush_int16 if y.dtype == np.int16 else core.percepnet_stream_flush
+        with self._handle() as handle:
+            return y[:, : _count(flush(handle, y.ctypes.data, room))]
+
+    def reset(self) -> None:
+        """Begin a new stream. Limit and bypass stay as they are."""
+        with self._handle() as handle:
+            self._core.percepnet_stream_reset(handle)
+
+    def close(self) -> None:
+        """Give the stream's memory back. Every later call raises PercepNetError, `close` too."""
+        with self._handle():
+            self._stream.end()
+            self._block = None
+
+    def inspect(self) -> Frame:
+        """Everything that was found and decided in the last hop of the first decision, copied."""
+        params, taps = self.model.params, len(hann_weights())
+        sizes = {
+            "noisy": (self.channels, 2 * BINS),
+            "comb": (self.channels, 2 * BINS),
+            "enhanced": (self.channels, 2 * BINS),
+            "features": (params.features,),
+            "gains": (params.bands,),
+            "strengths": (params.bands,),
+            "lags": (LAGS,),
+            "tap_delays": (taps,),
+            "tap_weights": (taps,),
+        }
+        with self._handle() as handle:
+            frame = _Frame()
+            self._core.percepnet_stream_inspect(handle, ctypes.byref(frame))
+            found = {name: np.ctypeslib.as_array(getattr(frame, name), size).copy() for name, size in sizes.items()}
+        spectra = {name: found.pop(name).view(np.complex64) for name in ("noisy", "comb", "enhanced")}
+        return Frame(**spectra, **found, period_samples=frame.period_samples, correlation=frame.correlation)
+
+    def _block_for(self, samples: int) -> int | None:
+        """Room for a chunk that is long enough to gain by it."""
+        hops = samples * FRAMES_PER_SECOND // self.sample_rate_hz
+        if self._block_hops == 1 or hops < min(BLOCK_HOPS_MIN, self._block_hops):
+            return None
+        if self._block is None:
+            made = self._core.percepnet_block_create(self._core_model.handle, self.channels, self._block_hops)
+            why = "there is no memory for a block: give shorter chunks"
+            self._block = _Owned(self._core_model, made, self._core.percepnet_block_destroy, why)
+        return self._block.handle
+
+    @contextmanager
+    def _handle(self) -> Iterator[int]:
+        with alone(self._lock, f"this {self._name}"):
+            if not self._stream.end.alive:
+                raise PercepNetError(f"this {self._name} is closed: make another one")
+            yield self._stream.handle
+
+
+def _limit(limit_db: float | None) -> float:
+    return NO_LIMIT if limit_db is None else limit_db
+
+
+def _count(result: int) -> int:
+    """A number of samples, unless it is a refusal."""
+    if result < 0:
+        raise AudioError(REFUSALS.get(result, f"the C core refuses a chunk ({result})"))
+    return result
+
+
+class FrameEnhancer(Stream):
+    """A stream at 48 kHz in whole hops of 10 ms, as :class:`percepnet.reference.enhancer.FrameEnhancer`.
+
+    Parameters
+    ----------
+    model : Model
+    channels : int
+        They share every decision, so that a stereo image stays where it was.
+    comb_filter, post_filter, attenuation_limit_db, exact, kernel, block_hops
+        As of `Stream`.
 
     Raises
     ------
     CoreMissing
         If this installation has no core.
     """
+
+    _name = "enhancer"
 
     def __init__(
         self,
@@ -283,44 +485,17 @@ class FrameEnhancer:
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
     ) -> None:
-        if not 1 <= block_hops <= AT_ONCE_MAX:
-            raise PercepNetError(f"hops of a block are {block_hops}: give 1 to {AT_ONCE_MAX}")
-        self.model = model
-        self.channels = channels
-        self._block_hops = block_hops
-        self._core = library()
-        self._core_model = _core_model(model, exact, kernel)
-        self._settings = _Settings(channels, comb_filter, post_filter, dry_level(attenuation_limit_db))
-        self._stream = _stream(self._core_model, self._settings)
-        self._block: _Owned | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def latency_samples(self) -> int:
-        """Delay of the output."""
-        return self.model.params.latency_samples
-
-    @property
-    def memory_bytes(self) -> int:
-        """What this stream takes of memory, besides the model, which all its streams share, and the room for blocks."""
-        return self._core.percepnet_bytes(self._core_model.handle, ctypes.byref(self._settings))
-
-    @property
-    def refused_hops(self) -> int:
-        """Hops that were taken as silence for NaN, infinity or a sample beyond 10,000, since the stream began."""
-        with self._handle() as handle:
-            return self._core.percepnet_refused_hops(handle)
-
-    def reset(self) -> None:
-        """Begin a new stream."""
-        with self._handle() as handle:
-            self._core.percepnet_reset(handle)
-
-    def close(self) -> None:
-        """Give the stream's memory back. Every later call raises PercepNetError, `close` too."""
-        with self._handle():
-            self._stream.end()
-            self._block = None
+        super().__init__(
+            model,
+            SAMPLE_RATE_HZ,
+            channels,
+            comb_filter=comb_filter,
+            post_filter=post_filter,
+            attenuation_limit_db=attenuation_limit_db,
+            exact=exact,
+            kernel=kernel,
+            block_hops=block_hops,
+        )
 
     def process(self, hops: Samples) -> Samples:
         """Enhance the next 10 ms, or any number of them at once.
@@ -344,58 +519,19 @@ class FrameEnhancer:
         x = np.ascontiguousarray(hops, dtype=np.float32)
         if x.ndim != 2 or x.shape[0] != self.channels or x.shape[1] % HOP_SAMPLES:
             raise AudioError(f"hops of shape {x.shape}: give ({self.channels}, a multiple of {HOP_SAMPLES})")
-        y = np.empty_like(x)
-        count, stride = x.shape[1] // HOP_SAMPLES, x.shape[1]
-        with self._handle() as handle:
-            if count >= min(BLOCK_HOPS_MIN, self._block_hops) > 1:
-                block = self._block = self._block or self._make_block()
-                self._core.percepnet_process_block(handle, block.handle, x.ctypes.data, y.ctypes.data, count, stride)
-            else:
-                self._core.percepnet_process(handle, x.ctypes.data, y.ctypes.data, count, stride)
-        return y
-
-    def _make_block(self) -> _Owned:
-        made = self._core.percepnet_block_create(self._core_model.handle, self.channels, self._block_hops)
-        return _Owned(self._core_model, made, self._core.percepnet_block_destroy, "a block")
-
-    def inspect(self) -> Frame:
-        """Everything that was found and decided in the last hop, copied."""
-        bands, taps = self.model.params.bands, len(hann_weights())
-        sizes = {
-            "noisy": (self.channels, 2 * BINS),
-            "comb": (self.channels, 2 * BINS),
-            "enhanced": (self.channels, 2 * BINS),
-            "features": (2 * bands + 2,),
-            "gains": (bands,),
-            "strengths": (bands,),
-            "lags": (LAGS,),
-            "tap_delays": (taps,),
-            "tap_weights": (taps,),
-        }
-        with self._handle() as handle:
-            frame = _Frame()
-            self._core.percepnet_inspect(handle, ctypes.byref(frame))
-            found = {name: np.ctypeslib.as_array(getattr(frame, name), size).copy() for name, size in sizes.items()}
-        spectra = {name: found.pop(name).view(np.complex64) for name in ("noisy", "comb", "enhanced")}
-        return Frame(**spectra, **found, period_samples=frame.period_samples, correlation=frame.correlation)
-
-    @contextmanager
-    def _handle(self) -> Iterator[int]:
-        with alone(self._lock, "this enhancer"):
-            if not self._stream.end.alive:
-                raise PercepNetError("this enhancer is closed: make another one")
-            yield self._stream.handle
+        return super().process(x)
 
 
-class FrameBatch:
-    """One hop of each of many streams of a model, whose weights are read once for all of them.
+class Batch:
+    """The next chunk of each of many streams of a model, whose weights are read once for all of them.
 
     Parameters
     ----------
     model, exact, kernel
-        As of `FrameEnhancer`, and of all that are given to `process`.
-    streams : int
-        So many go through the network at once, 1 to 1024; `process` takes any number.
+        As of `Stream`, and of all that are given to `process`.
+    decisions : int
+        So many go through the network at once, 1 to 1024; `process` takes any number of streams. A stream takes one,
+        or one a channel if they are not linked.
 
     Raises
     ------
@@ -404,39 +540,42 @@ class FrameBatch:
     """
 
     def __init__(
-        self, model: Model, streams: int = BATCH_STREAMS, *, exact: bool = False, kernel: str | None = None
+        self, model: Model, decisions: int = BATCH_DECISIONS, *, exact: bool = False, kernel: str | None = None
     ) -> None:
         self._core = library()
         self._core_model = _core_model(model, exact, kernel)
-        made = self._core.percepnet_batch_create(self._core_model.handle, streams)
-        self._batch = _Owned(self._core_model, made, self._core.percepnet_batch_destroy, "a batch")
+        made = self._core.percepnet_batch_create(self._core_model.handle, decisions)
+        why = f"there is no batch of {decisions} decisions: give 1 to {AT_ONCE_MAX}, or free memory"
+        self._batch = _Owned(self._core_model, made, self._core.percepnet_batch_destroy, why)
 
-    def process(self, enhancers: Sequence[FrameEnhancer], hops: Samples) -> Samples:
-        """Enhance the next 10 ms of each enhancer; the caller sees to it that no other thread uses one of them.
+    def process(self, streams: Sequence[Stream], chunks: Sequence[AnySamples]) -> list[AnySamples]:
+        """Enhance the next chunk of each stream; the caller sees to it that no other thread uses one of them.
 
         Parameters
         ----------
-        enhancers : sequence of FrameEnhancer
+        streams : sequence of Stream
             Different ones, not closed.
-        hops : np.ndarray [shape=(channels of all, 480), dtype=float32]
+        chunks : sequence of np.ndarray [shape=(channels, n), dtype=float32 or int16]
+            Of any lengths.
 
         Returns
         -------
-        np.ndarray [shape=(channels of all, 480), dtype=float32]
-            The same to the bit as enhancer by enhancer.
+        list of np.ndarray [shape=(channels, ready)]
+            The same to the bit as stream by stream.
         """
-        x = np.ascontiguousarray(hops, dtype=np.float32)
-        y = np.empty_like(x)
-        starts = list(itertools.accumulate((e.channels * x.itemsize * HOP_SAMPLES for e in enhancers), initial=0))
-        if x.shape[1:] != (HOP_SAMPLES,) or x.nbytes != starts[-1]:
-            raise AudioError(f"hops of shape {x.shape}: give ({starts[-1] // (x.itemsize * HOP_SAMPLES)}, 480)")
-        pointers = ctypes.c_void_p * len(enhancers)
-        x_start, y_start = x.ctypes.data, y.ctypes.data
-        self._core.percepnet_batch_process(
-            self._batch.handle,
-            pointers(*(e._stream.handle for e in enhancers)),
-            len(enhancers),
-            pointers(*(x_start + start for start in starts[:-1])),
-            pointers(*(y_start + start for start in starts[:-1])),
-        )
-        return y
+        core = self._core
+        entries = (_Chunk * len(streams))()
+        xs = [np.ascontiguousarray(chunk) for chunk in chunks]
+        ys = []
+        for entry, stream, x in zip(entries, streams, xs, strict=True):
+            samples, handle = x.shape[1], stream._stream.handle
+            ready = _count(core.percepnet_stream_ready(handle, samples))
+            y = np.empty((stream.channels, ready), x.dtype)
+            ys.append(y)
+            entry.stream, entry.x, entry.y = handle, x.ctypes.data, y.ctypes.data
+            entry.samples, entry.stride, entry.capacity = samples, samples, ready
+            entry.int16 = x.dtype == np.int16
+        refusal = core.percepnet_batch_process(self._batch.handle, entries, len(streams))
+        if refusal:
+            raise AudioError(REFUSALS.get(refusal, f"the C core refuses a chunk ({refusal})"))
+        return ys

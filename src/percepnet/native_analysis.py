@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 
 from percepnet.errors import AudioError, PercepNetError
-from percepnet.native import library
+from percepnet.native import Error, library
 from percepnet.params import BINS, HOP_SAMPLES, SignalParams
 from percepnet.reference.analysis import Frames
 from percepnet.reference.comb import hann_weights
@@ -14,7 +14,17 @@ from percepnet.reference.comb import hann_weights
 _POINTER = ctypes.c_void_p
 
 
-class _Findings(ctypes.Structure):
+class _Signal(ctypes.Structure):
+    _fields_ = (
+        ("lookahead_frames", ctypes.c_int32),
+        ("bands", ctypes.c_int32),
+        ("band_edges", ctypes.POINTER(ctypes.c_int32)),
+        ("highpass_hz", ctypes.c_float),
+        ("features", ctypes.c_char_p),
+    )
+
+
+class _Results(ctypes.Structure):
     _fields_ = tuple(
         (name, _POINTER)
         for name in ("noisy", "comb", "features", "periods_samples", "correlations", "tap_delays", "tap_weights")
@@ -24,7 +34,7 @@ class _Findings(ctypes.Structure):
 def _library() -> ctypes.CDLL:
     core = library()
     for name, result, arguments in (
-        ("create", _POINTER, [ctypes.c_int32, ctypes.c_int32, ctypes.POINTER(ctypes.c_int32), ctypes.c_int32]),
+        ("create", _POINTER, [ctypes.POINTER(_Signal), ctypes.c_int32, ctypes.POINTER(Error)]),
         ("destroy", None, [_POINTER]),
         ("reset", None, [_POINTER]),
     ):
@@ -32,12 +42,12 @@ def _library() -> ctypes.CDLL:
         function.restype, function.argtypes = result, arguments
     analyse = core.percepnet_analyse
     analyse.restype = None
-    analyse.argtypes = [_POINTER, _POINTER, ctypes.c_int64, ctypes.c_int64, _POINTER, ctypes.POINTER(_Findings)]
+    analyse.argtypes = [_POINTER, _POINTER, ctypes.c_int64, ctypes.c_int64, _POINTER, ctypes.POINTER(_Results)]
     return core
 
 
 class Analysis:
-    """The streaming front half of the signal path, as :class:`percepnet.reference.analysis.Analysis`, many times faster.
+    """The front half of the signal path, as :class:`percepnet.reference.analysis.Analysis`, many times faster.
 
     Parameters
     ----------
@@ -49,16 +59,26 @@ class Analysis:
     ------
     CoreMissing
         If this installation has no core.
+    PercepNetError
+        If the core cannot analyse so.
     """
 
     def __init__(self, params: SignalParams, channels: int = 1) -> None:
         self.params = params
         self.channels = channels
         self._core = _library()
-        edges = (ctypes.c_int32 * params.bands)(*params.band_edges)
-        self._handle = self._core.percepnet_analyser_create(params.lookahead_frames, params.bands, edges, channels)
+        blocks = getattr(params, "feature_blocks", None)
+        signal = _Signal(
+            lookahead_frames=params.lookahead_frames,
+            bands=params.bands,
+            band_edges=(ctypes.c_int32 * params.bands)(*params.band_edges),
+            highpass_hz=getattr(params, "highpass_hz", 0.0),
+            features=None if blocks is None else " ".join(blocks).encode(),
+        )
+        error = Error()
+        self._handle = self._core.percepnet_analyser_create(ctypes.byref(signal), channels, ctypes.byref(error))
         if not self._handle:
-            raise PercepNetError("the C core cannot analyse this: out of memory, or a size that it does not know")
+            raise PercepNetError(str(error))
         weakref.finalize(self, self._core.percepnet_analyser_destroy, self._handle)
 
     def reset(self) -> None:
@@ -101,13 +121,13 @@ class Analysis:
             tap_delays=np.empty((count, taps), np.float64),
             tap_weights=np.empty((count, taps), np.float32),
         )
-        findings = _Findings(**{name: array.ctypes.data for name, array in found._asdict().items()})
+        results = _Results(**{name: array.ctypes.data for name, array in found._asdict().items()})
         self._core.percepnet_analyse(
             self._handle,
             x.ctypes.data,
             count,
             x.shape[1],
             None if given is None else given.ctypes.data,
-            ctypes.byref(findings),
+            ctypes.byref(results),
         )
         return found

@@ -1,34 +1,25 @@
-"""Whole signals and live streams, of any rate, any number of channels and cut into chunks of any length.
+"""Whole signals and live streams, of any rate, any number of channels and cut into chunks of any length."""
 
-Inside, one hop of 10 ms at 48 kHz is made at a time, whatever the chunks are: that is why the result does not depend on
-them by a single bit. The stream's own rate is divided in the same way, hop j being its samples from ceil(j * rate /
-100) on, and a hop gives back as many samples as it has taken.
-"""
-
-import math
-import operator
 import os
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
 from typing import SupportsIndex
 
 import numpy as np
 
-from percepnet.arrays import CHANNELS_MAX, AnySamples, Samples, check_finite, from_float32, to_float32
-from percepnet.engine import frame_enhancer
-from percepnet.errors import AudioError, PercepNetError
+from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
+from percepnet.engine import Stream, open_stream
+from percepnet.engine import engine as chosen_engine
+from percepnet.errors import ModelError
+from percepnet.live import SILENCE, WHOLE_ADVICE, LiveStream, Settings
 from percepnet.model import Model, load_model
-from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
-from percepnet.reference.resample import Resampler, half_width_samples
-
-SAMPLE_RATE_MIN_HZ = 8_000
-SAMPLE_RATE_MAX_HZ = 192_000
-LIVE_ADVICE = "replace it before process(), for example with numpy.nan_to_num(chunk, posinf=0, neginf=0)"
-WHOLE_ADVICE = "cut or repair the recording there"
+from percepnet.params import SAMPLE_RATE_HZ
 
 ModelLike = Model | str | os.PathLike[str] | None
 
 
-class Enhancer:
+class Enhancer(LiveStream[Stream]):
     """Enhances a stream, chunk by chunk, with a constant delay.
 
     What all calls of `process` and the `flush` at the end return, joined, is `latency_samples` longer than what went
@@ -36,13 +27,16 @@ class Enhancer:
     input was cut. A call returns what is ready: samples come out in steps of 10 ms, and after every 10 ms of input
     exactly as many have come out as have gone in.
 
+    An enhancer belongs to one thread at a time; other Python threads run meanwhile. `close`, or the end of a `with`
+    statement, gives its memory back at once.
+
     Parameters
     ----------
     sample_rate : int
         Rate of the stream, 8000 to 192000 Hz. Rates other than 48 kHz are converted to it and back, aligned to the
         sample; of rates above it, the band above 24 kHz is dropped.
     channels : int
-        Number of channels.
+        Number of channels, 1 to 1024.
     model : Model, str, path or None
         What `load_model` returned, or what it takes; None is the model in the package.
     comb_filter : bool
@@ -54,6 +48,13 @@ class Enhancer:
         The most by which anything is attenuated: so much of the time-aligned input is mixed in.
     link_channels : bool
         True makes one decision for all channels, which keeps the stereo image; False enhances each by itself.
+    invalid : str
+        What becomes of NaN, infinity and samples far outside [-1, 1]: "raise" refuses a chunk with an AudioError that
+        says where they are; "silence" takes hops of 10 ms that have them as silence, counts them in `refused_hops`,
+        and never stops a call.
+    engine : str or None
+        "core" or "numpy"; None is what the environment variable PERCEPNET_ENGINE says, or else the core where it is
+        installed.
 
     Raises
     ------
@@ -62,7 +63,7 @@ class Enhancer:
     ModelError
         For a model that cannot be loaded.
     PercepNetError
-        For a negative attenuation limit.
+        For a negative attenuation limit, another setting of a wrong type, or an engine that is not there.
 
     Examples
     --------
@@ -75,7 +76,11 @@ class Enhancer:
     [160, 160, 160]
     >>> len(enhancer.flush()) == enhancer.latency_samples
     True
+    >>> enhancer.bypass = True  # from the next chunk on
     """
+
+    _name = "enhancer"
+    _ended = "this enhancer is closed: make another one"
 
     def __init__(
         self,
@@ -87,147 +92,93 @@ class Enhancer:
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
         link_channels: bool = True,
+        invalid: str = "raise",
+        engine: str | None = None,
     ) -> None:
-        self._rate_hz = _in_range(sample_rate, "sample rate in Hz", SAMPLE_RATE_MIN_HZ, SAMPLE_RATE_MAX_HZ)
-        self._channels = _in_range(channels, "number of channels", 1, CHANNELS_MAX)
-        if attenuation_limit_db is not None and not attenuation_limit_db >= 0:
-            raise PercepNetError(f"attenuation limit is {attenuation_limit_db} dB: it must be 0 or more, or None")
-        model = model if isinstance(model, Model) else load_model(model)
-        groups = 1 if link_channels else self._channels
-        self._frame_enhancers = [
-            frame_enhancer(
-                model,
-                self._channels // groups,
-                comb_filter=comb_filter,
-                post_filter=post_filter,
-                attenuation_limit_db=attenuation_limit_db,
-            )
-            for _ in range(groups)
-        ]
-        # The filters to and from 48 kHz delay by half their length each, on top of the signal path's own delay.
-        delay_48k_samples = model.params.latency_samples + 2 * half_width_samples(self._rate_hz)
-        self._latency_samples = math.ceil(delay_48k_samples * self._rate_hz / SAMPLE_RATE_HZ)
-        self._nothing = np.zeros((self._channels, 0), dtype=np.float32)
-        # Rounding up to whole samples is a delay too: the way back starts that much earlier than its first hop.
-        self._return_start = delay_48k_samples * self._rate_hz - self._latency_samples * SAMPLE_RATE_HZ
-        self._start_stream()
-
-    def _start_stream(self) -> None:
-        self._hops = 0
-        self._received = 0
-        self._pending = self._nothing
-        self._form: AnySamples = np.zeros(0 if self._channels == 1 else (self._channels, 0), dtype=np.float32)
-        self._to_48k: Resampler | None = None
-        self._from_48k: Resampler | None = None
-        if self._rate_hz != SAMPLE_RATE_HZ:
-            self._to_48k = Resampler(self._rate_hz, SAMPLE_RATE_HZ, self._channels)
-            self._from_48k = Resampler(SAMPLE_RATE_HZ, self._rate_hz, self._channels, self._return_start)
+        settings = Settings.checked(
+            sample_rate,
+            channels,
+            link_channels=link_channels,
+            comb_filter=comb_filter,
+            post_filter=post_filter,
+            attenuation_limit_db=attenuation_limit_db,
+            invalid=invalid,
+        )
+        self._engine = chosen_engine(engine)
+        loaded = _model_of(model)
+        stream = open_stream(
+            loaded,
+            settings.sample_rate,
+            settings.channels,
+            link_channels=settings.link_channels,
+            comb_filter=settings.comb_filter,
+            post_filter=settings.post_filter,
+            attenuation_limit_db=settings.attenuation_limit_db,
+            wanted=self._engine,
+        )
+        super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
 
     @property
-    def latency_samples(self) -> int:
-        """Delay of the output at the stream's rate; with two frames of look-ahead 30 ms at 48 kHz, 43 ms at 16 kHz."""
-        return self._latency_samples
+    def engine(self) -> str:
+        """What it runs on, "core" or "numpy"."""
+        return self._engine
 
-    def process(self, chunk: AnySamples) -> AnySamples:
+    def process(self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | None = None) -> AnySamples:
         """Add a chunk of any length, and return the samples that are ready.
 
         Parameters
         ----------
         chunk : np.ndarray [shape=(samples,) or (channels, samples)]
             Floats in [-1, 1] or int16; `(samples,)` only for one channel. May be empty.
+        inputs : mapping of str to np.ndarray, optional
+            The same stretch of the model's other `inputs`, by their names.
 
         Returns
         -------
         np.ndarray [shape=(ready,) or (channels, ready)]
-            With the dtype and the axes of the chunk; int16 is clamped. Calculated in float32.
+            With the dtype and the axes of the chunk; int16 is rounded and clamped. Calculated in float32.
 
         Raises
         ------
         AudioError
-            For another dtype or shape, and for NaN or infinity; the stream then goes on as if the call had not been.
+            For another dtype or shape, and unless ``invalid="silence"`` for NaN, infinity and samples far outside
+            [-1, 1].
+        PercepNetError
+            For an input that the model does not have, after `close`, or while another thread is in a call. After any
+            error, the stream goes on as if the call had not been.
         """
-        chunk = np.asarray(chunk)
-        x = to_float32(chunk)
-        if x.shape[0] != self._channels:
-            raise AudioError(
-                f"a chunk of shape {chunk.shape} has {x.shape[0]} channels, and the enhancer has {self._channels}: "
-                f"give ({self._channels}, samples)"
-            )
-        check_finite(x, start_samples=self._received, sample_rate_hz=self._rate_hz, advice=LIVE_ADVICE)
-        self._received += x.shape[1]
-        self._form = chunk[..., :0]
-        return from_float32(self._run(x), self._form)
+        with self._in_use() as stream:
+            x, array = self._checked(chunk, inputs)
+            return self._done(x, array, stream.process(x))
 
-    def flush(self) -> AnySamples:
-        """End the stream: return the samples that the delay still holds back, and be ready for another stream.
+    def close(self) -> None:
+        """Give the stream's memory back. Later calls raise PercepNetError, but for `close` itself."""
+        if self._stream is not None:
+            with self._in_use() as stream:
+                stream.close()
+                self._stream = None
 
-        Returns
-        -------
-        np.ndarray [shape=(rest,) or (channels, rest)]
-            With the dtype and the axes of the last chunk.
-        """
-        total = self._received + self._latency_samples
-        rest = total - self._hop_start(self._hops)
-        hops = -(-total * FRAMES_PER_SECOND // self._rate_hz)
-        silence = np.zeros((self._channels, self._hop_start(hops) - self._received), dtype=np.float32)
-        y = self._run(silence)[:, :rest]
-        form = self._form
-        self.reset()
-        return from_float32(y, form)
+    def __enter__(self) -> "Enhancer":
+        self._present()
+        return self
 
-    def reset(self) -> None:
-        """Forget the stream so far, and be ready for another."""
-        for inside in self._frame_enhancers:
-            inside.reset()
-        self._start_stream()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
-    def _hop_start(self, hop: int) -> int:
-        return -(-hop * self._rate_hz // FRAMES_PER_SECOND)
-
-    def _run(self, x: Samples) -> Samples:
-        if self._pending.shape[1]:
-            x = np.concatenate((self._pending, x), axis=1)
-        if self._to_48k is None:
-            return self._run_48k(x)
-        hops = []
-        sizes = []
-        taken = 0
-        while (end := taken + self._hop_start(self._hops + 1) - self._hop_start(self._hops)) <= x.shape[1]:
-            hop = x[:, taken:end]
-            hops.append(self._to_48k.process(hop, HOP_SAMPLES))
-            sizes.append(end - taken)
-            self._hops += 1
-            taken = end
-        self._pending = x[:, taken:].copy()
-        if not hops:
-            return self._nothing
-        y = self._enhance(np.concatenate(hops, axis=1))
-        assert self._from_48k is not None
-        parts = zip(np.split(y, len(sizes), axis=1), sizes, strict=True)
-        return np.concatenate([self._from_48k.process(part, size) for part, size in parts], axis=1)
-
-    def _run_48k(self, x: Samples) -> Samples:
-        hops, rest = divmod(x.shape[1], HOP_SAMPLES)
-        self._hops += hops
-        whole = hops * HOP_SAMPLES
-        self._pending = x[:, whole:].copy() if rest else self._nothing
-        return self._enhance(x[:, :whole]) if hops else self._nothing
-
-    def _enhance(self, hops: Samples) -> Samples:
-        if len(self._frame_enhancers) == 1:
-            return self._frame_enhancers[0].process(hops)
-        channels = zip(self._frame_enhancers, hops[:, None], strict=True)
-        return np.concatenate([enhancer.process(channel) for enhancer, channel in channels])
+    def __repr__(self) -> str:
+        channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+        delay_ms = 1000 * self.latency_samples / self.sample_rate
+        state = ", closed" if self._stream is None else ", bypass" if self.bypass else ""
+        return f"<Enhancer: {self.sample_rate} Hz, {channels}, delay {delay_ms:.1f} ms, engine {self._engine}{state}>"
 
 
-def _in_range(value: SupportsIndex, name: str, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise AudioError(f"{name} is {value!r}: give a whole number") from error
-    if not low <= number <= high:
-        raise AudioError(f"{name} is {number}: it must be {low} to {high}")
-    return number
+def _model_of(model: ModelLike) -> Model:
+    """A model, or the one that a name or a path stands for."""
+    if model is not None and not isinstance(model, (Model, str, os.PathLike)):
+        raise ModelError(f"model is a {type(model).__name__}: give a name, a path or what load_model returned")
+    return model if isinstance(model, Model) else load_model(model)
 
 
 def enhance_blocks(enhancer: Enhancer, blocks: Iterable[AnySamples]) -> Iterator[AnySamples]:
@@ -264,6 +215,7 @@ def enhance(
     post_filter: bool = False,
     attenuation_limit_db: float | None = None,
     link_channels: bool = True,
+    engine: str | None = None,
 ) -> AnySamples:
     """Suppress the noise and the reverberation in a recording of speech.
 
@@ -275,7 +227,7 @@ def enhance(
         Floats in [-1, 1], or int16.
     sample_rate : int
         8000 to 192000 Hz.
-    model, comb_filter, post_filter, attenuation_limit_db, link_channels
+    model, comb_filter, post_filter, attenuation_limit_db, link_channels, engine
         As of `Enhancer`.
 
     Returns
@@ -290,6 +242,8 @@ def enhance(
         For NaN or infinity (with the position in seconds), a dtype or shape that is not audio, a rate out of range.
     ModelError
         For a model that cannot be loaded.
+    PercepNetError
+        For another setting that cannot be.
 
     Examples
     --------
@@ -299,9 +253,9 @@ def enhance(
     >>> percepnet.enhance(noisy, 16000).shape
     (16000,)
     """
-    x = np.asarray(x)
-    samples = to_float32(x)
-    enhancer = Enhancer(
+    x = as_array(x)
+    samples = to_samples(x)
+    with Enhancer(
         sample_rate,
         samples.shape[0],
         model=model,
@@ -309,13 +263,16 @@ def enhance(
         post_filter=post_filter,
         attenuation_limit_db=attenuation_limit_db,
         link_channels=link_channels,
-    )
-    rate_hz = operator.index(sample_rate)
-    check_finite(samples, start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
-    blocks = (x[..., start : start + rate_hz] for start in range(0, x.shape[-1], rate_hz))
-    y = np.empty_like(x)
-    done = 0
-    for block in enhance_blocks(enhancer, blocks):
-        y[..., done : done + block.shape[-1]] = block
-        done += block.shape[-1]
-    return y
+        invalid=SILENCE,  # all of it is checked here, before anything is calculated
+        engine=engine,
+    ) as enhancer:
+        rate_hz = enhancer.sample_rate
+        if samples.dtype != np.int16:
+            check_finite(samples, start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
+        blocks = (x[..., start : start + rate_hz] for start in range(0, x.shape[-1], rate_hz))
+        y = np.empty_like(x)
+        done = 0
+        for block in enhance_blocks(enhancer, blocks):
+            y[..., done : done + block.shape[-1]] = block
+            done += block.shape[-1]
+        return y

@@ -22,22 +22,20 @@ static int delay_48k_samples(const percepnet_stream *s) {
     return (s->model->tables.lookahead_frames + 1) * HOP_SAMPLES + 2 * half_width;
 }
 
-static int common_divisor(int32_t a, int32_t b) {
+static int64_t common_divisor(int64_t a, int64_t b) {
     while (b) {
-        int32_t rest = a % b;
+        int64_t rest = a % b;
         a = b;
         b = rest;
     }
     return a;
 }
 
-/* After a call, at most so many samples wait for the rest of their hop, and as many have to have been held back. */
+/* After a call, at most so many samples wait for the rest of their hop, and as many have to have been held back: a call
+   ends at any multiple of a block, which is 100 * block / rate hops. */
 static int extra_samples(const percepnet_options *o) {
-    int hop_max = hop_samples_max(o->sample_rate_hz);
-    if (!o->block_samples) {
-        return 0;
-    }
-    return hop_max - (o->sample_rate_hz % HOPS_PER_SECOND ? 1 : common_divisor(hop_max, o->block_samples));
+    int64_t step = common_divisor(o->sample_rate_hz, (int64_t)HOPS_PER_SECOND * o->block_samples);
+    return (int)((o->sample_rate_hz - step) / HOPS_PER_SECOND);
 }
 
 static void set_delays(percepnet_stream *s) {
@@ -263,7 +261,12 @@ void percepnet_stream_set_attenuation_limit(percepnet_stream *s, float limit_db)
     }
 }
 
-void percepnet_stream_set_bypass(percepnet_stream *s, int32_t bypass) { s->options.bypass = bypass != 0; }
+void percepnet_stream_set_bypass(percepnet_stream *s, int32_t bypass) {
+    s->options.bypass = bypass != 0;
+    if (!s->given) { /* nothing to fade from */
+        s->bypassed = s->options.bypass;
+    }
+}
 
 int64_t percepnet_stream_refused_hops(const percepnet_stream *s) { return s->refused_hops; }
 

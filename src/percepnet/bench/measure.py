@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.model import Model, block_density, is_quantised
+from percepnet.model import Model, block_density
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 
 FRAME_S = 1 / FRAMES_PER_SECOND
@@ -128,8 +128,9 @@ def _timed(process: Callable[[Samples], object], hop: Samples, clock: Callable[[
 def weight_bytes(model: Model) -> int:
     """What one frame reads of the weights: in 8 bits, and without the blocks that are zero."""
     total = 0.0
+    int8_names = model.architecture.int8_names(model.params)
     for name, weight in model.weights.items():
-        if is_quantised(name):
+        if name in int8_names:
             density = block_density(weight) if weight.ndim == 2 else 1.0
             total += weight.size * density
         else:

@@ -28,7 +28,7 @@ from percepnet.bench.measure import (
     weight_bytes,
 )
 from percepnet.bench.peers import PEERS, PeerMissing, peer_version, start_peer
-from percepnet.engine import CORE, engine, frame_enhancer
+from percepnet.engine import CORE, engine, open_stream
 from percepnet.model import DEFAULT_MODEL, Model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.stream import Enhancer, enhance
@@ -122,7 +122,7 @@ def measure(
 
 
 def _own_systems(model: Model) -> list[System]:
-    enhancer, inside = Enhancer(SAMPLE_RATE_HZ, model=model), frame_enhancer(model)
+    enhancer, inside = Enhancer(SAMPLE_RATE_HZ, model=model), open_stream(model)
     return [
         System("percepnet", enhancer.process),
         System("engine", lambda hop: inside.process(hop[None])),

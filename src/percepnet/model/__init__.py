@@ -1,52 +1,19 @@
-"""Models: their files, their layers, and those that come with the package."""
+"""Models: networks as tables of layers, their files, and those that come with the package."""
 
 from percepnet.model.file import (
-    BLOCK_INPUTS as BLOCK_INPUTS,
-)
-from percepnet.model.file import (
-    BLOCK_OUTPUTS as BLOCK_OUTPUTS,
-)
-from percepnet.model.file import (
-    CONV1_TAPS as CONV1_TAPS,
-)
-from percepnet.model.file import (
-    CONV2_TAPS as CONV2_TAPS,
+    ALIASES as ALIASES,
 )
 from percepnet.model.file import (
     DEFAULT_MODEL as DEFAULT_MODEL,
 )
 from percepnet.model.file import (
-    FORMAT as FORMAT,
-)
-from percepnet.model.file import (
-    GRU_MATRICES as GRU_MATRICES,
-)
-from percepnet.model.file import (
-    GRUS as GRUS,
-)
-from percepnet.model.file import (
-    PRESETS as PRESETS,
-)
-from percepnet.model.file import (
     SUFFIX as SUFFIX,
 )
 from percepnet.model.file import (
-    UNITS_MAX as UNITS_MAX,
-)
-from percepnet.model.file import (
-    Architecture as Architecture,
+    WEIGHT_MAX as WEIGHT_MAX,
 )
 from percepnet.model.file import (
     Model as Model,
-)
-from percepnet.model.file import (
-    block_density as block_density,
-)
-from percepnet.model.file import (
-    dequantise as dequantise,
-)
-from percepnet.model.file import (
-    is_quantised as is_quantised,
 )
 from percepnet.model.file import (
     load_model as load_model,
@@ -55,8 +22,55 @@ from percepnet.model.file import (
     model_names as model_names,
 )
 from percepnet.model.file import (
-    quantise as quantise,
+    save_model as save_model,
 )
 from percepnet.model.file import (
-    save_model as save_model,
+    shared_model as shared_model,
+)
+from percepnet.model.header import (
+    FORMAT as FORMAT,
+)
+from percepnet.model.header import (
+    FORMAT_VERSION as FORMAT_VERSION,
+)
+from percepnet.model.header import (
+    architecture_from_json as architecture_from_json,
+)
+from percepnet.model.header import (
+    architecture_to_json as architecture_to_json,
+)
+from percepnet.model.presets import PRESETS as PRESETS
+from percepnet.model.presets import article_network as article_network
+from percepnet.model.quantisation import (
+    BLOCK_INPUTS as BLOCK_INPUTS,
+)
+from percepnet.model.quantisation import (
+    BLOCK_OUTPUTS as BLOCK_OUTPUTS,
+)
+from percepnet.model.quantisation import (
+    INT8_MAX as INT8_MAX,
+)
+from percepnet.model.quantisation import (
+    block_density as block_density,
+)
+from percepnet.model.quantisation import (
+    dequantise as dequantise,
+)
+from percepnet.model.quantisation import (
+    quantise as quantise,
+)
+from percepnet.model.table import (
+    BANDS as BANDS,
+)
+from percepnet.model.table import (
+    FEATURES as FEATURES,
+)
+from percepnet.model.table import (
+    Architecture as Architecture,
+)
+from percepnet.model.table import (
+    Layer as Layer,
+)
+from percepnet.model.table import (
+    Node as Node,
 )

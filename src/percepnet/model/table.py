@@ -6,7 +6,7 @@ three layers are heads: gains and strengths have one unit a band, the speech pro
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
 from percepnet.errors import ModelError
@@ -163,6 +163,10 @@ class Architecture:
         """Names of the weights that are stored in 8 bits."""
         nodes = self.nodes(params)
         return frozenset(name for node in nodes for name, tensor in node.tensors.items() if node.is_int8(tensor))
+
+    def in_single_precision(self) -> "Architecture":
+        """The same network with all layers in float32."""
+        return Architecture(tuple(replace(layer, precision="float32") for layer in self.layers), self.heads)
 
 
 def _check_layer(number: int, layer: Layer, known: set[str]) -> None:

@@ -29,8 +29,11 @@ class FrameEnhancer:
         Without it all strengths are zero.
     post_filter : bool
     attenuation_limit_db : float, optional
-        At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level.
+        At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level. It can be
+        changed between hops, without a click, as frames overlap.
     """
+
+    speech_probability: float | None = None  # no network says it yet
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class FrameEnhancer:
         self.channels = channels
         self.comb_filter = comb_filter
         self.post_filter = post_filter
-        self._dry = np.float32(dry_level(attenuation_limit_db))
+        self.attenuation_limit_db = attenuation_limit_db
         self._bands = bands_of(model.params.band_edges)
         self._analysis = Analysis(model.params, channels)
         self._network = Network(model)
@@ -80,8 +83,9 @@ class FrameEnhancer:
         spectrum = enhance_spectrum(
             frames.noisy, frames.comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
         )[0]
-        if self._dry:
-            spectrum = spectrum + self._dry * (frames.noisy[0] - spectrum)
+        dry = np.float32(dry_level(self.attenuation_limit_db))
+        if dry:
+            spectrum = spectrum + dry * (frames.noisy[0] - spectrum)
         frame = stft.synthesis(spectrum * undo_phase(self.model.params.highpass_hz))
         out: np.ndarray = self._overlap + frame[:, :HOP_SAMPLES]
         self._overlap = frame[:, HOP_SAMPLES:]

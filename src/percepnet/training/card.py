@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 
-from percepnet.model import GRU_MATRICES, Model, block_density
+from percepnet.model import Model, block_density
+from percepnet.model.table import Node
 from percepnet.params import FRAMES_PER_SECOND
+from percepnet.training.sparsity import gru_matrices
 
 KINDS = {"speech": "Speech", "noise": "Noise", "rooms": "Rooms"}
 SMALL_HOURS = 0.1  # sources of less are listed together
@@ -25,14 +27,12 @@ def model_card(model: Model, name: str) -> str:
         Markdown: a table of facts, and the recordings with their licences.
     """
     info = model.info
-    sizes = model.architecture
     delay_ms = 1000 * (model.params.lookahead_frames + 1) // FRAMES_PER_SECOND
     before = (
         f", after {info['init_hours_heard']} h of `{info['init']}`, which it started from" if "init" in info else ""
     )
     facts = {
-        "architecture": f"{model.weight_count / 1e6:.2f} million weights; dense {sizes.dense}, convolutions "
-        f"{sizes.conv1} and {sizes.conv2}, GRUs of {sizes.gru}, strength GRU of {sizes.strength_gru}{_sparsity(model)}",
+        "architecture": f"{model.weight_count / 1e6:.2f} million weights; {_layers(model)}{_sparsity(model)}",
         "signal path": f"{model.params.bands} bands, look-ahead of {model.params.lookahead_frames} frames: "
         f"{delay_ms} ms of delay",
         "heard": f"{info.get('hours_heard', '?')} h of mixtures, in {info.get('updates', '?')} updates{before}",
@@ -73,9 +73,27 @@ def recordings(info: Mapping[str, str]) -> str:
     return "\n".join(parts)
 
 
+def _layers(model: Model) -> str:
+    """The layers that have a size of their own, but for the heads: as many units as there are bands."""
+    nodes = model.architecture.nodes(model.params)
+    heads = model.architecture.heads.values()
+    return ", ".join(_layer(node) for node in nodes if node.layer.units is not None and node.layer.name not in heads)
+
+
+def _layer(node: Node) -> str:
+    layer = node.layer
+    text = f"{layer.name} {node.shape.units}"
+    if layer.kind == "convolution":
+        text += f" x {layer.taps}{' depthwise' if layer.depthwise else ''}"
+        return text if layer.dilation == 1 else f"{text} of every {layer.dilation} frames"
+    return text if layer.kind in layer.name else f"{text} ({layer.kind.replace('_', ' ')})"
+
+
 def _sparsity(model: Model) -> str:
-    """What is left of the GRUs; empty where all of them is."""
-    matrices = [model.weights[name] for name in GRU_MATRICES]
+    """What is left of the GRUs; empty where all of them is, or where there are none."""
+    matrices = [model.weights[name] for name in gru_matrices(model.architecture, model.params)]
+    if not matrices:
+        return ""
     kept = sum(weight.size * block_density(weight) for weight in matrices)
     share = kept / sum(weight.size for weight in matrices)
     if share > 0.99:

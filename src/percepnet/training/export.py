@@ -3,15 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from percepnet.errors import ModelError, PercepNetError
-from percepnet.model import SUFFIX, Architecture, Model, load_model, model_names, save_model
-from percepnet.params import SignalParams
-from percepnet.training.fit import CHECKPOINT_NAME, model_info, read_checkpoint
-from percepnet.training.network import TrainingNetwork, to_model
+from percepnet.errors import PercepNetError
+from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
+from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
+from percepnet.training.fit import model_info
+from percepnet.training.network import to_model
 from percepnet.training.sparsity import SparsityConfig, thinned
 
 AnyPath = str | os.PathLike[str]
@@ -52,7 +51,7 @@ def export_model(
         If there is no checkpoint, if it is damaged, if the runs are of different networks, or if a share is out of
         range.
     ModelError
-        If a model is unreadable, or the file cannot be written.
+        If a model is unreadable, if a checkpoint's weights do not fit its network, or the file cannot be written.
     """
     sparsity = SparsityConfig(*keep)
     paths = [Path(run) for run in ([runs] if isinstance(runs, (str, os.PathLike)) else runs)]
@@ -77,15 +76,6 @@ def export_model(
 def _model(path: Path) -> Model:
     if path.suffix == SUFFIX or (not path.exists() and str(path) in model_names()):
         return load_model(str(path))
-    return _averaged(path, read_checkpoint(path / CHECKPOINT_NAME if path.is_dir() else path))
-
-
-def _averaged(path: Path, checkpoint: dict[str, Any]) -> Model:
-    values = checkpoint["params"]
-    params = SignalParams(values["lookahead_frames"], tuple(values["band_edges"]))
-    network = TrainingNetwork(params, Architecture(**checkpoint["architecture"]))
-    try:
-        network.load_state_dict(checkpoint["average"])
-    except RuntimeError as error:
-        raise ModelError(f"{path}: the weights do not fit the architecture: {' '.join(str(error).split())}") from error
-    return to_model(network, model_info(checkpoint))
+    place = path / CHECKPOINT_NAME if path.is_dir() else path
+    checkpoint = read_checkpoint(place)
+    return to_model(checkpoint_network(place, checkpoint), model_info(checkpoint))

@@ -30,6 +30,7 @@ from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, Signal
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import CENTRE_DB, SPAN_DB
 from percepnet.training.adversarial import AdversarialConfig, Adversary
+from percepnet.training.checkpoint import CHECKPOINT_NAME, load_weights, network_fields, read_checkpoint
 from percepnet.training.corpus import Clip, find_clips, summary
 from percepnet.training.curves import VALIDATION_NAME, save_curves
 from percepnet.training.distributed import Ranks, ranks
@@ -44,18 +45,18 @@ from percepnet.training.features import (
     shards_folder,
 )
 from percepnet.training.gpu_shards import GpuShards, fits
-from percepnet.training.growth import grown, rebanded
+from percepnet.training.growth import grown
 from percepnet.training.listening import SCORES, Listening
 from percepnet.training.loss import LossWeights, total_loss
 from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
 from percepnet.training.pace import Pace
+from percepnet.training.rebanding import rebanded
 from percepnet.training.sparsity import Pruning, SparsityConfig
 from percepnet.training.tensorboard import Board
 
 DEFAULT_PRESET = "small"
 SETTINGS_NAME = "settings.json"
-CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_NAME = "model.safetensors"
 LOG_NAME = "training.log"
 FIRST_SHARDS = 4  # enough company for a batch to start with
@@ -321,6 +322,7 @@ class Trainer:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
                 torch.use_deterministic_algorithms(True, warn_only=True)
         self.network = _initial_network(config).to(self.device)
+        _band_levels(self.network.params)  # refused at once, not after hours of making features
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY
@@ -440,10 +442,8 @@ class Trainer:
             "trained_s": self.trained_s,
             "validation": self.validation,
             "corpus": self.corpus,
-            "architecture": asdict(self.network.architecture),
-            "params": asdict(self.network.params),
             "settings": asdict(self.config),
-        }
+        } | network_fields(self.network)
         beside = run / f".{CHECKPOINT_NAME}.{os.getpid()}"
         torch.save(state, beside)
         beside.replace(run / CHECKPOINT_NAME)
@@ -451,8 +451,8 @@ class Trainer:
 
     def _load(self, path: Path) -> None:
         state = read_checkpoint(path)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        load_weights(path, self.network, state, "network")
+        load_weights(path, self.average, state, "average")
         self.optimiser.load_state_dict(state["optimiser"])
         if self.adversary is not None:
             self.adversary.load_state_dict(state["adversary"])
@@ -502,16 +502,29 @@ def band_energies(features: Tensor, params: SignalParams) -> Tensor:
 
     Parameters
     ----------
-    features : Tensor [shape=(..., 2 * bands + 2)]
+    features : Tensor [shape=(..., features)]
     params : SignalParams
 
     Returns
     -------
     Tensor [shape=(..., bands)]
+
+    Raises
+    ------
+    PercepNetError
+        If the features do not have band levels.
     """
     widths = torch.from_numpy(bands_of(params.band_edges).widths).to(features)
-    level_db = float(SPAN_DB) * features[..., : params.bands] + float(CENTRE_DB)
+    level_db = float(SPAN_DB) * features[..., _band_levels(params)] + float(CENTRE_DB)
     return widths * 10 ** (level_db / 10)
+
+
+def _band_levels(params: SignalParams) -> slice:
+    block = params.feature_slices.get("band_levels")
+    if block is None:
+        found = ", ".join(params.feature_blocks)
+        raise PercepNetError(f"features: expected band_levels, which the loss weights bands by, found {found}")
+    return block
 
 
 def corpus_info(clips: dict[str, list[Clip]]) -> dict[str, str]:
@@ -549,25 +562,6 @@ def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
     losses = {name: checkpoint["validation"][name] for name in LOSSES if name in checkpoint["validation"]}
     info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in losses.items()})
     return info | checkpoint["corpus"]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A run's checkpoint.
-
-    Raises
-    ------
-    PercepNetError
-        If there is none, or if it is damaged.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise PercepNetError(f"{path}: no such checkpoint; a run's folder has one after its first minutes") from None
-    except Exception as error:
-        raise PercepNetError(f"{path}: not a checkpoint of a training, or a damaged one ({error})") from error
-    if not isinstance(state, dict) or "average" not in state:
-        raise PercepNetError(f"{path}: not a checkpoint of a training")
-    return state
 
 
 def _settled(config: Config) -> Config:

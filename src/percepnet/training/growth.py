@@ -2,22 +2,23 @@
 
 As in Net2Net (Chen, Goodfellow and Shlens, ICLR 2016) the wider network gives at first exactly what the narrower one
 gives. Its new units start at random and are heard by none of the old ones and by no output until training says so. For
-other bands, what the network hears and says is interpolated.
+other bands, what the network hears and says is interpolated (`percepnet.training.rebanding`).
 """
 
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from percepnet.errors import ModelError
-from percepnet.model import GRUS, Architecture, Model
-from percepnet.reference.bands import bands_of
+from percepnet.model import Model
+from percepnet.model.table import FEATURES, Architecture, Layer, Node
 from percepnet.training.network import TrainingNetwork, to_model
 
-GATES = 3
+# Of each layer, where the units that it had before are among those that it has now.
+Places = Mapping[str, npt.NDArray[np.intp]]
 
 
 def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
@@ -27,6 +28,7 @@ def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
     ----------
     model : Model
     architecture : Architecture
+        The same layers, of which any may be wider.
     seed : int
         Of the new units' weights.
 
@@ -37,82 +39,57 @@ def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
     Raises
     ------
     ModelError
-        If a layer would become narrower.
+        If a layer would become narrower, or if the architectures differ in more than widths, or if it cannot be said
+        which of the new units are the old ones: normalisations hear all their inputs.
     """
-    sizes = asdict(architecture)
-    for name, units in asdict(model.architecture).items():
-        if sizes[name] < units:
-            raise ModelError(f"a network of {units} units in {name} cannot grow to {sizes[name]}: it can only widen")
+    _check_alike(model.architecture, architecture)
     torch.manual_seed(seed)
     weights = to_model(TrainingNetwork(model.params, architecture)).weights
-    old, new = _layout(model.architecture), _layout(architecture)
-    for name, weight in model.weights.items():
-        layer, kind = name.split(".")
-        inputs = "hidden" if kind.endswith("hh") else "inputs"
-        rows = _places(old[layer]["units"], new[layer]["units"], len(weight))
-        if kind.startswith("bias"):
-            weights[name][rows] = weight
-        else:
-            columns = _places(old[layer][inputs], new[layer][inputs], weight.shape[1])
+    places = {FEATURES: np.arange(model.params.features)}
+    for old, new in zip(model.architecture.nodes(model.params), architecture.nodes(model.params), strict=True):
+        own = places[old.layer.name] = _places(old, new, places)
+        for name, tensor in old.tensors.items():
+            gates = tensor.shape[0] // old.shape.units  # a GRU's rows are three times its units
+            rows = np.concatenate([gate * new.shape.units + own for gate in range(gates)])
+            weight = model.weights[name]
+            if weight.ndim == 1:
+                weights[name][rows] = weight
+                continue
+            heard = own if name.endswith(".weight_hh") else places[old.layer.inputs[0]]
+            columns = np.arange(1) if old.shape.depthwise else heard
             weights[name][rows] = 0
             weights[name][np.ix_(rows, columns)] = weight
     return Model(model.params, architecture, weights, dict(model.info))
 
 
-def rebanded(model: Model, band_edges: tuple[int, ...]) -> Model:
-    """A model for other bands, that gives nearly the same gains and strengths at every frequency.
-
-    The weights of its inputs are spread over the bands that lie where those of the model did, and what it says of a
-    band is interpolated from the bands around it.
-
-    Parameters
-    ----------
-    model : Model
-    band_edges : tuple of int
-        Centres of the new bands, in bins of 50 Hz.
-
-    Returns
-    -------
-    Model
-    """
-    params = replace(model.params, band_edges=band_edges)
-    old, new = bands_of(model.params.band_edges).weights, bands_of(band_edges).weights
-    spread = old @ new.T
-    spread /= spread.sum(axis=1, keepdims=True)
-    between = old[:, list(band_edges)].T
-    inputs = np.zeros((model.params.features, params.features), np.float32)
-    for part in range(2):  # energies and coherences
-        rows, columns = (slice(part * count, (part + 1) * count) for count in spread.shape)
-        inputs[rows, columns] = spread
-    inputs[-2:, -2:] = np.eye(2)  # pitch and correlation
-    weights = dict(model.weights)
-    weights["dense.weight"] = weights["dense.weight"] @ inputs
-    for name in ("gain", "strength"):
-        for kind in ("weight", "bias"):
-            weights[f"{name}.{kind}"] = between @ weights[f"{name}.{kind}"]
-    return Model(params, model.architecture, weights, dict(model.info))
+def _check_alike(old: Architecture, new: Architecture) -> None:
+    names, found = ([layer.name for layer in architecture.layers] for architecture in (old, new))
+    if names != found:
+        raise ModelError(f"layers: expected those of the model, {', '.join(names)}, found {', '.join(found)}")
+    if dict(old.heads) != dict(new.heads):
+        raise ModelError(f"heads: expected those of the model, {dict(old.heads)}, found {dict(new.heads)}")
+    for before, after in zip(old.layers, new.layers, strict=True):
+        for name in (field.name for field in fields(Layer) if field.name != "units"):
+            expected, value = getattr(before, name), getattr(after, name)
+            if expected != value:
+                raise ModelError(
+                    f"layers.{before.name}.{name}: expected {expected!r}, as in the model that grows, found {value!r}"
+                )
 
 
-def _layout(sizes: Architecture) -> dict[str, dict[str, list[int]]]:
-    """Of each layer, the sizes of what its rows and columns consist of; none where they stay as they are."""
-    skips = [sizes.conv2] + 4 * [sizes.gru]
-    layout: dict[str, dict[str, Any]] = {
-        "dense": {"units": [sizes.dense], "inputs": []},
-        "conv1": {"units": [sizes.conv1], "inputs": [sizes.dense]},
-        "conv2": {"units": [sizes.conv2], "inputs": [sizes.conv1]},
-        "gain": {"units": [], "inputs": skips},
-        "strength": {"units": [], "inputs": [sizes.strength_gru]},
-    }
-    inputs = ([sizes.conv2], [sizes.gru], [sizes.gru], [sizes.gru], [sizes.gru, sizes.conv2])
-    for name, parts in zip(GRUS, inputs, strict=True):
-        units = sizes.strength_gru if name == "strength_gru" else sizes.gru
-        layout[name] = {"units": GATES * [units], "inputs": parts, "hidden": [units]}
-    return layout
-
-
-def _places(old: list[int], new: list[int], count: int) -> npt.NDArray[np.intp]:
-    """Where the old units are among the new ones, part by part."""
-    if not old:
-        return np.arange(count)
-    starts = np.concatenate([[0], np.cumsum(new)[:-1]])
-    return np.concatenate([start + np.arange(units) for start, units in zip(starts, old, strict=True)])
+def _places(old: Node, new: Node, places: Places) -> npt.NDArray[np.intp]:
+    """Where the old units of a layer are among its new ones, given the same of its inputs."""
+    name, before, after = old.layer.name, old.shape.units, new.shape.units
+    heard = [places[layer] for layer in old.layer.inputs]
+    if after < before:
+        raise ModelError(f"a network of {before} units in {name} cannot grow to {after}: it can only widen")
+    if old.layer.kind == "normalisation" and after != before:
+        raise ModelError(f"layers.{name}: expected {before} units, since what is new would be heard, found {after}")
+    if old.layer.kind == "concatenation":
+        starts = np.cumsum([0, *new.shape.inputs[:-1]])
+        return np.concatenate([start + units for start, units in zip(starts, heard, strict=True)])
+    if old.layer.kind in ("sum", "normalisation") or old.shape.depthwise:
+        if any(not np.array_equal(units, heard[0]) for units in heard):
+            raise ModelError(f"layers.{name}.inputs: expected old units in the same places of each, found others")
+        return heard[0]
+    return np.arange(before)

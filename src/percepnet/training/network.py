@@ -5,8 +5,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from percepnet.model import CONV1_TAPS, CONV2_TAPS, Architecture, Model, is_quantised
+from percepnet.model import Model
+from percepnet.model.table import FEATURES, Architecture
 from percepnet.params import SignalParams
+from percepnet.training.layers import KINDS, SequenceLayer
 
 WEIGHT_LIMIT = 0.5  # P21: weights held to +-1/2 lose nothing by 8 bits
 
@@ -15,7 +17,9 @@ State = dict[str, Tensor]
 
 
 class TrainingNetwork(nn.Module):
-    """Features to gains and strengths, for a batch of sequences.
+    """Features to gains and strengths, for a batch of sequences: the interpreter of a table of layers.
+
+    Each layer is a submodule of its own name.
 
     Parameters
     ----------
@@ -27,22 +31,16 @@ class TrainingNetwork(nn.Module):
         super().__init__()
         self.params = params
         self.architecture = architecture
-        sizes = architecture
-        self.dense = nn.Linear(params.features, sizes.dense)
-        self.conv1 = nn.Conv1d(sizes.dense, sizes.conv1, CONV1_TAPS)
-        self.conv2 = nn.Conv1d(sizes.conv1, sizes.conv2, CONV2_TAPS)
-        self.gru1 = nn.GRU(sizes.conv2, sizes.gru, batch_first=True)
-        self.gru2 = nn.GRU(sizes.gru, sizes.gru, batch_first=True)
-        self.gru3 = nn.GRU(sizes.gru, sizes.gru, batch_first=True)
-        self.gain_gru = nn.GRU(sizes.gru, sizes.gru, batch_first=True)
-        self.strength_gru = nn.GRU(sizes.gru + sizes.conv2, sizes.strength_gru, batch_first=True)
-        self.gain = nn.Linear(sizes.conv2 + 4 * sizes.gru, params.bands)
-        self.strength = nn.Linear(sizes.strength_gru, params.bands)
-        for name, weight in self.named_parameters():
-            if ".weight_hh" in name:
-                # Orthogonal recurrences keep gradients alive over the hundreds of frames of a sequence
-                for gate in weight.chunk(3):
-                    nn.init.orthogonal_(gate)
+        self._nodes = architecture.nodes(params)
+        self._int8_names = architecture.int8_names(params)
+        for layer, _, shape in self._nodes:
+            # as add_module, which would refuse the names that modules have for themselves, such as "half" and "train"
+            self._modules[layer.name] = KINDS[layer.kind](shape)
+        self._bounded = {FEATURES: False}  # whose values are from -1 to 1 whatever the weights
+        for layer, _, _ in self._nodes:
+            module = self._layer(layer.name)
+            module.initialise()
+            self._bounded[layer.name] = module.is_bounded([self._bounded[name] for name in layer.inputs])
         self.clamp_weights()
 
     def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
@@ -50,7 +48,7 @@ class TrainingNetwork(nn.Module):
 
         Parameters
         ----------
-        features : Tensor [shape=(batch, frames, 2 * bands + 2)]
+        features : Tensor [shape=(batch, frames, features)]
         state : dict of Tensor, or None
             What an earlier call returned, to continue its sequences; None starts from zeros.
 
@@ -59,40 +57,56 @@ class TrainingNetwork(nn.Module):
         gains, strengths : Tensor [shape=(batch, frames, bands)]
         state : dict of Tensor
         """
+        heads, after = self.outputs(features, state)
+        return heads["gains"], heads["strengths"], after
+
+    def outputs(self, features: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
+        """Run a batch of sequences, for all heads.
+
+        Parameters
+        ----------
+        features : Tensor [shape=(batch, frames, features)]
+        state : dict of Tensor, or None
+            What an earlier call returned, to continue its sequences; None starts from zeros.
+
+        Returns
+        -------
+        heads : dict of str to Tensor [shape=(batch, frames, bands)]
+            "gains", "strengths" and, where the table has it, "speech" [shape=(batch, frames, 1)].
+        state : dict of Tensor
+        """
         before = state or self.initial_state(features)
         after: State = {}
-        x = torch.tanh(self.dense(features))
-        x, after["conv1"] = _convolution(self.conv1, x, before["conv1"])
-        conv2, after["conv2"] = _convolution(self.conv2, x, before["conv2"])
-        gru1, after["gru1"] = self.gru1(conv2, before["gru1"])
-        gru2, after["gru2"] = self.gru2(gru1, before["gru2"])
-        gru3, after["gru3"] = self.gru3(gru2, before["gru3"])
-        gain_gru, after["gain_gru"] = self.gain_gru(gru3, before["gain_gru"])
-        strength_gru, after["strength_gru"] = self.strength_gru(
-            torch.cat([gru3, conv2], dim=-1), before["strength_gru"]
-        )
-        gains = torch.sigmoid(self.gain(torch.cat([conv2, gru1, gru2, gru3, gain_gru], dim=-1)))
-        strengths = torch.sigmoid(self.strength(strength_gru))
-        return gains, strengths, after
+        found = {FEATURES: features}
+        nothing = features.new_zeros(0)  # the state of layers that remember nothing
+        for layer, _, _ in self._nodes:
+            limited = {name for name in layer.inputs if layer.precision == "int8" and not self._bounded[name]}
+            inputs = [found[name].clamp(-1, 1) if name in limited else found[name] for name in layer.inputs]
+            past = before.get(layer.name, nothing)
+            found[layer.name], remembered = self._layer(layer.name).run(inputs, past)
+            if layer.name in before:
+                after[layer.name] = remembered
+        return {head: found[name] for head, name in self.architecture.heads.items()}, after
 
     def initial_state(self, features: Tensor) -> State:
         """The state before the first frame, zeros, for a batch like `features`."""
-        batch, sizes = len(features), self.architecture
-        state = {
-            "conv1": features.new_zeros(batch, CONV1_TAPS - 1, sizes.dense),
-            "conv2": features.new_zeros(batch, CONV2_TAPS - 1, sizes.conv1),
-        }
-        for name in ("gru1", "gru2", "gru3", "gain_gru"):
-            state[name] = features.new_zeros(1, batch, sizes.gru)
-        state["strength_gru"] = features.new_zeros(1, batch, sizes.strength_gru)
-        return state
+        shapes = {node.layer.name: node.kind.state(node.shape) for node in self._nodes}
+        return {name: features.new_zeros(len(features), *shape) for name, shape in shapes.items() if shape}
 
     @torch.no_grad()
     def clamp_weights(self) -> None:
         """Hold the weights that will be stored in 8 bits to +-1/2."""
         for name, weight in self.named_parameters():
-            if is_quantised(name):
+            if file_name(name) in self._int8_names:
                 weight.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+
+    def _layer(self, name: str) -> SequenceLayer:
+        return cast(SequenceLayer, self._modules[name])
+
+
+def file_name(parameter: str) -> str:
+    """What a parameter is called in a model file; torch's GRUs number their layers, and each of ours has only one."""
+    return parameter.removesuffix("_l0")
 
 
 def detach(state: State) -> State:
@@ -103,7 +117,7 @@ def detach(state: State) -> State:
 def to_model(network: TrainingNetwork, info: dict[str, str] | None = None) -> Model:
     """The weights of a network, as a model that can be saved and run."""
     weights = {
-        name.removesuffix("_l0"): tensor.detach().to("cpu", torch.float32).numpy().copy()
+        file_name(name): tensor.detach().to("cpu", torch.float32).numpy().copy()
         for name, tensor in network.state_dict().items()
     }
     return Model(network.params, network.architecture, weights, dict(info or {}))
@@ -112,12 +126,6 @@ def to_model(network: TrainingNetwork, info: dict[str, str] | None = None) -> Mo
 def from_model(model: Model) -> TrainingNetwork:
     """A network with the weights of a model, to train on."""
     network = TrainingNetwork(model.params, model.architecture)
-    names = {name.removesuffix("_l0"): name for name in network.state_dict()}
+    names = {file_name(name): name for name in network.state_dict()}
     network.load_state_dict({names[name]: torch.from_numpy(weight.copy()) for name, weight in model.weights.items()})
     return network
-
-
-def _convolution(layer: nn.Conv1d, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    whole = torch.cat([past, x], dim=1)
-    y = torch.tanh(cast(Tensor, layer(whole.transpose(1, 2)))).transpose(1, 2)
-    return y, whole[:, -past.shape[1] :]

@@ -1,8 +1,8 @@
 """Block sparsity: weights of the GRUs removed during the training, in the blocks that the core leaves out.
 
 The core reads and multiplies only those blocks of 16 outputs by 4 inputs that hold a weight other than zero
-(`core/src/network/matvec.c`). As in P21, gates are thinned by their importance, the reset gate most; as in RNNoise 0.2 the smallest
-blocks go first, a few at a time, so that the others learn to do without them.
+(`core/src/network/matvec.c`). As in P21, gates are pruned by their importance, the reset gate most; as in RNNoise 0.2
+the smallest blocks go first, a few at a time, so that the others learn to do without them.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from percepnet.errors import PercepNetError
-from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, GRU_MATRICES, Model
-from percepnet.training.network import TrainingNetwork
+from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, Model
+from percepnet.model.table import Architecture
+from percepnet.params import SignalParams
+from percepnet.training.network import TrainingNetwork, file_name
 
 GATES = ("reset", "update", "new")
 PRUNE_UPDATES = 100  # between removals, as in RNNoise
@@ -70,6 +72,19 @@ class SparsityConfig:
         return tuple(getattr(self, gate) + (1 - getattr(self, gate)) * left**3 for gate in GATES)
 
 
+def gru_matrices(architecture: Architecture, params: SignalParams) -> tuple[str, ...]:
+    """Names of the matrices of an architecture's GRUs, those of them that are in 8 bits.
+
+    Examples
+    --------
+    >>> from percepnet.model import PRESETS
+    >>> gru_matrices(PRESETS["tiny"], SignalParams())[:2]
+    ('gru1.weight_ih', 'gru1.weight_hh')
+    """
+    grus = [node for node in architecture.nodes(params) if node.layer.kind == "gru"]
+    return tuple(name for node in grus for name, tensor in node.tensors.items() if node.is_int8(tensor))
+
+
 def block_mask(weight: Tensor, density: float) -> Tensor:
     """Where the blocks of a matrix that matter most are.
 
@@ -112,7 +127,7 @@ def thinned(model: Model, config: SparsityConfig) -> Model:
     if not config.removes:
         return model
     weights = dict(model.weights)
-    for name in GRU_MATRICES:
+    for name in gru_matrices(model.architecture, model.params):
         weight = torch.from_numpy(weights[name])
         weights[name] = (weight * _gate_masks(weight, config.densities(1.0))).numpy()
     return replace(model, weights=weights)
@@ -151,7 +166,8 @@ class Pruning:
         weights, averages = dict(network.named_parameters()), dict(average.named_parameters())
         if not self._masks or updates % PRUNE_UPDATES == 0:
             densities = self.config.densities(progress)
-            names = [f"{name}_l0" for name in GRU_MATRICES]
+            matrices = gru_matrices(network.architecture, network.params)
+            names = [name for name in weights if file_name(name) in matrices]
             self._masks = {name: _gate_masks(weights[name], densities) for name in names}
         for name, mask in self._masks.items():
             weights[name].mul_(mask)

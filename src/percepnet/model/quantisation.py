@@ -1,0 +1,61 @@
+"""Matrices in 8 bits: integers with one scale for each row."""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+INT8_MAX = 127  # symmetric, so that |weight * activation| pairs fit 16 bits: 2 * 127 * 127 < 32768
+BLOCK_OUTPUTS, BLOCK_INPUTS = 16, 4  # of the blocks of 8-bit weights that the core leaves out where all are zero
+
+
+def block_density(weight: Array) -> float:
+    """Share of the blocks of a matrix, 16 outputs by 4 inputs, that hold a weight other than zero.
+
+    Parameters
+    ----------
+    weight : np.ndarray [shape=(outputs, inputs)]
+
+    Examples
+    --------
+    >>> weight = np.zeros((32, 8), np.float32)
+    >>> weight[20, 3] = 1.0
+    >>> block_density(weight)
+    0.25
+    """
+    outputs, inputs = weight.shape
+    padded = np.pad(weight != 0, ((0, -outputs % BLOCK_OUTPUTS), (0, -inputs % BLOCK_INPUTS)))
+    blocks = padded.reshape(len(padded) // BLOCK_OUTPUTS, BLOCK_OUTPUTS, -1, BLOCK_INPUTS)
+    return float(blocks.any(axis=(1, 3)).mean())
+
+
+def quantise(weight: Array) -> tuple[npt.NDArray[np.int8], Array]:
+    """Round a matrix to 8 bits with one scale a row, such that the largest weight of a row is 127.
+
+    Parameters
+    ----------
+    weight : np.ndarray [shape=(outputs, ...)]
+
+    Returns
+    -------
+    integers : np.ndarray [shape=(outputs, ...), dtype=int8]
+        From -127 to 127.
+    scale : np.ndarray [shape=(outputs,), dtype=float32]
+        `integers * scale` is the matrix again, to half a step; 0 for a row of zeros.
+
+    Examples
+    --------
+    >>> integers, scale = quantise(np.array([[0.25, -0.5]], np.float32))
+    >>> integers.tolist(), round(float(scale[0]) * 127, 6)
+    ([[64, -127]], 0.5)
+    """
+    rows = weight.reshape(len(weight), -1)
+    scale = (np.abs(rows).max(axis=1) / np.float32(INT8_MAX)).astype(np.float32)
+    divisor = np.where(scale > 0, scale, np.float32(1))
+    integers = np.clip(np.rint(rows / divisor[:, None]), -INT8_MAX, INT8_MAX).astype(np.int8)
+    return integers.reshape(weight.shape), scale
+
+
+def dequantise(integers: npt.NDArray[np.int8], scale: Array) -> Array:
+    """The float32 matrix that `quantise` stored."""
+    return integers.astype(np.float32) * scale.reshape(-1, *([1] * (integers.ndim - 1)))

@@ -1,0 +1,151 @@
+"""Checkpoints of trainings: reading them, and finding in them the network that they are of."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from percepnet.errors import ModelError, PercepNetError
+from percepnet.model.presets import article_network
+from percepnet.model.table import Architecture, Layer
+from percepnet.params import PERCEPNET_FEATURES, SignalParams
+from percepnet.training.network import TrainingNetwork
+
+CHECKPOINT_NAME = "checkpoint.pt"
+ARTICLE_SIZES = {"dense", "conv1", "conv2", "gru", "strength_gru"}
+# What checkpoints from before these could be chosen were trained with.
+PARAMS_BEFORE: Mapping[str, Any] = {"highpass_hz": 0.0, "feature_blocks": PERCEPNET_FEATURES}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A run's checkpoint.
+
+    Raises
+    ------
+    PercepNetError
+        If there is none, or if it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise PercepNetError(f"{path}: no such checkpoint; a run's folder has one after its first minutes") from None
+    except Exception as error:
+        raise PercepNetError(f"{path}: not a checkpoint of a training, or a damaged one ({error})") from error
+    if not isinstance(state, dict) or "average" not in state:
+        raise PercepNetError(f"{path}: not a checkpoint of a training")
+    return state
+
+
+def network_fields(network: TrainingNetwork) -> dict[str, Any]:
+    """What a checkpoint says of its network, as plain data; `checkpoint_network` reads it."""
+    return {"architecture": asdict(network.architecture), "params": asdict(network.params)}
+
+
+def checkpoint_network(path: Path, checkpoint: Mapping[str, Any], weights: str = "average") -> TrainingNetwork:
+    """The network of a checkpoint, with its weights.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    checkpoint : mapping
+        From `read_checkpoint`.
+    weights : str
+        Which of them: "average" or "network".
+
+    Raises
+    ------
+    ModelError
+        If the network is none that there can be, or if the weights are those of another. The message names the field.
+    """
+    try:
+        params, architecture = _params(checkpoint.get("params")), _architecture(checkpoint.get("architecture"))
+        network = TrainingNetwork(params, architecture)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    load_weights(path, network, checkpoint, weights)
+    return network
+
+
+def load_weights(path: Path, network: TrainingNetwork, checkpoint: Mapping[str, Any], weights: str) -> None:
+    """Give a network the weights of a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    network : TrainingNetwork
+    checkpoint : mapping
+    weights : str
+        Which of them: "average" or "network".
+
+    Raises
+    ------
+    ModelError
+        If they are those of another network. The message names the field.
+    """
+    found = checkpoint.get(weights)
+    if not isinstance(found, Mapping):
+        raise ModelError(f"{path}: {weights}: expected weights by name, found {found!r:.40}")
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in expected:
+            raise ModelError(f"{path}: {weights}.{name}: the architecture has no such weights")
+        if not isinstance(found.get(name), Tensor):
+            raise ModelError(f"{path}: {weights}.{name}: the architecture has such weights, the checkpoint has none")
+        shapes = tuple(expected[name].shape), tuple(found[name].shape)
+        if shapes[0] != shapes[1]:
+            raise ModelError(f"{path}: {weights}.{name}: expected shape {shapes[0]}, found {shapes[1]}")
+    network.load_state_dict(dict(found))
+
+
+def _params(value: Any) -> SignalParams:
+    given: dict[str, Any] = dict(PARAMS_BEFORE) | _fields("params", value, SignalParams, PARAMS_BEFORE)
+    _check_type("params.lookahead_frames", given["lookahead_frames"], int)
+    _check_type("params.highpass_hz", given["highpass_hz"], (int, float))
+    tuples = {"band_edges": int, "feature_blocks": str}
+    return SignalParams(**given | {name: _tuple(f"params.{name}", given[name], kind) for name, kind in tuples.items()})
+
+
+def _architecture(value: Any) -> Architecture:
+    if isinstance(value, Mapping) and value.keys() == ARTICLE_SIZES:
+        return article_network(**value)  # from when there was no other network
+    table = _fields("architecture", value, Architecture)
+    layers = []
+    for number, row in enumerate(_tuple("architecture.layers", table["layers"], Mapping)):
+        where = f"architecture.layers.{number}"
+        given = _fields(where, row, Layer)
+        for name in ("name", "kind"):
+            _check_type(f"{where}.{name}", given[name], str)
+        layers.append(Layer(**given | {"inputs": _tuple(f"{where}.inputs", given["inputs"], str)}))
+    _check_type("architecture.heads", table["heads"], Mapping)
+    for head, name in table["heads"].items():
+        _check_type(f"architecture.heads.{head}", name, str)
+    return Architecture(tuple(layers), table["heads"])
+
+
+def _fields(where: str, value: Any, kind: type[Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is given of a dataclass: all of its fields and no other."""
+    _check_type(where, value, Mapping)
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(value.keys() - known):
+        raise ModelError(f"{where}.{unknown[0]}: found this field, expected none of that name")
+    if missing := sorted(known - value.keys() - (optional or {}).keys()):
+        raise ModelError(f"{where}.{missing[0]}: expected this field, found none")
+    return dict(value)
+
+
+def _tuple(where: str, value: Any, kind: Any) -> tuple[Any, ...]:
+    _check_type(where, value, (list, tuple))
+    for number, item in enumerate(value):
+        _check_type(f"{where}.{number}", item, kind)
+    return tuple(value)
+
+
+def _check_type(where: str, value: Any, kinds: Any) -> None:
+    # the rest of what a field can be is for SignalParams and Architecture to say
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise ModelError(f"{where}: expected another type, found {value!r:.40}")
