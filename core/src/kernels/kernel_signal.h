@@ -256,7 +256,7 @@ TARGET static void fft_stage(int radix, split x, split y, const float *w, int m,
     }
 }
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+#if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
 typedef float quarter __attribute__((vector_size(16)));
 
 TARGET INLINE quarter quarter_at(const float *x) {
