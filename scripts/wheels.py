@@ -81,6 +81,7 @@ def look_into(wheel: Path) -> str:
         for needed in (
             "percepnet/model/weights/default.safetensors",
             "percepnet/cli.py",
+            "percepnet/py.typed",
             "percepnet/reference/enhancer.py",
         ):
             _require(needed in names, wheel, f"{needed} is missing")

