@@ -182,7 +182,6 @@ class _CoreModel:
 
     def __init__(self, model: Model, exact: bool, kernel: str | None) -> None:
         core = library()
-        self.model = model
         if kernel is not None and kernel not in kernels():
             raise PercepNetError(f"kernel is {kernel!r}: this machine has {', '.join(kernels())}")
         data, error = model.to_bytes(exact), Error()
@@ -200,18 +199,17 @@ class _CoreModel:
         return info.bytes
 
 
-_models: weakref.WeakValueDictionary[tuple[int, bool, str | None], _CoreModel] = weakref.WeakValueDictionary()
+# what the core has made of a model lives as long as the model, so that streams that come and go load it once
+_models: weakref.WeakKeyDictionary[Model, dict[tuple[bool, str | None], _CoreModel]] = weakref.WeakKeyDictionary()
 _models_lock = threading.Lock()
 
 
 def _core_model(model: Model, exact: bool, kernel: str | None) -> _CoreModel:
-    # a core model keeps its model alive, so that no other one can have the same identity meanwhile
-    key = (id(model), exact, kernel)
     with _models_lock:
-        found = _models.get(key)
-        if found is None:
-            found = _models[key] = _CoreModel(model, exact, kernel)
-        return found
+        made = _models.setdefault(model, {})
+        if (exact, kernel) not in made:
+            made[exact, kernel] = _CoreModel(model, exact, kernel)
+        return made[exact, kernel]
 
 
 class _Owned:
