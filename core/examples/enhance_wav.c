@@ -84,8 +84,8 @@ static int read_fmt(wav *w, uint32_t bytes) {
     w->rate_hz = number(w->fmt + 4, 4);
     w->sample_bytes = bits / 8;
     if (!(tag == 1 && bits == 16) && !(tag == 3 && bits == 32)) {
-        return fail("%s: %u-bit samples of format %u: convert it to 16-bit PCM or 32-bit float", w->path, (unsigned)bits,
-                    (unsigned)tag);
+        return fail("%s: %u-bit samples of format %u: convert it to 16-bit PCM or 32-bit float", w->path,
+                    (unsigned)bits, (unsigned)tag);
     }
     if (w->channels == 0 || number(w->fmt + 12, 2) != w->channels * w->sample_bytes) {
         return fail("%s: damaged: %u channels, and %u bytes for all of them", w->path, (unsigned)w->channels,
@@ -312,7 +312,8 @@ static int write_output(job *j, const char *path) {
 static int parse_limit(const char *text, float *limit_db) {
     char *end;
     *limit_db = strtof(text, &end);
-    return (end != text && !*end && *limit_db >= 0.0f) || fail("LIMIT_DB is '%s': give a number of dB, 0 or more", text);
+    return (end != text && !*end && *limit_db >= 0.0f) ||
+           fail("LIMIT_DB is '%s': give a number of dB, 0 or more", text);
 }
 
 int main(int argc, char **argv) {
