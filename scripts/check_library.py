@@ -6,6 +6,7 @@
 Whatever cannot be checked here is named. All results are compared to the bit.
 """
 
+import json
 import os
 import re
 import shlex
@@ -13,8 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -25,14 +26,15 @@ import soundfile
 from wheels import declared
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from hatch_build import FLAGS  # noqa: E402
+
 CORE = ROOT / "core"
 CONSUMER = CORE / "tests" / "consumer"
 CLIPS = sorted((ROOT / "examples" / "clips" / "noisy").glob("*.flac"))
 MODEL = "small"
 TIMEOUT_S = 10 * 60
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
-# What decides the bits; hatch_build.py and core/CMakeLists.txt have the same.
-C11 = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden"]
 SOURCES = sorted((CORE / "src").rglob("*.c"))
 INCLUDES = [f"-I{CORE / 'include'}", f"-I{CORE / 'src'}"]
 ZIG = [sys.executable, "-m", "ziglang", "cc"]
@@ -111,6 +113,7 @@ def install(folder: Path, *, is_shared: bool) -> Installed:
     """Build the library and the example as docs/c.md says, and install it in a prefix in `folder`."""
     made = Installed(folder / "prefix", folder / "build", is_shared)
     settings = [f"CMAKE_INSTALL_PREFIX={made.prefix}", f"BUILD_SHARED_LIBS={is_shared:d}", "PERCEPNET_BUILD_EXAMPLES=1"]
+    settings.append("CMAKE_EXPORT_COMPILE_COMMANDS=1")
     cmake(CORE, made.build, *settings)
     run(["cmake", "--install", str(made.build)])
     # what works after a move does not depend on where it was built
@@ -158,7 +161,16 @@ def check_version() -> str:
     header = (CORE / "include" / "percepnet.h").read_text()
     found = re.findall(r'^#define PERCEPNET_VERSION "(.*)"$', header, re.M)
     require(found == [__version__], f"percepnet.h is of version {found}, and the package is {__version__}")
-    return f"version {__version__} in the header and in the package"
+    return f"{__version__} in the header and in the package"
+
+
+def check_flags(library: Installed) -> str:
+    """CMake compiles what the package's build compiles, with the flags that decide the bits."""
+    steps = json.loads((library.build / "compile_commands.json").read_text())
+    commands = {Path(step["file"]): shlex.split(step["command"]) for step in steps}
+    missed = [path.name for path in SOURCES if not set(FLAGS) <= set(commands.get(path, ()))]
+    require(not missed, f"CMake compiles {missed} not at all, or without one of {FLAGS}")
+    return f"CMake compiles the same {len(SOURCES)} files as hatch_build.py, with {' '.join(FLAGS)}"
 
 
 def check_symbols(library: Installed) -> str:
@@ -183,7 +195,7 @@ def check_find_package(library: Installed, folder: Path) -> str:
         cmake(CONSUMER, build, *settings, f"CMAKE_C_FLAGS={strict}", f"CMAKE_CXX_FLAGS={strict}")
         for language in ("c", "cpp"):
             compare([str(build / f"consumer_{language}")], folder, library.model)
-    return "find_package: consumers in C11, GNU C11 and C++11 make what Python makes"
+    return "consumers in C11, GNU C11 and C++11 make what Python makes"
 
 
 def check_pkg_config(library: Installed, folder: Path) -> str:
@@ -196,7 +208,7 @@ def check_pkg_config(library: Installed, folder: Path) -> str:
         source = str(CONSUMER / f"consumer.{language}")
         run([*compiler(language), f"-std={standard}", *STRICT, source, "-o", str(program), *flags])
         compare([str(program)], folder, library.model)
-    return "pkg-config: consumers in C11, GNU C11 and C++11 make what Python makes"
+    return "consumers in C11, GNU C11 and C++11 make what Python makes"
 
 
 def check_example(library: Installed, folder: Path) -> str:
@@ -220,7 +232,7 @@ def check_example(library: Installed, folder: Path) -> str:
             require(same, f"the example makes another {subtype} file than Python")
     after.unlink()
     _check_refusals(program, library.model, before, after)
-    return "the example: 16-bit and float WAV as Python makes them; one line and exit code 2 for what it refuses"
+    return "16-bit and float WAV as Python makes them; one line and exit code 2 for what it refuses"
 
 
 def _check_refusals(program: Path, model: Path, wav: Path, out: Path) -> None:
@@ -258,7 +270,7 @@ def check_subproject(folder: Path, model: Path) -> str:
     installed = [path for path in (folder / "nothing").rglob("*") if path.is_file()]
     require(not installed, f"as a part of another project it installs {installed}")
     compare([str(build / "theirs")], folder, model)
-    return "add_subdirectory: a static library without optimisation, nothing installed, the same bits"
+    return "a static library without optimisation, nothing installed, the same bits"
 
 
 # ---- Other systems, by zig ----
@@ -271,13 +283,13 @@ SYSTEMS = {
 }
 
 
-def check_system(target: str, folder: Path) -> str:
+def check_system(target: str, at: "Workplace") -> str:
     """The core compiles and links for another system without a warning."""
     need_zig()
-    made = folder / f"{target}.library"
+    made = at.folder("systems") / target
     files = map(str, SOURCES)
-    run([*ZIG, "-target", target, *C11, "-O1", *STRICT[:3], *SYSTEMS[target], *INCLUDES, *files, "-o", str(made)])
-    return f"{target}: compiles and links without a warning"
+    run([*ZIG, "-target", target, *FLAGS, *STRICT[:3], *SYSTEMS[target], *INCLUDES, *files, "-o", str(made)])
+    return "compiles and links without a warning"
 
 
 def check_without_gnu(folder: Path, model: Path) -> str:
@@ -288,10 +300,10 @@ def check_without_gnu(folder: Path, model: Path) -> str:
     made = folder / "consumer_without_gnu"
     files = [*map(str, SOURCES), str(CONSUMER / "consumer.c")]
     # that C library's own INFINITY is a number too large then
-    flags = [*C11, "-O2", *STRICT[:3], "-Wno-literal-range", "-U__GNUC__", "-DPERCEPNET_STATIC"]
+    flags = [*FLAGS, *STRICT[:3], "-Wno-literal-range", "-U__GNUC__", "-DPERCEPNET_STATIC"]
     run([*ZIG, "-target", "x86_64-linux-musl", "-static", *flags, *INCLUDES, *files, "-o", str(made)])
     compare([str(made)], folder, model)
-    return "without GNU extensions: compiles without a warning, and makes what Python makes"
+    return "compiles without a warning, and makes what Python makes"
 
 
 def check_msvc(folder: Path) -> str:
@@ -309,10 +321,10 @@ def check_msvc(folder: Path) -> str:
     patch.write_text("#include <_mingw.h>\n" + "".join(f"#undef {name}\n#define {name}\n" for name in macros))
     system = ["-nostdinc", "-isystem", str(headers / "include")]
     system += ["-isystem", str(headers / "libc" / "include" / "any-windows-any"), "-include", str(patch)]
-    flags = ["-target", "x86_64-windows-msvc", *system, *C11, *STRICT[:3], *INCLUDES, "-DPERCEPNET_BUILD"]
+    flags = ["-target", "x86_64-windows-msvc", *system, *FLAGS, *STRICT[:3], *INCLUDES, "-DPERCEPNET_BUILD"]
     for source in SOURCES:
         run([*ZIG, *flags, "-c", str(source), "-o", str(folder / "msvc.o")])
-    return "Clang's MSVC mode, with MinGW's headers: compiles without a warning"
+    return "Clang's MSVC mode with MinGW's headers compiles without a warning"
 
 
 def check_wasm(folder: Path, model: Path, *, simd: bool) -> str:
@@ -320,11 +332,11 @@ def check_wasm(folder: Path, model: Path, *, simd: bool) -> str:
     need_zig()
     made = folder / f"percepnet{'_simd' if simd else ''}.wasm"
     flags = ["-target", "wasm32-wasi", "-mexec-model=reactor", *(["-mcpu=generic+simd128"] if simd else [])]
-    flags += [*C11, "-O3", "-s", *STRICT[:3], "-Wl,--export-dynamic,--export=malloc,--export=free"]
+    flags += [*FLAGS, "-s", *STRICT[:3], "-Wl,--export-dynamic,--export=malloc,--export=free"]
     run([*ZIG, *flags, *INCLUDES, *map(str, SOURCES), "-o", str(made)])
     imported = wasm_imports(made.read_bytes())
     require(not imported, f"the WebAssembly module imports {imported}")
-    said = f"WebAssembly{' with SIMD' if simd else ''}: {made.stat().st_size / 1000:.0f} kB, no imports"
+    said = f"{made.stat().st_size / 1000:.0f} kB, no imports"
     if shutil.which("node") is None:
         return f"{said}; not run, which needs node"
     compare(["node", str(CORE / "tests" / "wasm" / "enhance.mjs"), str(made)], folder, model)
@@ -380,58 +392,64 @@ def check_docs(library: Installed, folder: Path) -> str:
         flags = [*{"c": ["-std=c11"], "cpp": ["-std=c++11"]}[language], *STRICT, *library.pkg_config("--cflags")]
         link = library.pkg_config("--libs") if "int main(" in text else ["-c"]
         run([*compiler(language), *flags, str(source), "-o", str(folder / "block"), *link])
-    return f"docs/c.md: {len(blocks)} blocks of code compile"
+    return f"{len(blocks)} blocks of code compile"
 
 
-def checks(folder: Path) -> Iterator[Callable[[], str]]:
-    """All of them, one after the other; the first of each kind builds what the others look at."""
-    installed: dict[bool, Installed] = {}
-
-    def place(name: str) -> Path:
-        path = folder / name
-        path.mkdir(exist_ok=True)
-        return path
-
-    def library(is_shared: bool = True) -> Installed:
-        if is_shared not in installed:
-            installed[is_shared] = install(place("shared" if is_shared else "static"), is_shared=is_shared)
-        return installed[is_shared]
-
-    model = ROOT / "src" / "percepnet" / "model" / "weights" / f"{MODEL}.safetensors"
-    yield check_version
-    yield lambda: check_symbols(library())
-    for is_shared in (True, False):
-        name = "shared" if is_shared else "static"
-        yield lambda s=is_shared, n=name: f"{n}, {check_find_package(library(s), place(n))}"
-        yield lambda s=is_shared, n=name: f"{n}, {check_pkg_config(library(s), place(n))}"
-    yield lambda: check_example(library(), place("example"))
-    yield lambda: check_docs(library(), place("docs"))
-    yield lambda: check_subproject(folder, model)
-    yield lambda: check_without_gnu(folder, model)
-    yield lambda: check_msvc(folder)
-    for target in SYSTEMS:
-        yield lambda t=target: check_system(t, folder)
-    for simd in (False, True):
-        yield lambda s=simd: check_wasm(folder, model, simd=s)
+# ---- All of them ----
 
 
-def report(all_checks: Iterable[Callable[[], str]]) -> int:
-    """Run them, print a line about each, and return how many failed."""
-    failed = 0
-    for check in all_checks:
-        try:
-            print(check(), flush=True)
-        except Missing as missing:
-            print(f"not checked: {missing}", flush=True)
-        except (LibraryError, subprocess.TimeoutExpired) as error:
-            failed += 1
-            print(f"FAILED: {error}", flush=True)
-    return failed
+class Workplace:
+    """A folder in which the library is built once for all checks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder
+        self.model = ROOT / "src" / "percepnet" / "model" / "weights" / f"{MODEL}.safetensors"
+        self._installed: dict[str, Installed] = {}
+
+    def folder(self, name: str) -> Path:
+        """A folder for the files of a check."""
+        made = self.path / name
+        made.mkdir(exist_ok=True)
+        return made
+
+    def library(self, kind: str) -> Installed:
+        """The library of a kind, "shared" or "static"."""
+        if kind not in self._installed:
+            self._installed[kind] = install(self.folder(kind), is_shared=kind == "shared")
+        return self._installed[kind]
+
+
+CHECKS: dict[str, Callable[[Workplace], str]] = {
+    "version": lambda _: check_version(),
+    "flags": lambda at: check_flags(at.library("shared")),
+    "symbols": lambda at: check_symbols(at.library("shared")),
+    "find_package, shared": lambda at: check_find_package(at.library("shared"), at.folder("found shared")),
+    "pkg-config, shared": lambda at: check_pkg_config(at.library("shared"), at.folder("pc shared")),
+    "find_package, static": lambda at: check_find_package(at.library("static"), at.folder("found static")),
+    "pkg-config, static": lambda at: check_pkg_config(at.library("static"), at.folder("pc static")),
+    "add_subdirectory": lambda at: check_subproject(at.folder("project"), at.model),
+    "example": lambda at: check_example(at.library("shared"), at.folder("example")),
+    "docs/c.md": lambda at: check_docs(at.library("shared"), at.folder("docs")),
+    "without GNU": lambda at: check_without_gnu(at.folder("without gnu"), at.model),
+    "MSVC mode": lambda at: check_msvc(at.folder("msvc")),
+    **{system: partial(check_system, system) for system in SYSTEMS},
+    "WebAssembly": lambda at: check_wasm(at.folder("wasm"), at.model, simd=False),
+    "WebAssembly, SIMD": lambda at: check_wasm(at.folder("wasm"), at.model, simd=True),
+}
 
 
 def main() -> None:
+    failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        failed = report(checks(Path(folder)))
+        workplace = Workplace(Path(folder))
+        for name, check in CHECKS.items():
+            try:
+                print(f"{name}: {check(workplace)}", flush=True)
+            except Missing as missing:
+                print(f"{name}: not checked: {missing}", flush=True)
+            except (LibraryError, subprocess.TimeoutExpired) as error:
+                failed += 1
+                print(f"{name}: FAILED: {error}", flush=True)
     if failed:
         sys.exit(f"check_library: {failed} failed")
 
