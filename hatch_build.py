@@ -36,8 +36,8 @@ TARGETS = {
     f"macosx_{MACOS_MIN.replace('.', '_')}_arm64": f"aarch64-macos.{MACOS_MIN}",
     "win_amd64": "x86_64-windows-gnu",
 }
-# As in core/CMakeLists.txt. Without contraction: products and sums that are rounded at once would give other bits in some
-# places.
+# As in core/CMakeLists.txt. Without contraction: a product and a sum that are rounded at once give other bits, and only
+# on processors with an instruction for that.
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden"]
 # by itself zig would build for this very processor, and wheels travel
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]

@@ -277,7 +277,6 @@ def check_subproject(folder: Path, model: Path) -> str:
 
 SYSTEMS = {
     "x86_64-windows-gnu": ["-shared", "-DPERCEPNET_BUILD"],
-    "aarch64-windows-gnu": ["-shared", "-DPERCEPNET_BUILD"],
     "aarch64-linux-musl": ["-shared", "-fPIC"],
     "aarch64-macos": ["-shared"],
 }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import fuzz_model
-import percepnet.model
+import percepnet.model.file
 from fuzz_model import DAMAGES, Found, attempt, damaged, fuzz, originals
 
 
@@ -42,7 +42,7 @@ def test_another_exception_is_found(tmp_path, monkeypatch):
     def careless(path):
         raise KeyError("params")
 
-    monkeypatch.setattr(percepnet.model, "_read", careless)
+    monkeypatch.setattr(percepnet.model.file, "_read", careless)
     with pytest.raises(Found, match=r"damaged\.safetensors: loading: KeyError"):
         fuzz(100_000, seed=1, folder=tmp_path)
     assert (tmp_path / "damaged.safetensors").is_file()

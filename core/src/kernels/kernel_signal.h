@@ -257,14 +257,6 @@ TARGET static void fft_stage(int radix, split x, split y, const float *w, int m,
 }
 
 #if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
-typedef float quarter __attribute__((vector_size(16)));
-
-TARGET INLINE quarter quarter_at(const float *x) {
-    quarter found;
-    memcpy(&found, x, sizeof found);
-    return found;
-}
-
 TARGET INLINE void turn_corner(const float *x, int from_step, float *y, int to_step) {
     quarter a = quarter_at(x), b = quarter_at(x + from_step);
     quarter c = quarter_at(x + 2 * from_step), d = quarter_at(x + 3 * from_step);

@@ -36,6 +36,7 @@ typedef struct analysis {
     float *samples;             /* channels * capacity */
     complex32 *spectra;         /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
     complex32 *comb;            /* channels * 481, of the decided frame */
+    int has_begun;           /* whether there was a hop */
     double *highpass_states; /* channels * HIGHPASS_STATE */
     float *features;
     features_state features_state;

@@ -1,12 +1,11 @@
 """Model files in and out: weights with the network and the signal path they were trained for, checked by name.
 
 A model file is a safetensors file. Its metadata have one entry, `percepnet`, which `percepnet.model.header` reads and
-writes. Its tensors have the names of :meth:`Architecture.shapes`. A matrix is float32, or int8 with one float32 scale for
-each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels those integers stay as they are.
+writes. Its tensors have the names of :meth:`Architecture.shapes`. A matrix is float32, or int8 with one float32 scale
+for each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels the integers stay as they are.
 """
 
 import os
-import struct
 import threading
 import weakref
 from collections.abc import Mapping
@@ -16,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from percepnet.errors import ModelError
-from percepnet.model.header import FORMAT, Header, read_header, write_header
+from percepnet.model.container import Stored, read_container
+from percepnet.model.header import FORMAT, FORMAT_VERSION, Header, read_header, write_header
 from percepnet.model.quantisation import dequantise, quantise
-from percepnet.model.table import Architecture, Node
+from percepnet.model.table import Architecture
 from percepnet.params import SignalParams
 
 Array = npt.NDArray[np.float32]
@@ -32,6 +31,7 @@ DEFAULT_MODEL = "default"
 ALIASES = {"percepnet": DEFAULT_MODEL}  # the article's network, which is the default one at present
 SUFFIX = ".safetensors"
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
+MESSAGE_MAX = 400  # characters of what is wrong with a file, which could have names of any length
 
 
 class Model:
@@ -76,6 +76,7 @@ class Model:
         self.architecture = architecture
         self.info = info
         self._file: bytes | None = None
+        self._version = FORMAT_VERSION
         self._lock = threading.Lock()
 
     @classmethod
@@ -88,21 +89,26 @@ class Model:
             If it is truncated, damaged, of a newer format or inconsistent. The message names the field, what was
             expected and what was found.
         """
-        header, tensors = _read(data)
+        try:
+            metadata, tensors = read_container(data)
+            header = read_header(metadata)
+            _check_tensors(tensors, header)
+        except ModelError as error:
+            raise ModelError(_one_line(str(error))) from None
         model = cls.__new__(cls)
         model._set(header.params, header.architecture, header.info)
-        _check_tensors(tensors, header)
         model._file = data
+        model._version = header.version
         model._weights = None
         return model
 
     @property
     def weights(self) -> Mapping[str, Array]:
-        """Every weight in single precision, by name; those of a file are read-only, and decoded when first asked for."""
+        """Every weight in single precision, by name; of a file they are read-only, and decoded when first asked for."""
         with self._lock:
             if self._weights is None:
                 assert self._file is not None
-                _, tensors = _read(self._file)
+                _, tensors = read_container(self._file)
                 self._weights = {name: _decoded(name, tensors) for name in self.architecture.shapes(self.params)}
             return self._weights
 
@@ -126,20 +132,30 @@ class Model:
         """
         if self._file is not None and not exact:
             return self._file
+        return self._encoded(exact)
+
+    def to_newest_bytes(self) -> bytes:
+        """The same with `exact` False, of the newest format: older files are written anew, their integers untouched."""
+        return self.to_bytes() if self._version == FORMAT_VERSION else self._encoded(exact=False)
+
+    def _encoded(self, exact: bool) -> bytes:
         architecture = self.architecture.in_single_precision() if exact else self.architecture
         int8_names = architecture.int8_names(self.params)
+        stored = read_container(self._file)[1] if self._file is not None else {}
         tensors: Tensors = {}
         for name, weight in self.weights.items():
-            if name in int8_names:
-                tensors[name], tensors[f"{name}.scale"] = quantise(weight)
-            else:
+            if name not in int8_names:
                 tensors[name] = weight
+            elif name in stored and stored[name].type == "I8":
+                tensors[name], tensors[f"{name}.scale"] = stored[name].array(), stored[f"{name}.scale"].array()
+            else:
+                tensors[name], tensors[f"{name}.scale"] = quantise(weight)
         # one entry, because safetensors writes several in random order, and equal models should be equal files
         return save(_contiguous(tensors), {FORMAT: write_header(self.params, architecture, self.info)})
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model file, its large matrices in 8 bits.
+    """Write a model file of the newest format, its large matrices in 8 bits.
 
     The file appears whole or not at all: it is written beside `path` and then renamed.
 
@@ -151,7 +167,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_bytes(model.to_bytes())
+        beside.write_bytes(model.to_newest_bytes())
         beside.replace(target)
     except OSError as error:
         beside.unlink(missing_ok=True)
@@ -250,31 +266,12 @@ def _contiguous(tensors: Tensors) -> Tensors:
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
-def _read(data: bytes) -> tuple[Header, Tensors]:
-    if len(data) < 9 or data[8:9] != b"{":
-        raise ModelError(
-            f"expected a safetensors file, found {len(data)} bytes of something else: not a percepnet model"
-        )
-    (length,) = struct.unpack("<Q", data[:8])
-    if length + 8 > len(data):
-        raise ModelError(
-            f"header: expected {length + 8} bytes, found {len(data)}: the file is truncated; copy it again"
-        )
-    try:
-        tensors = load(data)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"not a whole safetensors file ({error}); copy or download it again") from error
-    return read_header(_metadata(data[8 : 8 + length])), tensors
+def _one_line(message: str) -> str:
+    """What a file says stands in messages too: cut, and without what would break the line."""
+    return "".join(c if c.isprintable() else "?" for c in message[:MESSAGE_MAX])
 
 
-def _metadata(header: bytes) -> dict[str, str]:
-    import json
-
-    found = json.loads(header).get("__metadata__")  # safetensors has read it before: it is sound
-    return dict(found or {})
-
-
-def _check_tensors(tensors: Tensors, header: Header) -> None:
+def _check_tensors(tensors: dict[str, Stored], header: Header) -> None:
     nodes = header.architecture.nodes(header.params)
     tensor_of = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
     scales = {f"{name}.scale" for name, (node, tensor) in tensor_of.items() if node.is_int8(tensor)}
@@ -282,48 +279,47 @@ def _check_tensors(tensors: Tensors, header: Header) -> None:
     for name, (node, tensor) in tensor_of.items():
         _check_shape(name, tensor.shape, tensors[name].shape)
         if node.is_int8(tensor):
-            _check_matrix(name, node, tensors, header.version)
+            _check_matrix(name, tensors, header.version)
         else:
             _check_floats(name, tensors[name])
 
 
-def _check_matrix(name: str, node: Node, tensors: Tensors, version: int) -> None:
+def _check_matrix(name: str, tensors: dict[str, Stored], version: int) -> None:
     weight, scale = tensors[name], tensors.get(f"{name}.scale")
-    if weight.dtype == np.float32 and version == 1:  # files of format 1 could hold their matrices so
+    if weight.type == "F32" and version == 1:  # files of format 1 could hold their matrices so
         if scale is not None:
             raise ModelError(f"{name}: expected type I8 because {name}.scale is there, found F32")
         _check_floats(name, weight)
         return
-    if weight.dtype != np.int8:
+    if weight.type != "I8":
         allowed = "I8 or F32" if version == 1 else "I8"
-        raise ModelError(f"{name}: expected type {allowed}, found {_type_name(weight)}")
+        raise ModelError(f"{name}: expected type {allowed}, found {weight.type}")
     if scale is None:
-        raise ModelError(f"{name}.scale: expected shape ({len(weight)},), found no such field")
+        raise ModelError(f"{name}.scale: expected shape ({weight.shape[0]},), found no such field")
     _check_shape(f"{name}.scale", weight.shape[:1], scale.shape)
-    if scale.dtype != np.float32:
-        raise ModelError(f"{name}.scale: expected type F32, found {_type_name(scale)}")
+    if scale.type != "F32":
+        raise ModelError(f"{name}.scale: expected type F32, found {scale.type}")
+    steps = scale.array()
     # Training holds these weights to 1/2; a bound of 127 keeps a damaged exponent from overflowing the product
-    if not np.isfinite(scale).all() or (scale < 0).any() or (scale > 1).any():
+    if not ((steps >= 0) & (steps <= 1)).all():
         raise ModelError(f"{name}.scale: expected numbers from 0 to 1, found others: the file is damaged")
 
 
-def _check_floats(name: str, weight: npt.NDArray[Any]) -> None:
-    if weight.dtype != np.float32:
-        raise ModelError(f"{name}: expected type F32, found {_type_name(weight)}")
+def _check_floats(name: str, stored: Stored) -> None:
+    if stored.type != "F32":
+        raise ModelError(f"{name}: expected type F32, found {stored.type}")
+    weight = stored.array()
     if not np.isfinite(weight).all():
         raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
     if (np.abs(weight) > WEIGHT_MAX).any():
         raise ModelError(f"{name}: expected numbers up to {WEIGHT_MAX:g}, found others: the file is damaged")
 
 
-def _type_name(tensor: npt.NDArray[Any]) -> str:
-    """As safetensors says it."""
-    return f"{tensor.dtype.kind.upper()}{8 * tensor.dtype.itemsize}"
-
-
-def _decoded(name: str, tensors: Tensors) -> Array:
-    weight = tensors[name]
-    decoded = dequantise(weight, tensors[f"{name}.scale"]) if weight.dtype == np.int8 else weight.copy()
+def _decoded(name: str, tensors: dict[str, Stored]) -> Array:
+    weight = tensors[name].array()
+    decoded: Array = weight.astype(np.float32)
+    if tensors[name].type == "I8":
+        decoded = dequantise(weight, tensors[f"{name}.scale"].array().astype(np.float32))
     decoded.setflags(write=False)
     return decoded
 

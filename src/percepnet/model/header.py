@@ -6,12 +6,13 @@ that they do not know.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from percepnet.errors import ModelError
+from percepnet.model.container import parse_json
 from percepnet.model.presets import article_network
-from percepnet.model.table import HEADS, Architecture, Layer
+from percepnet.model.table import HEADS, UNITS_MAX, Architecture, Layer
 from percepnet.params import FEATURE_SIZES, SignalParams
 from percepnet.reference.layers import KINDS
 
@@ -81,8 +82,8 @@ def architecture_from_json(value: Mapping[str, Any]) -> Architecture:
     return Architecture(tuple(_layer_from_json(number, layer) for number, layer in enumerate(layers)), known)
 
 
-def read_header(metadata: Mapping[str, str]) -> Header:
-    """The header of a file, from the metadata of a safetensors file.
+def read_header(metadata: Mapping[str, Any]) -> Header:
+    """The header of a file, from the metadata of a safetensors file, which can hold anything.
 
     Raises
     ------
@@ -91,11 +92,11 @@ def read_header(metadata: Mapping[str, str]) -> Header:
         was expected and what was found.
     """
     text = metadata.get(FORMAT)
-    if text is None:
+    if not isinstance(text, str):
         raise ModelError(f"metadata: expected an entry {FORMAT!r}, found {sorted(metadata)}: not a percepnet model")
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text.encode())
+    except ValueError:
         raise ModelError(f"metadata: expected JSON, found {text[:40]!r}") from None
     version = value.get("format_version") if isinstance(value, dict) else None
     if type(version) is int and version > FORMAT_VERSION:
@@ -128,7 +129,8 @@ def _read_2(value: dict[str, Any]) -> Header:
     highpass_hz = signal.get("highpass_hz", 0.0)
     if type(highpass_hz) not in (int, float):
         raise ModelError(f"signal.highpass_hz: expected a number, found {_shown(highpass_hz)}")
-    params = SignalParams(*_lookahead_and_edges("signal", signal), _finite(highpass_hz), tuple(blocks))
+    params = _signal_params("signal", signal, float(highpass_hz))
+    params = replace(params, feature_blocks=tuple(blocks))
     return Header(2, params, architecture_from_json(value), _info(value))
 
 
@@ -138,19 +140,22 @@ def _read_1(value: dict[str, Any]) -> Header:
     sizes = value["architecture"]
     _check_keys("architecture", sizes, {"dense", "conv1", "conv2", "gru", "strength_gru"})
     for name, units in sizes.items():
-        if type(units) is not int:
-            raise ModelError(f"architecture.{name}: expected an integer, found {_shown(units)}")
-    params = SignalParams(*_lookahead_and_edges("params", value["params"]))
+        if type(units) is not int or not 1 <= units <= UNITS_MAX:
+            raise ModelError(f"architecture.{name}: expected an integer from 1 to {UNITS_MAX}, found {_shown(units)}")
+    params = _signal_params("params", value["params"])
     return Header(1, params, article_network(**sizes), _info(value))
 
 
-def _lookahead_and_edges(where: str, value: dict[str, Any]) -> tuple[int, tuple[int, ...]]:
+def _signal_params(where: str, value: dict[str, Any], highpass_hz: float = 0.0) -> SignalParams:
     lookahead, edges = value.get("lookahead_frames"), value.get("band_edges")
     if not isinstance(edges, list) or not all(type(edge) is int for edge in edges):
         raise ModelError(f"{where}.band_edges: expected a list of integers, found {_shown(edges)}")
     if type(lookahead) is not int:
         raise ModelError(f"{where}.lookahead_frames: expected an integer, found {_shown(lookahead)}")
-    return lookahead, tuple(edges)
+    try:
+        return SignalParams(lookahead, tuple(edges), highpass_hz)
+    except ModelError as error:
+        raise ModelError(f"{where}.{error}") from None
 
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:
@@ -195,13 +200,6 @@ def _field(value: Mapping[str, Any], name: str, kind: type, words: str, default:
     if not isinstance(found, kind):
         raise ModelError(f"{name}: expected {words}, found {_shown(found)}")
     return found
-
-
-def _finite(number: float) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        return float("inf")
 
 
 def _check_keys(name: str, value: Any, expected: set[str]) -> None:

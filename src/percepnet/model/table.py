@@ -39,8 +39,8 @@ class Layer:
     inputs : tuple of str
         Names of layers before this one, or "features".
     units : int, "bands" or None
-        Size of the output, 1 to 4096; "bands" is as many as the signal path has bands. None for kinds whose size follows
-        from their inputs.
+        Size of the output, 1 to 4096; "bands" is as many as the signal path has bands. None for kinds whose size
+        follows from their inputs.
     activation : str
         "linear", "tanh", "sigmoid" or "relu", of dense layers and convolutions.
     precision : str
