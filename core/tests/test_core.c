@@ -1,4 +1,4 @@
-/* What the core promises by itself, for sanitizers and for machines without Python: core/check.sh builds and runs it. */
+/* What the core promises by itself, for sanitizers and machines without Python: core/check.sh builds and runs it. */
 
 #include <math.h>
 #include <string.h>
@@ -335,7 +335,8 @@ static void test_huge_weights(void) {
     percepnet_options_init(&options);
     percepnet_stream *s = percepnet_stream_create(model, &options, NULL);
     voice(x, 10 * HOP_SAMPLES, 48000);
-    check(percepnet_stream_process(s, NULL, x, 10 * HOP_SAMPLES, 0, y, 10 * HOP_SAMPLES) == 10 * HOP_SAMPLES, "all come out");
+    const int64_t samples = 10 * HOP_SAMPLES;
+    check(percepnet_stream_process(s, NULL, x, samples, samples, y, samples) == samples, "all come out");
     percepnet_stream_destroy(s);
     percepnet_model_destroy(model);
 }

@@ -25,7 +25,7 @@ static int signal_fits(const percepnet_signal *signal, percepnet_error *error) {
     } else if (signal->bands < 2 || signal->bands > BINS) {
         error_say(error, "bands is %ld: give 2 to %d", (long)signal->bands, BINS);
     } else if (!analysis_fits(signal->lookahead_frames, signal->bands, signal->band_edges)) {
-        error_say(error, "band_edges do not increase from 0 to at most %d: give the centres of the bands in bins of 50 Hz",
+        error_say(error, "band_edges do not increase from 0 to at most %d: give centres of bands in bins of 50 Hz",
                   BINS - 1);
     } else if (signal->highpass_hz != 0.0f) {
         error_say(error, "highpass_hz is %g: give 0", (double)signal->highpass_hz);
