@@ -1,4 +1,4 @@
-/* What the core promises by itself, for sanitizers and for machines without Python: core/check.sh builds and runs it. */
+/* What the core promises by itself, for sanitizers and machines without Python: core/check.sh builds and runs it. */
 
 #include <math.h>
 #include <string.h>
