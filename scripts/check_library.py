@@ -238,7 +238,7 @@ def check_example(library: Installed, folder: Path) -> str:
 
 
 def _check_odd_file(program: Path, model: Path, wav: Path) -> None:
-    """A file with its chunks in another order, one of them unknown and of odd length, is replaced by its enhancement."""
+    """A file with its chunks in another order, one unknown and of odd length, is replaced by its enhancement."""
     from percepnet import enhance
 
     samples = np.int16(np.round(clip(CLIPS[0], 16000) * 32767))
