@@ -6,11 +6,16 @@ cd "$(dirname "$0")"
 seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-strict=(-std=c11 -ffp-contract=off -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
+strict=(-std=c11 -ffp-contract=off -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
 strict+=(-Iinclude -Isrc)
+compiler=${CC:-cc}
 mapfile -t sources < <(find src -name '*.c' | sort)
-"${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/test_core.c -o "$build/test_core" -lm
-"$build/test_core"
-
-"${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" fuzz/fuzz_core.c -o "$build/fuzz_core" -lm
-"$build/fuzz_core" "$seconds"
+for source in "${sources[@]}"; do
+    "$compiler" "${strict[@]}" -c "$source" -o "$build/$(tr / _ <<<"${source%.c}").o"
+done
+for test in tests/test_*.c; do
+    "$compiler" "${strict[@]}" "$test" "$build"/*.o -o "$build/test" -lm
+    "$build/test"
+done
+"$compiler" "${strict[@]}" fuzz/fuzz_core.c "$build"/*.o -o "$build/fuzz" -lm
+"$build/fuzz" "$seconds"

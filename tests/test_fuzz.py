@@ -42,7 +42,7 @@ def test_another_exception_is_found(tmp_path, monkeypatch):
     def careless(path):
         raise KeyError("params")
 
-    monkeypatch.setattr(percepnet.model.file, "_read", careless)
+    monkeypatch.setattr(percepnet.model.file, "read_container", careless)
     with pytest.raises(Found, match=r"damaged\.safetensors: loading: KeyError"):
         fuzz(100_000, seed=1, folder=tmp_path)
     assert (tmp_path / "damaged.safetensors").is_file()

@@ -14,8 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "signal/constants.h"
+#include "legacy.h"
 #include "percepnet.h"
+#include "signal/constants.h"
 
 #define HOPS_MAX 40
 #define INPUT_MAX 2048
@@ -238,121 +239,242 @@ static int numbers(const float *y, int count) {
     return all;
 }
 
-/* In calls of any number of hops, some of them in place, into y [channels * total]. */
-static void in_pieces(percepnet_enhancer *e, percepnet_block *block, source *s, const float *x, float *y, int channels,
-                      int total) {
-    for (int hop = 0; hop < total;) {
-        int hops = s->left ? (int)(byte(s) % 12) : total; /* none too, but not for ever */
-        hops = hops < total - hop ? hops : total - hop;
-        /* exactly as much memory as the call may touch, at any stride */
-        int64_t stride = hops * HOP_SAMPLES + (int64_t)(byte(s) % 4);
-        size_t size = sizeof(float) * (size_t)(hops ? (channels - 1) * stride + hops * HOP_SAMPLES : 0);
-        float *in = allocate(size), *out = byte(s) % 2 ? in : allocate(size);
-        for (int c = 0; c < channels; c++) {
-            memcpy(in + c * stride, x + (c * total + hop) * HOP_SAMPLES, sizeof(float) * (size_t)(hops * HOP_SAMPLES));
-        }
-        if (block) {
-            percepnet_process_block(e, block, in, out, hops, stride);
-        } else {
-            percepnet_process(e, in, out, hops, stride);
-        }
-        for (int c = 0; c < channels; c++) {
-            memcpy(y + (c * total + hop) * HOP_SAMPLES, out + c * stride, sizeof(float) * (size_t)(hops * HOP_SAMPLES));
-        }
-        if (out != in) {
-            free(out);
-        }
-        free(in);
-        hop += hops;
-    }
+/* A stream's options and what it hears: planar, and as 16-bit samples once more. */
+typedef struct scene {
+    percepnet_options options;
+    int int16, total; /* samples of each channel */
+    float *x;
+    int16_t *whole;
+} scene;
+
+static int32_t unit_of(const scene *c) { return c->options.block_samples ? c->options.block_samples : 1; }
+
+static percepnet_options options(source *s) {
+    static const int32_t usual_hz[] = {48000, 16000, 8000, 44100, 22050, 96000};
+    percepnet_options o;
+    percepnet_options_init(&o);
+    o.sample_rate_hz = byte(s) % 4 ? usual_hz[below(s, 6)] : 8000 + (int32_t)below(s, 40000);
+    o.channels = 1 + (int32_t)(byte(s) % 3);
+    o.link_channels = byte(s) % 2;
+    o.interleaved = byte(s) % 2;
+    o.comb_filter = byte(s) % 4 != 0;
+    o.post_filter = byte(s) % 4 != 0;
+    o.attenuation_limit_db = byte(s) % 2 ? (float)byte(s) / 4.0f : PERCEPNET_NO_LIMIT;
+    o.bypass = byte(s) % 8 == 0;
+    o.block_samples = byte(s) % 3 ? 0 : 1 + (int32_t)below(s, byte(s) % 2 ? 4 : 1000);
+    return o;
 }
 
-/* Side by side with another stream that hears something else, a hop of each a call. */
-static void in_company(percepnet_batch *batch, percepnet_enhancer *e, percepnet_enhancer *other, const float *x,
-                       float *y, int channels, int total) {
-    size_t size = sizeof(float) * (size_t)(channels * HOP_SAMPLES);
-    float *in = allocate(size), *mine = allocate(size), *theirs = allocate(size);
-    for (int hop = 0; hop < total; hop++) {
-        for (int c = 0; c < channels; c++) {
-            memcpy(in + c * HOP_SAMPLES, x + (c * total + hop) * HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
-        }
-        for (int n = 0; n < channels * HOP_SAMPLES; n++) {
-            theirs[n] = 0.5f - in[n];
-        }
-        /* in either order, one of them in place */
-        int first = hop % 2;
-        percepnet_enhancer *const both[] = {first ? e : other, first ? other : e};
-        const float *const inputs[] = {first ? in : theirs, first ? theirs : in};
-        float *const outputs[] = {first ? mine : theirs, first ? theirs : mine};
-        percepnet_batch_process(batch, both, 2, inputs, outputs);
-        for (int c = 0; c < channels; c++) {
-            memcpy(y + (c * total + hop) * HOP_SAMPLES, mine + c * HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
-        }
+/* One option becomes another: it is refused in words, or it is an option. */
+static void wrong_options(const percepnet_model *model, source *s, percepnet_options o) {
+    percepnet_error error = {""};
+    int32_t *fields[] = {&o.sample_rate_hz, &o.link_channels, &o.interleaved,  &o.comb_filter,
+                         &o.post_filter,    &o.bypass,        &o.block_samples};
+    if (byte(s) % 4) {
+        *fields[below(s, 7)] = odd(s);
+    } else {
+        o.attenuation_limit_db = bits(word(s));
     }
-    free(theirs);
-    free(in);
-    free(mine);
+    percepnet_stream *stream = percepnet_stream_create(model, &o, &error);
+    require(stream ? !error.message[0] : error.message[0] != 0, "options are taken, or refused in words");
+    percepnet_stream_destroy(stream);
 }
 
-static void run(const described *d, source *s) {
-    percepnet_description described = d->description;
-    percepnet_model *model = percepnet_model_create(&described);
-    require(model || !d->sound, "a sound model is taken");
-    percepnet_settings settings = {1 + (int32_t)(byte(s) % 3), byte(s) % 4 != 0, byte(s) % 4 != 0, 0.0f};
-    settings.dry = byte(s) % 2 ? (float)byte(s) / 255.0f : 0.0f;
-    int valid = byte(s) % 8 != 0;
-    if (!valid) {
-        settings.dry = bits(word(s));
-        settings.channels = byte(s) % 2 ? settings.channels : odd(s) % 2000;
-        valid = settings.channels >= 1 && settings.channels <= 3 && settings.dry >= 0.0f && settings.dry <= 1.0f;
+static scene scene_of(source *s, percepnet_options o) {
+    scene c = {.options = o, .int16 = byte(s) % 3 == 0};
+    int hops = 1 + (int)below(s, byte(s) % 4 ? 6 : HOPS_MAX), unit = unit_of(&c);
+    c.total = (hops * o.sample_rate_hz / 100 + (int)(byte(s) % 64) + unit) / unit * unit;
+    int count = c.total * o.channels;
+    c.x = allocate(sizeof(float) * (size_t)count);
+    c.whole = allocate(sizeof(int16_t) * (size_t)count);
+    samples(s, c.x, count);
+    for (int n = 0; n < count; n++) {
+        float x = 32768.0f * c.x[n];
+        c.whole[n] = (int16_t)(x > -32768.0f && x < 32767.0f ? x : 0.0f);
     }
-    percepnet_enhancer *e = model ? percepnet_create(model, &settings) : NULL;
-    require(e || !model || !valid, "sound settings are taken");
-    if (!e || settings.channels > 3) {
-        percepnet_destroy(e);
-        percepnet_model_destroy(model);
-        return;
+    return c;
+}
+
+static void scene_end(scene *c) {
+    free(c->x);
+    free(c->whole);
+}
+
+/* Exactly as much memory as a call may touch, at any stride. */
+typedef struct call {
+    void *x, *y;
+    int64_t samples, stride, capacity;
+} call;
+
+static size_t sample_size(const scene *c) { return c->int16 ? sizeof(int16_t) : sizeof(float); }
+
+static call call_of(const scene *c, int64_t from, int64_t count, int64_t capacity, int64_t spare) {
+    int channels = c->options.channels, interleaved = c->options.interleaved;
+    call k = {NULL, NULL, count, count + (interleaved ? 0 : spare), capacity};
+    size_t size = sample_size(c);
+    k.x = allocate(size * (size_t)(count ? (channels - 1) * k.stride + count : 0));
+    k.y = allocate(size * (size_t)(channels * capacity));
+    for (int channel = 0; channel < channels; channel++) {
+        const char *x = c->int16 ? (const char *)c->whole : (const char *)c->x;
+        for (int64_t n = 0; n < count; n++) {
+            int64_t to = interleaved ? n * channels + channel : channel * k.stride + n;
+            memcpy((char *)k.x + (size_t)to * size, x + (size_t)(channel * c->total + from + n) * size, size);
+        }
     }
-    int channels = settings.channels, total = 1 + (int)below(s, byte(s) % 4 ? 6 : HOPS_MAX), count = channels * total * HOP_SAMPLES;
+    return k;
+}
+
+static void call_end(const scene *c, call *k, int64_t ready, float *y, int64_t length, int64_t at) {
+    for (int channel = 0; channel < c->options.channels; channel++) {
+        for (int64_t n = 0; n < ready; n++) {
+            int64_t from = c->options.interleaved ? n * c->options.channels + channel : channel * k->capacity + n;
+            y[channel * length + at + n] = c->int16 ? ((int16_t *)k->y)[from] : ((float *)k->y)[from];
+        }
+    }
+    free(k->x);
+    free(k->y);
+}
+
+static int64_t process(percepnet_stream *stream, percepnet_block *block, const scene *c, const call *k) {
+    if (c->int16) {
+        return percepnet_stream_process_int16(stream, block, k->x, k->samples, k->stride, k->y, k->capacity);
+    }
+    return percepnet_stream_process(stream, block, k->x, k->samples, k->stride, k->y, k->capacity);
+}
+
+static int64_t piece(const scene *c, source *s, int64_t left) {
+    int64_t units = s->left ? (int64_t)below(s, 1 + (uint32_t)(c->options.sample_rate_hz / 10 / unit_of(c))) : left;
+    units *= unit_of(c); /* none too, but not for ever */
+    return units < left ? units : left;
+}
+
+static int64_t flush(percepnet_stream *stream, const scene *c, float *y, int64_t length, int64_t at) {
+    call k = call_of(c, 0, 0, length - at, 0);
+    int64_t ready = c->int16 ? percepnet_stream_flush_int16(stream, k.y, k.capacity)
+                             : percepnet_stream_flush(stream, k.y, k.capacity);
+    require(ready == length - at, "as many samples come out as went in, and latency more");
+    call_end(c, &k, ready, y, length, at);
+    return at + ready;
+}
+
+/* In calls of any number of samples, some of them refused, into y [channels * (total + latency)]. */
+static void in_pieces(percepnet_stream *stream, percepnet_block *block, source *s, const scene *c, float *y) {
+    int64_t length = c->total + percepnet_stream_latency(stream), at = 0;
+    for (int64_t done = 0; done < c->total;) {
+        int64_t count = piece(c, s, c->total - done), expected = percepnet_stream_ready(stream, count);
+        require(expected >= 0 && expected <= PERCEPNET_READY_MAX(count, c->options.sample_rate_hz), "the bound holds");
+        int short_by_one = expected && s->left && byte(s) % 8 == 0;
+        call k = call_of(c, done, count, expected - short_by_one, byte(s) % 4);
+        int64_t ready = process(stream, block, c, &k);
+        require(ready == (short_by_one ? PERCEPNET_TOO_SMALL : expected), "a call gives what it said");
+        call_end(c, &k, short_by_one ? 0 : ready, y, length, at);
+        if (!short_by_one) {
+            at += ready;
+            done += count;
+        }
+    }
+    flush(stream, c, y, length, at);
+}
+
+/* Side by side with another stream that hears something else. */
+static void in_company(percepnet_batch *batch, percepnet_stream *stream, percepnet_stream *other, source *s,
+                       const scene *c, const scene *theirs, float *y) {
+    int64_t length = c->total + percepnet_stream_latency(stream), at = 0, done = 0, others = 0;
+    while (done < c->total) {
+        int64_t count = piece(c, s, c->total - done), their_count = piece(theirs, s, theirs->total - others);
+        call k = call_of(c, done, count, percepnet_stream_ready(stream, count), byte(s) % 4);
+        call t = call_of(theirs, others, their_count, percepnet_stream_ready(other, their_count), byte(s) % 4);
+        percepnet_chunk mine = {stream, k.x, k.y, count, k.stride, k.capacity, c->int16, 0};
+        percepnet_chunk other_chunk = {other, t.x, t.y, their_count, t.stride, t.capacity, theirs->int16, 0};
+        int first = byte(s) % 2; /* in either order */
+        percepnet_chunk chunks[2] = {first ? mine : other_chunk, first ? other_chunk : mine};
+        require(percepnet_batch_process(batch, chunks, 2) == 0, "a batch is taken");
+        call_end(c, &k, chunks[!first].ready, y, length, at);
+        at += chunks[!first].ready;
+        free(t.x);
+        free(t.y);
+        done += count;
+        others += their_count;
+    }
+    flush(stream, c, y, length, at);
+}
+
+/* What changes while it runs may change anything but memory, and what is no number. */
+static void with_changes(percepnet_stream *stream, percepnet_block *block, source *s, const scene *c, int tame) {
+    int64_t length = c->total + percepnet_stream_latency(stream);
+    float *y = allocate(sizeof(float) * (size_t)(c->options.channels * length));
+    for (int64_t done = 0; done < c->total;) {
+        int64_t count = piece(c, s, c->total - done);
+        call k = call_of(c, done, count, percepnet_stream_ready(stream, count), 0);
+        int64_t ready = process(stream, byte(s) % 2 ? block : NULL, c, &k);
+        call_end(c, &k, ready, y, length, 0);
+        require(!tame || numbers(y, (int)ready), "samples are numbers, whatever changes");
+        percepnet_stream_set_bypass(stream, (int32_t)(byte(s) % 2));
+        percepnet_stream_set_attenuation_limit(stream, bits(word(s)));
+        done += count;
+    }
+    percepnet_stream_reset(stream);
+    free(y);
+}
+
+static percepnet_stream *stream_of(const percepnet_model *model, const percepnet_options *o) {
+    percepnet_error error = {""};
+    percepnet_stream *stream = percepnet_stream_create(model, o, &error);
+    require(stream != NULL, error.message);
+    return stream;
+}
+
+static void run_streams(const described *d, const percepnet_model *model, source *s) {
+    scene c = scene_of(s, options(s)), theirs = scene_of(s, options(s));
+    percepnet_stream *stream = stream_of(model, &c.options), *other = stream_of(model, &theirs.options);
+    int count = c.options.channels * (c.total + percepnet_stream_latency(stream));
     size_t size = sizeof(float) * (size_t)count;
-    float *x = allocate(size), *y = allocate(size), *again = allocate(size);
-    samples(s, x, count);
-    in_pieces(e, NULL, s, x, y, channels, total);
+    float *y = allocate(size), *again = allocate(size);
+    wrong_options(model, s, c.options);
+    in_pieces(stream, NULL, s, &c, y);
     require(!d->tame || numbers(y, count), "samples are numbers");
 
-    percepnet_reset(e);
-    percepnet_block *block = percepnet_block_create(model, channels, 1 + (int32_t)(byte(s) % 40));
+    percepnet_block *block = percepnet_block_create(model, c.options.channels, 1 + (int32_t)(byte(s) % 40));
     require(block != NULL, "a block is given");
-    in_pieces(e, block, s, x, again, channels, total);
+    in_pieces(stream, block, s, &c, again);
     require(!d->tame || !memcmp(y, again, size), "blocks give the same bits");
-    percepnet_block_destroy(block);
 
-    percepnet_reset(e);
     percepnet_batch *batch = percepnet_batch_create(model, 1 + (int32_t)(byte(s) % 3));
-    percepnet_enhancer *other = percepnet_create(model, &settings);
-    require(batch && other, "a batch is given");
-    in_company(batch, e, other, x, again, channels, total);
+    require(batch != NULL, "a batch is given");
+    in_company(batch, stream, other, s, &c, &theirs, again);
     require(!d->tame || !memcmp(y, again, size), "company changes no bit");
+    with_changes(stream, block, s, &c, d->tame);
     percepnet_batch_destroy(batch);
-    percepnet_destroy(other);
-    percepnet_destroy(e);
-    percepnet_model_destroy(model);
+    percepnet_block_destroy(block);
+    percepnet_stream_destroy(other);
+    percepnet_stream_destroy(stream);
 
     int32_t kernels = 0;
     while (percepnet_kernel(kernels)) {
         kernels++;
     }
-    described.kernel = percepnet_kernel((int32_t)below(s, (uint32_t)kernels));
-    model = percepnet_model_create(&described);
-    e = model ? percepnet_create(model, &settings) : NULL;
-    require(e != NULL, "each kernel takes the same models");
-    percepnet_process(e, x, again, total, total * HOP_SAMPLES);
+    percepnet_description another = d->description;
+    another.kernel = percepnet_kernel((int32_t)below(s, (uint32_t)kernels));
+    percepnet_model *same = percepnet_model_create(&another);
+    require(same != NULL, "each kernel takes the same models");
+    stream = stream_of(same, &c.options);
+    in_pieces(stream, NULL, s, &c, again);
     require(!d->tame || !memcmp(y, again, size), "kernels give the same bits");
-    percepnet_destroy(e);
-    percepnet_model_destroy(model);
-    free(x);
+    percepnet_stream_destroy(stream);
+    percepnet_model_destroy(same);
     free(y);
     free(again);
+    scene_end(&c);
+    scene_end(&theirs);
+}
+
+static void run(const described *d, source *s) {
+    percepnet_model *model = percepnet_model_create(&d->description);
+    require(model || !d->sound, "a sound model is taken");
+    if (model) {
+        run_streams(d, model, s);
+    }
+    percepnet_model_destroy(model);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

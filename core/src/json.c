@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 64
+#define NUMBER_MAX 64 /* characters */
 #define INTEGER_MAX 9007199254740992.0 /* 2^53 */
 
 /* ---- Checking ---- */
@@ -38,6 +39,20 @@ static int digit_of(char c) {
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+/* The four digits behind \u; -1 if they are none. */
+static int32_t check_hex(reader *r) {
+    int32_t code = 0;
+    for (int i = 0; i < 4; i++, r->at++) {
+        int digit = r->at == r->end ? -1 : digit_of(*r->at);
+        if (digit < 0) {
+            return -1;
+        }
+        code = code << 4 | digit;
+    }
+    return code;
+}
+
+/* What is behind a backslash. Half a character is none. */
 static int check_escape(reader *r) {
     if (r->at == r->end) {
         return 0;
@@ -46,12 +61,12 @@ static int check_escape(reader *r) {
     if (c != 'u') {
         return strchr("\"\\/bfnrt", c) != NULL && c != '\0';
     }
-    for (int i = 0; i < 4; i++, r->at++) {
-        if (r->at == r->end || digit_of(*r->at) < 0) {
-            return 0;
-        }
+    int32_t code = check_hex(r);
+    if (code >= 0xd800 && code < 0xdc00) {
+        int32_t low = take(r, '\\') && take(r, 'u') ? check_hex(r) : -1;
+        return low >= 0xdc00 && low < 0xe000;
     }
-    return 1;
+    return code >= 0 && !(code >= 0xdc00 && code < 0xe000);
 }
 
 /* The bytes of a character beyond ASCII: no overlong form, no surrogate, nothing beyond the last plane. */
@@ -110,6 +125,7 @@ static int check_digits(reader *r) {
 }
 
 static int check_number(reader *r) {
+    const char *start = r->at;
     take(r, '-');
     if (!take(r, '0') && !check_digits(r)) {
         return 0;
@@ -121,9 +137,11 @@ static int check_number(reader *r) {
         if (!take(r, '+')) {
             take(r, '-');
         }
-        return check_digits(r);
+        if (!check_digits(r)) {
+            return 0;
+        }
     }
-    return 1;
+    return r->at - start <= NUMBER_MAX;
 }
 
 static int check_word(reader *r, const char *word) {
@@ -290,15 +308,9 @@ static int unescape(const char **at, char to[4]) {
     }
     uint32_t code = (uint32_t)hex4(*at);
     *at += 4;
-    if (code >= 0xd800 && code < 0xdc00 && (*at)[0] == '\\' && (*at)[1] == 'u') {
-        uint32_t low = (uint32_t)hex4(*at + 2);
-        if (low >= 0xdc00 && low < 0xe000) {
-            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-            *at += 6;
-        }
-    }
-    if (code >= 0xd800 && code < 0xe000) {
-        return 0; /* half a character */
+    if (code >= 0xd800 && code < 0xdc00) { /* the other half is behind it */
+        code = 0x10000 + ((code - 0xd800) << 10) + ((uint32_t)hex4(*at + 2) - 0xdc00);
+        *at += 6;
     }
     if (code < 0x80) {
         to[0] = (char)code;
@@ -324,7 +336,7 @@ int64_t json_text(json string, char *to, size_t capacity) {
         if (bytes[0] == '\\') {
             count = unescape(&at, bytes);
         }
-        if (length + (size_t)count >= capacity) {
+        if (length + (size_t)count >= capacity || bytes[0] == '\0') {
             return -1;
         }
         memcpy(to + length, bytes, (size_t)count);
@@ -339,8 +351,7 @@ int64_t json_text(json string, char *to, size_t capacity) {
 
 int json_equals(json string, const char *text) {
     char found[128];
-    int64_t length = json_text(string, found, sizeof found);
-    return length >= 0 && (size_t)length == strlen(text) && !memcmp(found, text, (size_t)length);
+    return json_text(string, found, sizeof found) >= 0 && !strcmp(found, text);
 }
 
 int json_number(json value, double *number) {
@@ -366,7 +377,8 @@ int json_number(json value, double *number) {
         }
         exponent = negative ? -exponent : exponent;
     }
-    *number = sign * digits * pow(10.0, (double)(exponent + shift));
+    exponent += shift; /* small powers of ten are exact, their inverses are not */
+    *number = sign * (exponent < 0 ? digits / pow(10.0, (double)-exponent) : digits * pow(10.0, (double)exponent));
     return 1;
 }
 
@@ -396,4 +408,8 @@ const char *json_shown(json value, char to[JSON_SHOWN]) {
     }
     to[length] = '\0';
     return to;
+}
+
+const char *json_shown_name(json key, char to[JSON_SHOWN]) {
+    return json_shown((json){key.start + 1, key.end - 1}, to);
 }

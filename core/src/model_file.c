@@ -33,7 +33,6 @@ typedef struct model_reader {
     slots slots[LAYERS_MAX];
 } model_reader;
 
-
 /* ---- The signal path ---- */
 
 static int read_edges(model_reader *r, const char *where, json edges) {
@@ -354,7 +353,9 @@ static int read_heads(model_reader *r, json heads) {
     }
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
-            error_say(r->error, "heads: expected names of layers, found %s", json_shown(item, shown));
+            char head[JSON_SHOWN];
+            error_say(r->error, "heads.%s: expected the name of a layer, found %s", json_shown_name(key, head),
+                      json_shown(item, shown));
             return 0;
         }
     }
@@ -373,7 +374,8 @@ static int check_info(model_reader *r, json info) {
     }
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
-            error_say(r->error, "info: expected text, found %s", json_shown(item, shown));
+            char name[JSON_SHOWN];
+            error_say(r->error, "info.%s: expected text, found %s", json_shown_name(key, name), json_shown(item, shown));
             return 0;
         }
     }
@@ -459,26 +461,36 @@ static int add_article_layer(model_reader *r, const struct article_layer *a, jso
     return 1;
 }
 
-/* Format 1 had no unknown fields. */
-static int has_members(model_reader *r, const char *where, json object, int expected) {
+/* Format 1 had no unknown fields, and no optional ones. */
+static int has_members(model_reader *r, const char *where, json object, const char *const *names, int count) {
     json_walk walk = {object, NULL};
     json key, item;
-    int count = 0;
+    int sound = json_is_object(object);
     char shown[JSON_SHOWN];
-    while (json_is_object(object) && json_next(&walk, &key, &item)) {
-        count++;
+    for (int i = 0; i < count; i++) {
+        sound = sound && json_member(object, names[i]).start;
     }
-    if (count != expected) {
-        error_say(r->error, "%s: expected %d fields, found %s", where, expected, json_shown(object, shown));
+    while (sound && json_next(&walk, &key, &item)) {
+        int known = 0;
+        for (int i = 0; i < count; i++) {
+            known |= json_equals(key, names[i]);
+        }
+        sound = known;
     }
-    return count == expected;
+    if (!sound) {
+        error_say(r->error, "%s: expected the %d fields of format 1, found %s", where, count, json_shown(object, shown));
+    }
+    return sound;
 }
 
 static int read_format_1(model_reader *r, json header) {
     static const unsigned BLOCKS[] = {FEATURE_BAND_LEVELS, FEATURE_COHERENCES, FEATURE_PITCH};
+    static const char *const FIELDS[] = {"format_version", "params", "architecture", "info"};
+    static const char *const PARAMS[] = {"lookahead_frames", "band_edges"};
+    static const char *const SIZES[] = {"dense", "conv1", "conv2", "gru", "strength_gru"};
     json params = json_member(header, "params"), sizes = json_member(header, "architecture");
-    if (!has_members(r, "metadata", header, 4) || !has_members(r, "params", params, 2) ||
-        !has_members(r, "architecture", sizes, 5) || !read_signal(r, "params", params)) {
+    if (!has_members(r, "metadata", header, FIELDS, 4) || !has_members(r, "params", params, PARAMS, 2) ||
+        !has_members(r, "architecture", sizes, SIZES, 5) || !read_signal(r, "params", params)) {
         return 0;
     }
     r->d->feature_block_count = 3;
@@ -520,7 +532,7 @@ static int place_of(const model_reader *r, json name, int *tensor, int *is_scale
     char text[LAYER_NAME_MAX + SUFFIX_MAX];
     int64_t length = json_text(name, text, sizeof text);
     char *dot = length < 0 ? NULL : strchr(text, '.');
-    if (!dot || (size_t)length != strlen(text)) {
+    if (!dot) {
         return -1;
     }
     *dot = '\0';
@@ -544,6 +556,7 @@ static int collect(model_reader *r, const safetensors *file) {
     json_walk walk = {file->header, NULL};
     stored_tensor t;
     int found, tensor, is_scale;
+    uint64_t bytes = 0;
     char shown[JSON_SHOWN];
     for (int i = 0; i < r->d->layer_count; i++) {
         const layer_description *l = &r->d->layers[i];
@@ -552,14 +565,37 @@ static int collect(model_reader *r, const safetensors *file) {
     while ((found = safetensors_next(file, &walk, &t, r->error)) > 0) {
         int number = place_of(r, t.name, &tensor, &is_scale);
         if (number < 0) {
-            error_say(r->error, "%s: found this field, expected none of that name", json_shown(t.name, shown));
+            error_say(r->error, "%s: found this field, expected none of that name",
+                      json_shown_name(t.name, shown));
             return 0;
         }
         slots *s = &r->slots[number];
+        int *is_found = &(is_scale ? s->found_scale : s->found)[tensor];
+        if (*is_found) {
+            return safetensors_damaged(r->error, "a name is there twice");
+        }
+        *is_found = 1;
         (is_scale ? s->scales : s->tensors)[tensor] = t;
-        (is_scale ? s->found_scale : s->found)[tensor] = 1;
+        bytes += t.bytes;
+    }
+    if (found == 0 && bytes != file->size) {
+        return safetensors_damaged(r->error, "its tensors are not all of its data");
     }
     return found == 0;
+}
+
+#define SHAPE_SHOWN 96
+
+/* As Python writes it: (34,) or (8, 70). More than three dimensions are cut. */
+static const char *shape_shown(const int64_t *shape, int dimensions, char to[SHAPE_SHOWN]) {
+    int length = snprintf(to, SHAPE_SHOWN, "(");
+    for (int axis = 0; axis < dimensions && axis < 3; axis++) {
+        const char *between = axis ? " " : "", *behind = axis + 1 < dimensions || dimensions == 1 ? "," : "";
+        length += snprintf(to + length, (size_t)(SHAPE_SHOWN - length), "%s%lld%s", between, (long long)shape[axis],
+                           behind);
+    }
+    snprintf(to + length, (size_t)(SHAPE_SHOWN - length), dimensions > 3 ? " ...)" : ")");
+    return to;
 }
 
 static int check_shape(model_reader *r, const char *name, const stored_tensor *t, const int64_t *shape, int dimensions) {
@@ -568,9 +604,9 @@ static int check_shape(model_reader *r, const char *name, const stored_tensor *t
         same = t->shape[axis] == shape[axis];
     }
     if (!same) {
-        long long expected[3] = {shape[0], dimensions > 1 ? shape[1] : 1, dimensions > 2 ? shape[2] : 1};
-        error_say(r->error, "%s: expected shape (%lld, %lld, %lld), found another", name, expected[0], expected[1],
-                  expected[2]);
+        char expected[SHAPE_SHOWN], found[SHAPE_SHOWN];
+        error_say(r->error, "%s: expected shape %s, found %s", name, shape_shown(shape, dimensions, expected),
+                  shape_shown(t->shape, t->dimensions, found));
     }
     return same;
 }
@@ -583,17 +619,13 @@ static int check_type(model_reader *r, const char *name, const stored_tensor *t,
     return t->type == type;
 }
 
-static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most) {
+static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most,
+                        const char *range) {
     tensor values = {t->data, NULL};
-    size_t count = 1;
-    for (int axis = 0; axis < t->dimensions; axis++) {
-        count *= (size_t)t->shape[axis];
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < t->bytes / sizeof(float); i++) {
         float value = tensor_float(&values, i);
         if (!(value >= least && value <= most)) {
-            error_say(r->error, "%s: expected finite numbers from %g to %g, found others: the file is damaged", name,
-                      (double)least, (double)most);
+            error_say(r->error, "%s: expected %s, found others: the file is damaged", name, range);
             return 0;
         }
     }
@@ -619,7 +651,7 @@ static int bind_tensor(model_reader *r, int number, int i) {
     /* files of format 1 could hold their matrices in single precision */
     if (!is_matrix || (r->version == 1 && s->tensors[i].type == TYPE_F32 && !s->found_scale[i])) {
         return check_type(r, name, &s->tensors[i], TYPE_F32, "F32") &&
-               check_floats(r, name, &s->tensors[i], -WEIGHT_MAX, WEIGHT_MAX);
+               check_floats(r, name, &s->tensors[i], -WEIGHT_MAX, WEIGHT_MAX, "finite numbers up to 1e+06");
     }
     if (!check_type(r, name, &s->tensors[i], TYPE_I8, "I8")) {
         return 0;
@@ -631,7 +663,7 @@ static int bind_tensor(model_reader *r, int number, int i) {
     l->tensors[i].scale = s->scales[i].data;
     return check_shape(r, scale_name, &s->scales[i], shape->shape, 1) &&
            check_type(r, scale_name, &s->scales[i], TYPE_F32, "F32") &&
-           check_floats(r, scale_name, &s->scales[i], 0.0f, SCALE_MAX);
+           check_floats(r, scale_name, &s->scales[i], 0.0f, SCALE_MAX, "numbers from 0 to 1");
 }
 
 static int bind_tensors(model_reader *r) {
@@ -660,7 +692,7 @@ static int read_description(model_reader *r, const safetensors *file) {
     if (!inner) {
         error_say(r->error, "out of memory: free some");
     } else if (!json_is_object(header)) {
-        error_say(r->error, "metadata: expected JSON, found something else: not a percepnet model");
+        error_say(r->error, "metadata: expected a JSON object, found something else: not a percepnet model");
     } else {
         fits = read_header(r, header);
     }

@@ -7,9 +7,19 @@
 #define METADATA "__metadata__"
 #define HEADER_MAX 100000000u /* as safetensors itself */
 
-static int damaged(percepnet_error *error, const char *why) {
+int safetensors_damaged(percepnet_error *error, const char *why) {
     error_say(error, "not a whole safetensors file (%s); copy or download it again", why);
     return 0;
+}
+
+static int count_members(json object, const char *name) {
+    json_walk walk = {object, NULL};
+    json key, item;
+    int count = 0;
+    while (json_next(&walk, &key, &item)) {
+        count += json_equals(key, name);
+    }
+    return count;
 }
 
 int safetensors_open(safetensors *file, const void *data, size_t size, percepnet_error *error) {
@@ -29,12 +39,15 @@ int safetensors_open(safetensors *file, const void *data, size_t size, percepnet
         return 0;
     }
     if (length > HEADER_MAX) {
-        return damaged(error, "header too large");
+        return safetensors_damaged(error, "header too large");
     }
     file->header = json_check((const char *)data + 8, (size_t)length);
     file->data = (const char *)data + 8 + length;
     file->size = size - 8 - (size_t)length;
-    return json_is_object(file->header) ? 1 : damaged(error, "header is not JSON");
+    if (!json_is_object(file->header)) {
+        return safetensors_damaged(error, "header is not JSON");
+    }
+    return count_members(file->header, METADATA) <= 1 ? 1 : safetensors_damaged(error, "a name is there twice");
 }
 
 static enum tensor_type type_of(json value, char name[8]) {
@@ -84,18 +97,19 @@ int safetensors_next(const safetensors *file, json_walk *walk, stored_tensor *t,
     int64_t begin, end, count = read_shape(json_member(entry, "shape"), t);
     t->type = type_of(json_member(entry, "dtype"), t->type_name);
     if (count < 0 || !read_offsets(json_member(entry, "data_offsets"), &begin, &end)) {
-        damaged(error, "the entry of a tensor is damaged");
+        safetensors_damaged(error, "the entry of a tensor is damaged");
         return -1;
     }
     if (begin < 0 || end < begin || (uint64_t)end > file->size) {
-        damaged(error, "a tensor lies outside the file");
+        safetensors_damaged(error, "a tensor lies outside the file");
         return -1;
     }
     int64_t bytes = t->type == TYPE_F32 ? 4 : 1;
     if (t->type != TYPE_OTHER && (count > INT64_MAX / bytes || end - begin != count * bytes)) {
-        damaged(error, "a tensor is longer or shorter than its shape");
+        safetensors_damaged(error, "a tensor is longer or shorter than its shape");
         return -1;
     }
     t->data = file->data + begin;
+    t->bytes = (size_t)(end - begin);
     return 1;
 }

@@ -21,7 +21,11 @@ typedef struct stored_tensor {
     int dimensions; /* more than 3 are 4 */
     int64_t shape[3];
     const void *data;
+    size_t bytes;
 } stored_tensor;
+
+/* Say why the container is damaged; returns 0. */
+int safetensors_damaged(percepnet_error *error, const char *why);
 
 /* 0 if the bytes are no such file, or not a whole one. */
 int safetensors_open(safetensors *file, const void *data, size_t size, percepnet_error *error);

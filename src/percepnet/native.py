@@ -178,6 +178,23 @@ def kernels() -> list[str]:
     return [name.decode() for name in itertools.takewhile(bool, names)]
 
 
+def check_model(data: bytes) -> None:
+    """Let the core read the bytes of a model file, and nothing else.
+
+    Raises
+    ------
+    ModelError
+        In the core's words, if it refuses them.
+    CoreMissing
+        If this installation has no core.
+    """
+    core, error = library(), Error()
+    handle = core.percepnet_model_load_for(data, len(data), None, ctypes.byref(error))
+    if not handle:
+        raise ModelError(str(error))
+    core.percepnet_model_destroy(handle)
+
+
 class _CoreModel:
     """A model in the core, for all its streams."""
 

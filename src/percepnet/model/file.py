@@ -2,7 +2,7 @@
 
 A model file is a safetensors file. Its metadata have one entry, `percepnet`, which `percepnet.model.header` reads and
 writes. Its tensors have the names of :meth:`Architecture.shapes`. A matrix is float32, or int8 with one float32 scale
-for each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels the integers stay as they are.
+for each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels the integers stay the same.
 """
 
 import os

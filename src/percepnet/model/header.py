@@ -20,6 +20,7 @@ FORMAT = "percepnet"
 FORMAT_VERSION = 2
 FAMILY = "percepnet"
 INPUTS = ("near",)
+NAME_SHOWN = 47  # characters, of a name that may not have more
 KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
 
 
@@ -97,8 +98,10 @@ def read_header(metadata: Mapping[str, Any]) -> Header:
     try:
         value = parse_json(text.encode())
     except ValueError:
-        raise ModelError(f"metadata: expected JSON, found {text[:40]!r}") from None
-    version = value.get("format_version") if isinstance(value, dict) else None
+        value = None
+    if not isinstance(value, dict):
+        raise ModelError(f"metadata: expected a JSON object, found {_shown(text)}: not a percepnet model")
+    version = value.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         raise ModelError(
             f"format_version: expected up to {FORMAT_VERSION}, found {version}: "
@@ -176,12 +179,13 @@ def _layer_from_json(number: int, value: Any) -> Layer:
         raise ModelError(f"layers.{number}: expected an object, found {_shown(value)}")
     known = {entry.name for entry in fields(Layer)}
     given = {name: entry for name, entry in value.items() if name in known}
-    for name in ("name", "kind"):
-        if not isinstance(given.get(name), str):
-            raise ModelError(f"layers.{number}.{name}: expected text, found {_shown(given.get(name))}")
-    inputs = given.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
-        raise ModelError(f"layers.{given['name'][:47]}.inputs: expected a list of names, found {_shown(inputs)}")
+    name, inputs = given.get("name"), given.get("inputs")
+    if not isinstance(name, str):
+        raise ModelError(f"layers.{number}.name: expected text, found {_shown(name)}")
+    if not isinstance(given.get("kind"), str):
+        raise ModelError(f"layers.{name[:NAME_SHOWN]}.kind: expected text, found {_shown(given.get('kind'))}")
+    if not isinstance(inputs, list) or not all(isinstance(entry, str) for entry in inputs):
+        raise ModelError(f"layers.{name[:NAME_SHOWN]}.inputs: expected a list of names, found {_shown(inputs)}")
     return Layer(**given | {"inputs": tuple(inputs)})
 
 
