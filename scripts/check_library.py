@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -231,8 +232,25 @@ def check_example(library: Installed, folder: Path) -> str:
             same = np.array_equal(found, expected) and rate_hz == 16000 and soundfile.info(after).subtype == subtype
             require(same, f"the example makes another {subtype} file than Python")
     after.unlink()
+    _check_odd_file(program, library.model, folder / "odd.wav")
     _check_refusals(program, library.model, before, after)
     return "16-bit and float WAV as Python makes them; one line and exit code 2 for what it refuses"
+
+
+def _check_odd_file(program: Path, model: Path, wav: Path) -> None:
+    """A file with its chunks in another order, one unknown and of odd length, is replaced by its enhancement."""
+    from percepnet import enhance
+
+    samples = np.int16(np.round(clip(CLIPS[0], 16000) * 32767))
+    content = samples.astype("<i2").tobytes()
+    form = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 16)
+    chunks = [(b"junk", b"odd"), (b"data", content), (b"fmt ", form)]
+    body = b"".join(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks)
+    wav.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body)
+    run([str(program), str(model), str(wav), str(wav)])
+    found, _ = soundfile.read(wav, dtype="int16")
+    same = np.array_equal(found, enhance(samples, 16000, model=MODEL))
+    require(same, "the example makes another file than Python where chunks come in another order")
 
 
 def _check_refusals(program: Path, model: Path, wav: Path, out: Path) -> None:

@@ -21,6 +21,7 @@
 /* A chunk as long as a block makes the best of it: 32 hops of 10 ms. */
 #define BLOCK_HOPS 32
 #define FMT_BYTES_MAX 40
+#define MODEL_BYTES_MAX (1L << 30)
 
 /* One line on stderr that says what to do; 0, for functions that return whether all is well. */
 static int fail(const char *format, ...) {
@@ -160,6 +161,8 @@ static percepnet_model *load_model(const char *path) {
     long size = -1;
     if (!file || fseek(file, 0, SEEK_END) || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
         fail("%s: cannot be read: %s", path, strerror(errno));
+    } else if (size > MODEL_BYTES_MAX) {
+        fail("%s: not a model file: it is too large", path);
     } else {
         void *bytes = malloc((size_t)size + 1);
         if (bytes && fread(bytes, 1, (size_t)size, file) == (size_t)size) {
@@ -249,7 +252,7 @@ static int enhance(job *j) {
     }
     int64_t refused = percepnet_stream_refused_hops(j->stream); /* the flush sets it back */
     if (refused) {
-        fail("%s: %ld hops of 10 ms hold NaN or infinity, and were taken as silence", j->in.path, (long)refused);
+        fail("%s: hops of 10 ms with NaN or infinity, which are taken as silence: %ld", j->in.path, (long)refused);
     }
     return write_frames(j, flush(j));
 }
