@@ -6,17 +6,19 @@ cd "$(dirname "$0")"
 seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-strict=(-std=c11 -ffp-contract=off -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
-strict+=(-Iinclude -Isrc -I.)
+strict=(-std=c11 -ffp-contract=off -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
+strict+=(-Iinclude -Isrc -Itests)
+compiler=${CC:-cc}
 mapfile -t sources < <(find src -name '*.c' | sort)
-"${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/model_files.c tests/test_model_file.c -o "$build/test_model_file" -lm
-"$build/test_model_file"
-
-"${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" tests/model_files.c fuzz/fuzz_model_file.c -o "$build/fuzz_model_file" -lm
-"$build/fuzz_model_file" "$seconds"
-
-"${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/test_core.c -o "$build/test_core" -lm
-"$build/test_core"
-
-"${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" fuzz/fuzz_core.c -o "$build/fuzz_core" -lm
-"$build/fuzz_core" "$seconds"
+sources+=(tests/networks.c tests/model_files.c)
+for source in "${sources[@]}"; do
+    "$compiler" "${strict[@]}" -c "$source" -o "$build/$(tr / _ <<<"${source%.c}").o"
+done
+for test in tests/test_*.c; do
+    "$compiler" "${strict[@]}" "$test" "$build"/*.o -o "$build/test" -lm
+    "$build/test"
+done
+for fuzz in fuzz/fuzz_*.c; do
+    "$compiler" "${strict[@]}" "$fuzz" "$build"/*.o -o "$build/fuzz" -lm
+    "$build/fuzz" "$seconds"
+done

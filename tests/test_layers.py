@@ -38,7 +38,9 @@ def every_kind(precision="float32", units=24):
 def random_model(architecture, seed=0, spread=0.4):
     rng = np.random.default_rng(seed)
     shapes = architecture.shapes(PARAMS)
-    return Model(PARAMS, architecture, {n: rng.uniform(-spread, spread, s).astype(np.float32) for n, s in shapes.items()})
+    return Model(
+        PARAMS, architecture, {n: rng.uniform(-spread, spread, s).astype(np.float32) for n, s in shapes.items()}
+    )
 
 
 def signal(channels=1, seconds=0.8):
@@ -106,7 +108,9 @@ def test_features_of_the_core_are_those_of_numpy(core):
     expected = Analysis(PARAMS, 2).push(x, found.tap_delays)
     for block, columns in PARAMS.feature_slices.items():
         if block != "pitch":
-            np.testing.assert_allclose(found.features[:, columns], expected.features[:, columns], atol=2e-3, err_msg=block)
+            np.testing.assert_allclose(
+                found.features[:, columns], expected.features[:, columns], atol=2e-3, err_msg=block
+            )
     np.testing.assert_allclose(found.noisy, expected.noisy, atol=2e-4)
 
 

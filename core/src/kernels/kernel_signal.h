@@ -256,7 +256,7 @@ TARGET static void fft_stage(int radix, split x, split y, const float *w, int m,
     }
 }
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+#if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
 TARGET INLINE void turn_corner(const float *x, int from_step, float *y, int to_step) {
     quarter a = quarter_at(x), b = quarter_at(x + from_step);
     quarter c = quarter_at(x + 2 * from_step), d = quarter_at(x + 3 * from_step);

@@ -27,10 +27,10 @@ void analysis_init(analysis *s, const analysis_tables *tables, int channels, are
     /* The window of the next decided frame begins this far before the next sample, less its first hop. */
     s->kept = COMB_PAST_SAMPLES + COMB_REACH + s->future_samples + WINDOW_SAMPLES - HOP_SAMPLES;
     s->capacity = s->kept + HOPS_BETWEEN_MOVES * HOP_SAMPLES;
-    s->samples = ARENA_TAKE(a, float, channels *s->capacity);
+    s->samples = ARENA_TAKE(a, float, channels * s->capacity);
     s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
-    s->comb = ARENA_TAKE(a, complex32, channels *BINS);
-    s->highpass_states = ARENA_TAKE(a, double, channels *HIGHPASS_STATE);
+    s->comb = ARENA_TAKE(a, complex32, channels * BINS);
+    s->highpass_states = ARENA_TAKE(a, double, channels * HIGHPASS_STATE);
     s->features = ARENA_TAKE(a, float, tables->layout.count);
     features_init(&s->features_state, &tables->layout, bands, a);
     s->coherence = ARENA_TAKE(a, float, bands);
