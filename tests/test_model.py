@@ -31,7 +31,7 @@ from percepnet.model import (
     shared_model,
 )
 from percepnet.model.container import parse_json
-from percepnet.params import FEATURE_SIZES, SignalParams
+from percepnet.params import FEATURE_SIZES, HIGHPASS_HZ, SignalParams
 from percepnet.reference.network import Network
 
 EVERY_KIND = Architecture(
@@ -743,7 +743,7 @@ def test_the_article_s_network_has_its_own_name():
     by_either_name = [load_model(name).weights["gru1.weight_hh"] for name in ("percepnet", "default")]
     np.testing.assert_array_equal(*by_either_name)
     assert {"default", "percepnet", "small"} <= set(model_names())
-    assert load_model("percepnet").params == SignalParams()
+    assert load_model("percepnet").params == SignalParams(highpass_hz=HIGHPASS_HZ)
     assert load_model("percepnet").architecture == PRESETS["percepnet"]
 
 
