@@ -14,14 +14,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "legacy.h"
+#include "networks.h"
 #include "percepnet.h"
 #include "signal/constants.h"
+#include "signal/feature_blocks.h"
 
 #define HOPS_MAX 40
 #define INPUT_MAX 2048
 #define UNITS_MOST 40
-#define COPIED_MAX (1 << 20) /* a matrix that is described larger is not there: only its sizes are looked at */
 
 /* The bytes of the input, and zeros after its end. */
 typedef struct source {
@@ -70,9 +70,8 @@ static void *allocate(size_t size) {
 }
 
 typedef struct described {
-    percepnet_description description;
-    int sound; /* nothing was changed: it has to be taken */
-    int tame;  /* weights of the size of trained ones: it has to give numbers */
+    test_network network;
+    int tame; /* weights of the size of trained ones: it has to give numbers */
 } described;
 
 static const int32_t ODD[] = {0, -1, 1, 2, 3, 5, 33, 481, 482, 4096, 4097, 65536, INT32_MAX, INT32_MIN, INT32_MAX - 1};
@@ -82,127 +81,37 @@ static int32_t odd(source *s) {
     return byte(s) % 4 ? value : (int32_t)word(s);
 }
 
-static void sizes(percepnet_description *d, source *s) {
-    int32_t dense = 1 + (int32_t)below(s, UNITS_MOST), conv1 = 1 + (int32_t)below(s, UNITS_MOST);
-    int32_t conv2 = 1 + (int32_t)below(s, UNITS_MOST), gru = 1 + (int32_t)below(s, UNITS_MOST);
-    int32_t strength = 1 + (int32_t)below(s, UNITS_MOST), bands = d->bands;
-    const int32_t shapes[PERCEPNET_LAYERS][2] = {
-        {dense, 2 * bands + 2}, {conv1, 5 * dense},       {conv2, 3 * conv1},
-        {3 * gru, conv2},       {3 * gru, gru},           {3 * gru, gru},
-        {3 * gru, gru},         {3 * gru, gru},           {3 * gru, gru},
-        {3 * gru, gru},         {3 * gru, gru},           {3 * strength, gru + conv2},
-        {3 * strength, strength}, {bands, conv2 + 4 * gru}, {bands, strength},
-    };
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        d->layers[layer].rows = shapes[layer][0];
-        d->layers[layer].columns = shapes[layer][1];
-    }
-}
+static uint32_t next_word(void *s) { return word(s); }
 
-/* One field becomes another. */
-static void change(percepnet_description *d, source *s, int32_t *edges, int32_t edges_count) {
-    percepnet_affine *layer = &d->layers[below(s, PERCEPNET_LAYERS)];
-    switch (below(s, 6)) {
-    case 0: d->lookahead_frames = odd(s); break;
-    case 1: d->bands = odd(s) % (edges_count + 1); break; /* as many edges as it says have to be there */
-    case 2: edges[below(s, (uint32_t)edges_count)] = odd(s); break;
-    case 3: layer->rows = odd(s); break;
-    case 4: layer->columns = odd(s); break;
-    default: d->kernel = byte(s) % 2 ? "" : "abacus"; break;
-    }
-}
-
-/* As many numbers as the layer says, of weights from a size that is trained to one that overflows. */
-static void fill(percepnet_affine *layer, source *s, int first, float spread, int tame) {
-    int64_t rows = layer->rows, columns = layer->columns;
-    if (rows < 1 || columns < 1 || rows > COPIED_MAX / columns) {
-        rows = columns = 1;
-    }
-    uint32_t state = word(s);
-    int integers = !first && byte(s) % 2;
-    float *weight = integers ? NULL : allocate(sizeof(float) * (size_t)(rows * columns));
-    int8_t *whole = integers ? allocate((size_t)(rows * columns)) : NULL;
-    float *scale = integers ? allocate(sizeof(float) * (size_t)rows) : NULL;
-    float *bias = allocate(sizeof(float) * (size_t)rows);
-    for (int64_t i = 0; i < rows * columns; i++) {
-        float x = uniform(&state);
-        if (integers) {
-            whole[i] = (int8_t)(128.0f * x);
-        } else {
-            weight[i] = tame ? spread * x : bits(state ^ state << 13);
-        }
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        bias[i] = tame ? spread * uniform(&state) : bits(word(s));
-        if (integers) {
-            scale[i] = tame ? spread / 127.0f : bits(word(s));
-        }
-    }
-    layer->weight = weight;
-    layer->integers = whole;
-    layer->scale = scale;
-    layer->bias = bias;
-}
-
-static void take_away(percepnet_affine *layer, source *s) {
-    const void *pointers[] = {layer->weight, layer->integers, layer->scale, layer->bias};
-    switch (below(s, 3)) {
-    case 0: layer->weight = NULL, layer->integers = NULL; break;
-    case 1: layer->bias = NULL; break;
-    default:
-        if (!layer->integers) {
-            layer->weight = NULL;
-        }
-        layer->scale = NULL;
-        break;
-    }
-    const void *kept[] = {layer->weight, layer->integers, layer->scale, layer->bias};
-    for (int i = 0; i < 4; i++) {
-        if (pointers[i] != kept[i]) {
-            free((void *)(uintptr_t)pointers[i]);
-        }
-    }
-}
-
-static described describe(source *s) {
-    described d = {.sound = 1, .tame = 1};
-    percepnet_description *p = &d.description;
-    p->lookahead_frames = (int32_t)below(s, LOOKAHEAD_FRAMES_MAX + 1);
-    p->bands = 2 + (int32_t)below(s, 60);
-    int32_t count = p->bands, *edges = allocate(sizeof *edges * (size_t)count);
+/* Of any kinds of layers, with weights from a size that is trained to what overflows; or the article's. */
+static void describe(source *s, described *d) {
+    int lookahead_frames = (int)below(s, LOOKAHEAD_FRAMES_MAX + 1);
+    int32_t edges[61], count = 2 + (int32_t)below(s, 60);
+    unsigned blocks[FEATURE_BLOCKS];
+    int block_count = 0;
     for (int32_t band = 0; band < count; band++) {
         edges[band] = band ? edges[band - 1] + 1 + (int32_t)(byte(s) % 8) : 0;
     }
-    p->band_edges = edges;
-    sizes(p, s);
     uint32_t what = byte(s);
+    d->tame = what % 8 != 1;
+    weights w = {word(s), byte(s) % 2 ? 0.3f : 4.0f, (int)(byte(s) % 2), !d->tame};
+    test_network_begin(&d->network, lookahead_frames, count, edges, w);
+    d->network.description.highpass_hz = byte(s) % 2 ? 1.0f + (float)(byte(s) % 100) : 0.0f;
     if (what % 4 == 0) {
-        for (uint32_t changes = 1 + byte(s) % 3; changes; changes--) {
-            change(p, s, edges, count);
-        }
-        d.sound = 0;
+        test_network_article(&d->network, 1 + (int)below(s, UNITS_MOST), 1 + (int)below(s, UNITS_MOST),
+                             1 + (int)below(s, UNITS_MOST), 1 + (int)below(s, UNITS_MOST),
+                             1 + (int)below(s, UNITS_MOST));
+        return;
     }
-    d.tame = what % 8 != 1;
-    float spread = byte(s) % 2 ? 0.3f : 4.0f;
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        fill(&p->layers[layer], s, layer == 0, spread, d.tame);
-    }
-    if (what % 16 == 2) {
-        take_away(&p->layers[below(s, PERCEPNET_LAYERS)], s);
-        d.sound = 0;
-    }
-    return d;
-}
-
-static void discard(described *d) {
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        const percepnet_affine *l = &d->description.layers[layer];
-        const void *arrays[] = {l->weight, l->integers, l->scale, l->bias};
-        for (int i = 0; i < 4; i++) {
-            free((void *)(uintptr_t)arrays[i]);
+    for (unsigned block = 0; block < FEATURE_BLOCKS; block++) {
+        if (byte(s) % 2) {
+            blocks[block_count++] = block;
         }
     }
-    free((void *)(uintptr_t)d->description.band_edges);
+    if (block_count) {
+        test_network_features(&d->network, blocks, block_count);
+    }
+    test_network_any(&d->network, next_word, s, (int)below(s, 10));
 }
 
 /* Samples of one kind after another: what microphones give, what they never should, and what is no audio. */
@@ -424,7 +333,7 @@ static percepnet_stream *stream_of(const percepnet_model *model, const percepnet
     return stream;
 }
 
-static void run_streams(const described *d, const percepnet_model *model, source *s) {
+static void run_streams(described *d, const percepnet_model *model, source *s) {
     scene c = scene_of(s, options(s)), theirs = scene_of(s, options(s));
     percepnet_stream *stream = stream_of(model, &c.options), *other = stream_of(model, &theirs.options);
     int count = c.options.channels * (c.total + percepnet_stream_latency(stream));
@@ -453,9 +362,8 @@ static void run_streams(const described *d, const percepnet_model *model, source
     while (percepnet_kernel(kernels)) {
         kernels++;
     }
-    percepnet_description another = d->description;
-    another.kernel = percepnet_kernel((int32_t)below(s, (uint32_t)kernels));
-    percepnet_model *same = percepnet_model_create(&another);
+    d->network.description.kernel = percepnet_kernel((int32_t)below(s, (uint32_t)kernels));
+    percepnet_model *same = model_create(&d->network.description);
     require(same != NULL, "each kernel takes the same models");
     stream = stream_of(same, &c.options);
     in_pieces(stream, NULL, s, &c, again);
@@ -468,12 +376,10 @@ static void run_streams(const described *d, const percepnet_model *model, source
     scene_end(&theirs);
 }
 
-static void run(const described *d, source *s) {
-    percepnet_model *model = percepnet_model_create(&d->description);
-    require(model || !d->sound, "a sound model is taken");
-    if (model) {
-        run_streams(d, model, s);
-    }
+static void run(described *d, source *s) {
+    percepnet_model *model = model_create(&d->network.description);
+    require(model != NULL, "a network that fits together is taken");
+    run_streams(d, model, s);
     percepnet_model_destroy(model);
 }
 
@@ -481,9 +387,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     source s = {data, size};
-    described d = describe(&s);
-    run(&d, &s);
-    discard(&d);
+    described *d = allocate(sizeof *d);
+    describe(&s, d);
+    run(d, &s);
+    test_network_discard(&d->network);
+    free(d);
     return 0;
 }
 

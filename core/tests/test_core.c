@@ -1,4 +1,4 @@
-/* What the core promises by itself, for sanitizers and for machines without Python: core/check.sh builds and runs it. */
+/* What the core promises by itself, for sanitizers and machines without Python: core/check.sh builds and runs it. */
 
 #include <math.h>
 #include <string.h>
@@ -79,33 +79,6 @@ static void test_whitening(void) {
         check(PITCH_EMPHASIS[bin] == 0.0f, "bins that are not used have no emphasis");
     }
     check(PITCH_EMPHASIS[0] == 0.0f, "the constant has no emphasis");
-}
-
-static void test_refusals(void) {
-    percepnet_description d = description(2, 0.3f), wrong = d;
-    wrong.lookahead_frames = 4;
-    check(!percepnet_model_create(&wrong), "a look-ahead out of range is refused");
-    wrong = d;
-    wrong.bands = 33;
-    check(!percepnet_model_create(&wrong), "a number of bands that is not the network's is refused");
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        wrong = d;
-        wrong.layers[layer].columns++;
-        check(!percepnet_model_create(&wrong), "a matrix that is too wide is refused");
-        wrong = d;
-        wrong.layers[layer].rows = 0;
-        check(!percepnet_model_create(&wrong), "a matrix without rows is refused");
-        wrong = d;
-        wrong.layers[layer].bias = NULL;
-        check(!percepnet_model_create(&wrong), "a layer without bias is refused");
-    }
-    int32_t edges[BANDS];
-    memcpy(edges, EDGES, sizeof edges);
-    edges[5] = edges[4];
-    wrong = d;
-    wrong.band_edges = edges;
-    check(!percepnet_model_create(&wrong), "edges that do not increase are refused");
-    discard(&d);
 }
 
 typedef struct products {
@@ -275,51 +248,24 @@ static void test_dot(const kernel *k) {
     }
 }
 
-/* In 8 bits, a voice comes out the same to the bit with every kernel. */
+/* In 8 bits, a voice comes out the same to the bit with every kernel, through every kind of layer. */
 static void test_integers(void) {
     const int samples = HOPS * HOP_SAMPLES;
     float *x = allocate(sizeof(float) * (size_t)samples), *y = allocate(sizeof(float) * (size_t)samples);
     float *first = allocate(sizeof(float) * (size_t)samples);
-    percepnet_description d = description(2, 0.3f), integers = d;
-    int8_t *weights[PERCEPNET_LAYERS];
-    float scale[3 * 512];
-    for (int i = 0; i < 3 * 512; i++) {
-        scale[i] = 0.3f / 128.0f;
-    }
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        int size = SHAPES[layer][0] * SHAPES[layer][1];
-        weights[layer] = allocate((size_t)size);
-        for (int i = 0; i < size; i++) {
-            int group = i % SHAPES[layer][1] / KERNEL_COLUMNS;
-            int kept = layer % 3 || group % 2; /* of every third layer, half of the groups are zero */
-            weights[layer][i] = (int8_t)(kept ? 128.0f * uniform() : 0.0f); /* -128 now and then: out of range */
-        }
-        integers.layers[layer].weight = NULL;
-        integers.layers[layer].integers = weights[layer];
-        integers.layers[layer].scale = scale;
-    }
     percepnet_options options;
     percepnet_options_init(&options);
     options.sample_rate_hz = 44100;
     voice(x, samples, 44100);
     for (int32_t index = 0; percepnet_kernel(index); index++) {
-        integers.kernel = percepnet_kernel(index);
-        percepnet_model *model = percepnet_model_create(&integers);
+        percepnet_model *model = test_model_of(2, (weights){7, 0.3f, 1, 0}, percepnet_kernel(index));
         percepnet_stream *s = percepnet_stream_create(model, &options, NULL);
         percepnet_stream_process(s, NULL, x, samples, samples, index ? y : first, samples);
         check(!index || !memcmp(y, first, sizeof(float) * (size_t)samples), "all kernels give the same bits");
         percepnet_stream_destroy(s);
         percepnet_model_destroy(model);
     }
-    integers.kernel = "abacus";
-    check(!percepnet_model_create(&integers), "an unknown kernel is refused");
-    integers.kernel = NULL;
-    integers.layers[3].scale = NULL;
-    check(!percepnet_model_create(&integers), "integers without a scale are refused");
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        free(weights[layer]);
-    }
-    discard(&d);
+    check(!test_model_of(2, (weights){7, 0.3f, 1, 0}, "abacus"), "an unknown kernel is refused");
     free(x);
     free(y);
     free(first);
@@ -328,14 +274,13 @@ static void test_integers(void) {
 /* Weights of any size are no danger to memory. */
 static void test_huge_weights(void) {
     float x[10 * HOP_SAMPLES], y[10 * HOP_SAMPLES];
-    percepnet_description d = description(2, 1e30f);
-    percepnet_model *model = percepnet_model_create(&d);
-    discard(&d);
+    percepnet_model *model = test_model_of(2, (weights){7, 1e30f, 0, 0}, NULL);
     percepnet_options options;
     percepnet_options_init(&options);
     percepnet_stream *s = percepnet_stream_create(model, &options, NULL);
     voice(x, 10 * HOP_SAMPLES, 48000);
-    check(percepnet_stream_process(s, NULL, x, 10 * HOP_SAMPLES, 0, y, 10 * HOP_SAMPLES) == 10 * HOP_SAMPLES, "all come out");
+    check(percepnet_stream_process(s, NULL, x, 10 * HOP_SAMPLES, 0, y, 10 * HOP_SAMPLES) == 10 * HOP_SAMPLES,
+          "all come out");
     percepnet_stream_destroy(s);
     percepnet_model_destroy(model);
 }
@@ -349,7 +294,6 @@ int main(void) {
     }
     test_activations();
     test_whitening();
-    test_refusals();
     test_huge_weights();
     for (int index = 0; kernel_at(index); index++) {
         test_kernel(kernel_at(index), 1, 1);

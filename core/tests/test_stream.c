@@ -259,7 +259,8 @@ static void test_block_samples(const percepnet_model *model, int32_t rate_hz, in
     scene s = scene_of(o, 0, 20);
     percepnet_stream *stream = stream_of(model, &o);
     int hop = (rate_hz + 99) / 100, extra = rate_hz % 100 ? hop - 1 : hop - gcd(hop, block_samples);
-    check(percepnet_stream_latency(stream) - percepnet_stream_latency(plain) == extra, "the extra delay is as small as can be");
+    int later = percepnet_stream_latency(stream) - percepnet_stream_latency(plain);
+    check(later == extra, "the extra delay is as small as can be");
     int64_t length = length_of(&s, stream), plain_length = length - extra;
     float *y = enhance(stream, NULL, &s, 5 * block_samples);
     s.options.block_samples = 0;
@@ -332,8 +333,9 @@ static void test_bypass(const percepnet_model *model, int32_t rate_hz, int int16
     int equal = 1, between = 1;
     for (int c = 0; c < 2; c++) {
         const float *e = enhanced + c * length, *b = bypassed + c * length, *z = y + c * length;
-        equal &= same(z, e, changed) && same(z + changed + 2 * hop, b + changed + 2 * hop, changed_back - changed - 2 * hop);
-        equal &= same(z + changed_back + 2 * hop, e + changed_back + 2 * hop, length - changed_back - 2 * hop);
+        int64_t dry = changed + 2 * hop, wet = changed_back + 2 * hop;
+        equal &= same(z, e, changed) && same(z + dry, b + dry, changed_back - dry);
+        equal &= same(z + wet, e + wet, length - wet);
         for (int64_t n = 0; n < length; n++) {
             float low = fminf(e[n], b[n]), high = fmaxf(e[n], b[n]);
             between &= z[n] >= low - 4e-5f && z[n] <= high + 4e-5f;
@@ -388,7 +390,8 @@ static void test_limit(const percepnet_model *model, int linked) {
     int equal = 1, between = 1;
     for (int c = 0; c < 2; c++) {
         const float *a = free_of + c * length, *b = limited + c * length, *z = y + c * length;
-        equal &= same(z, a, at) && same(z + at + HOP_SAMPLES, b + at + HOP_SAMPLES, s.samples / 480 * 480 - at - HOP_SAMPLES);
+        int64_t then = at + HOP_SAMPLES, whole = s.samples / HOP_SAMPLES * HOP_SAMPLES;
+        equal &= same(z, a, at) && same(z + then, b + then, whole - then);
         between &= fabsf(z[at] - a[at]) < 1e-3f * (1e-3f + fabsf(b[at] - a[at])) + 1e-6f;
     }
     check(equal, "a limit changes while the stream runs, and nothing else does");
@@ -503,7 +506,8 @@ static void test_batch(const percepnet_model *model, const percepnet_model *othe
         check(!refusable || (refused == PERCEPNET_TOO_SMALL && t.chunks[last].ready == PERCEPNET_TOO_SMALL &&
                              t.chunks[0].ready == 0), "a batch without room for one is refused");
         t.chunks[last].capacity += refusable;
-        check(percepnet_batch_process(stranger, t.chunks, STREAMS) == PERCEPNET_OTHER_MODEL, "and one of another model");
+        refused = percepnet_batch_process(stranger, t.chunks, STREAMS);
+        check(refused == PERCEPNET_OTHER_MODEL, "and one of another model");
         if (refusable) {
             check(percepnet_batch_process(batch, t.chunks, STREAMS) == 0, "a batch is taken");
         }
@@ -522,7 +526,7 @@ static void test_batch(const percepnet_model *model, const percepnet_model *othe
     for (int i = 0; i < STREAMS; i++) {
         int64_t length = length_of(&all[i], streams[i]);
         end(streams[i], &all[i], y[i], length, at[i]);
-        check(same(y[i], alone[i], all[i].options.channels * length), "a batch gives the same bits as each stream alone");
+        check(same(y[i], alone[i], all[i].options.channels * length), "a batch gives the bits of each stream alone");
         percepnet_stream_destroy(streams[i]);
         free(y[i]);
         free(alone[i]);
@@ -560,9 +564,11 @@ static void test_options(const percepnet_model *model) {
     percepnet_stream_create(model, &(percepnet_options){.sample_rate_hz = 7999}, &error);
     check(!strcmp(error.message, "sample_rate_hz is 7999: give 8000 to 192000"), "an error says what to do");
     check(!percepnet_block_create(model, 1, 0) && !percepnet_block_create(model, 0, 4) &&
-              !percepnet_block_create(model, 1, 1025) && !percepnet_block_create(model, 1025, 1), "no block is refused");
+              !percepnet_block_create(model, 1, 1025) && !percepnet_block_create(model, 1025, 1),
+          "no block is refused");
     check(!percepnet_batch_create(model, 0) && !percepnet_batch_create(model, 1025), "no batch is refused");
-    check(!strcmp(percepnet_version(), PERCEPNET_VERSION) && percepnet_abi() == PERCEPNET_ABI, "the version is the header's");
+    check(!strcmp(percepnet_version(), PERCEPNET_VERSION), "the version is the header's");
+    check(percepnet_abi() == PERCEPNET_ABI, "and the ABI");
 }
 
 /* A call that is refused has not been. */
@@ -576,9 +582,9 @@ static void test_refused_calls(const percepnet_model *model, const percepnet_mod
     int half = s.samples / 2;
     int64_t at = feed(stream, NULL, &s, 0, half, 1 << 30, y, length, 0);
     check(percepnet_stream_process(stream, NULL, s.x, 400, s.samples, z, 1) == PERCEPNET_TOO_SMALL, "too small");
-    check(percepnet_stream_process(stream, NULL, s.x, -1, s.samples, z, 1) == PERCEPNET_BAD_LENGTH, "a negative length");
+    check(percepnet_stream_process(stream, NULL, s.x, -1, s.samples, z, 1) == PERCEPNET_BAD_LENGTH, "backwards");
     check(percepnet_stream_process(stream, NULL, s.x, INT64_MAX, s.samples, z, 1) == PERCEPNET_BAD_LENGTH, "for ever");
-    check(percepnet_stream_process(stream, NULL, s.x, 400, s.samples, z, -1) == PERCEPNET_TOO_SMALL, "less than nothing");
+    check(percepnet_stream_process(stream, NULL, s.x, 400, s.samples, z, -1) == PERCEPNET_TOO_SMALL, "less than none");
     check(percepnet_stream_process(stream, narrow, s.x, 400, s.samples, z, 1) == PERCEPNET_OTHER_MODEL, "too narrow");
     check(percepnet_stream_process(stream, strange, s.x, 400, s.samples, z, 1) == PERCEPNET_OTHER_MODEL, "a stranger");
     check(percepnet_stream_process(stream, NULL, NULL, 0, 0, NULL, 0) == 0, "nothing is nothing");
@@ -605,13 +611,14 @@ static void test_analyser(const percepnet_model *model, int lookahead_frames) {
     percepnet_stream *stream = stream_of(model, &o);
     percepnet_signal signal = {lookahead_frames, BANDS, EDGES, 0.0f, "band_levels coherences pitch"};
     percepnet_analyser *analyser = percepnet_analyser_create(&signal, CHANNELS, NULL);
-    float y[CHANNELS * 480], *noisy = allocate(sizeof(float) * CHANNELS * 962), *comb = allocate(sizeof(float) * CHANNELS * 962);
+    const size_t spectra = sizeof(float) * CHANNELS * 962;
+    float y[CHANNELS * 480], *noisy = allocate(spectra), *comb = allocate(spectra);
     float features[FEATURES], period, correlation, weights[11];
     double delays[11];
     percepnet_analysis results = {noisy, comb, features, &period, &correlation, delays, weights};
     percepnet_frame frame;
     percepnet_stream_inspect(stream, &frame);
-    check(frame.features[0] == 0.0f && frame.gains[0] == 0.0f && frame.noisy[1] == 0.0f, "all is zero before the first hop");
+    check(frame.features[0] == 0.0f && frame.gains[0] == 0.0f && frame.noisy[1] == 0.0f, "at first all is zero");
     check(percepnet_stream_speech_probability(stream) == -1.0f, "nobody has said whether it is speech");
     check(percepnet_analyser_features(analyser) == FEATURES, "features are counted");
     int equal = 1;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "legacy.h"
+#include "networks.h"
 
 #define BANDS 34
 
@@ -44,46 +44,20 @@ static inline void *allocate(size_t size) {
 static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10, 12,  15,  18,  21,  24,  28,  32,  36,  41,  47,  53,
                                      60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400};
 
-/* Rows and columns of each layer, of sizes that are no multiple of any vector. */
-enum { DENSE = 9, CONV1 = 17, CONV2 = 33, GRU = 21, STRENGTH_GRU = 5 };
-static const int32_t SHAPES[PERCEPNET_LAYERS][2] = {
-    {DENSE, 2 * BANDS + 2}, {CONV1, 5 * DENSE},          {CONV2, 3 * CONV1},
-    {3 * GRU, CONV2},       {3 * GRU, GRU},              {3 * GRU, GRU},
-    {3 * GRU, GRU},         {3 * GRU, GRU},              {3 * GRU, GRU},
-    {3 * GRU, GRU},         {3 * GRU, GRU},              {3 * STRENGTH_GRU, GRU + CONV2},
-    {3 * STRENGTH_GRU, STRENGTH_GRU}, {BANDS, CONV2 + 4 * GRU}, {BANDS, STRENGTH_GRU},
-};
-
-static inline percepnet_description description(int lookahead_frames, float spread) {
-    percepnet_description d = {.lookahead_frames = lookahead_frames, .bands = BANDS, .band_edges = EDGES};
-    random_state = 7;
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        int rows = SHAPES[layer][0], columns = SHAPES[layer][1];
-        float *weight = allocate(sizeof(float) * (size_t)(rows * columns));
-        float *bias = allocate(sizeof(float) * (size_t)rows);
-        for (int i = 0; i < rows * columns; i++) {
-            weight[i] = spread * uniform();
-        }
-        for (int i = 0; i < rows; i++) {
-            bias[i] = spread * uniform();
-        }
-        d.layers[layer] = (percepnet_affine){.weight = weight, .bias = bias, .rows = rows, .columns = columns};
-    }
-    return d;
-}
-
-static inline void discard(percepnet_description *d) {
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        free((void *)(uintptr_t)d->layers[layer].weight);
-        free((void *)(uintptr_t)d->layers[layer].bias);
-    }
+/* The network of the article, of sizes that are no multiple of any vector. */
+static inline percepnet_model *test_model_of(int lookahead_frames, weights w, const char *kernel) {
+    test_network *n = allocate(sizeof *n);
+    test_network_begin(n, lookahead_frames, BANDS, EDGES, w);
+    test_network_article(n, 9, 17, 33, 21, 5);
+    n->description.kernel = kernel;
+    percepnet_model *model = model_create(&n->description);
+    test_network_discard(n);
+    free(n);
+    return model;
 }
 
 static inline percepnet_model *test_model(int lookahead_frames) {
-    percepnet_description d = description(lookahead_frames, 0.3f);
-    percepnet_model *model = percepnet_model_create(&d);
-    discard(&d);
-    return model;
+    return test_model_of(lookahead_frames, (weights){7, 0.3f, 0, 0}, NULL);
 }
 
 /* Pulses whose period wanders over the whole range, in noise. */

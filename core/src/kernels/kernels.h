@@ -54,8 +54,8 @@ typedef struct kernel {
     /* y = (x - mean) / deviation * weight + bias */
     void (*normalise)(const float *x, const float *weight, const float *bias, int count, float *y);
 
-    /* y[i] = rows[i] . x[i], each of `length` numbers, a multiple of KERNEL_DOT_SUMS. Partial sum j is of the products j,
-       j + 16, ..., and they are added by halves: j and j + 8, then j and j + 4, and so on. */
+    /* y[i] = rows[i] . x[i], each of `length` numbers, a multiple of KERNEL_DOT_SUMS. Partial sum j is of the products
+       j, j + 16, ..., and they are added by halves: j and j + 8, then j and j + 4, and so on. */
     void (*dot)(const float *const *rows, const float *const *x, int length, int count, float *y);
 
     /* y = x * factors, number by number */

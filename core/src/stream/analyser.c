@@ -58,7 +58,7 @@ static int signal_fits(const percepnet_signal *signal, int block_count, percepne
     } else if (signal->bands < 2 || signal->bands > BINS) {
         error_say(error, "bands is %ld: give 2 to %d", (long)signal->bands, BINS);
     } else if (!edges_increase(signal)) {
-        error_say(error, "band_edges do not increase from 0 to at most %d: give the centres of the bands in bins of 50 Hz",
+        error_say(error, "band_edges do not increase from 0 to at most %d: give centres of bands in bins of 50 Hz",
                   BINS - 1);
     } else if (corner_hz != 0.0f && !(corner_hz >= 1.0f && corner_hz <= HIGHPASS_MAX_HZ)) {
         error_say(error, "highpass_hz is %g: give 0, or 1 to %g", (double)corner_hz, (double)HIGHPASS_MAX_HZ);

@@ -105,7 +105,7 @@ void resampler_init(resampler *r, int source_hz, int target_hz, int64_t start, i
     r->step_rest = source_hz % target_hz;
     r->first_rest = (int)(rest < 0 ? rest + target_hz : rest);
     r->first_newest = (int)((start - r->first_rest) / target_hz);
-    /* After whole hops an output may stand before the next source sample, by less than one and by what it starts with. */
+    /* After whole hops an output may stand before the next source sample, by one and by what the first one does. */
     r->kept = r->taps - 1 + 1 - r->first_newest;
     r->capacity = r->kept + inputs_max;
     r->kernel = k;
