@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The core's own tests, and random input for some seconds (10 if not told), under the address and undefined-behaviour
+# The core's own tests, and random input for some seconds each (10 if not told), under the address and undefined-behaviour
 # sanitizers, with every warning an error.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -11,9 +11,8 @@ strict+=(-Iinclude -Isrc -Itests)
 compiler=${CC:-cc}
 mapfile -t sources < <(find src -name '*.c' | sort)
 sources+=(tests/networks.c tests/model_files.c)
-for source in "${sources[@]}"; do
-    "$compiler" "${strict[@]}" -c "$source" -o "$build/$(tr / _ <<<"${source%.c}").o"
-done
+printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} sh -c \
+    'object=$(echo "$1" | tr / _); shift; "$@" -o "'"$build"'/${object%.c}.o"' sh {} "$compiler" "${strict[@]}" -c {}
 for test in tests/test_*.c; do
     "$compiler" "${strict[@]}" "$test" "$build"/*.o -o "$build/test" -lm
     "$build/test"

@@ -187,6 +187,24 @@ def check_symbols(library: Installed) -> str:
     return f"{file.resolve().name}, SONAME {soname[0]}, exports the {len(exported)} functions of the header"
 
 
+def check_names(library: Installed) -> str:
+    """All names that a static library brings into a program begin with its own."""
+    need("nm")
+    lines = run(["nm", "-g", "--defined-only", str(next(library.prefix.rglob("libpercepnet.a")))]).splitlines()
+    names = {fields[2].lstrip("_") for line in lines if len(fields := line.split()) == 3}
+    foreign = sorted(name for name in names if not name.startswith("percepnet_"))
+    require(not foreign, f"the static library has names that others may have too: add {foreign} to core/src/names.h")
+    gone = sorted(name for name in renamed() if name not in names and "_KERNEL_" not in name)
+    require(not gone, f"core/src/names.h has names that are no more: remove {gone}")
+    require(declared() <= names, f"the static library lacks {sorted(declared() - names)}")
+    return f"{len(names)} names, all of which begin with percepnet_"
+
+
+def renamed() -> list[str]:
+    """What core/src/names.h makes of the names in it; kernels of other machines are among them."""
+    return re.findall(r"^#define \w+ (\w+)$", (CORE / "src" / "names.h").read_text(), re.M)
+
+
 def check_find_package(library: Installed, folder: Path) -> str:
     """Consumers that find the library by find_package, with and without extensions of C."""
     for extensions in (0, 1):
@@ -442,6 +460,7 @@ CHECKS: dict[str, Callable[[Workplace], str]] = {
     "symbols": lambda at: check_symbols(at.library("shared")),
     "find_package, shared": lambda at: check_find_package(at.library("shared"), at.folder("found shared")),
     "pkg-config, shared": lambda at: check_pkg_config(at.library("shared"), at.folder("pc shared")),
+    "names, static": lambda at: check_names(at.library("static")),
     "find_package, static": lambda at: check_find_package(at.library("static"), at.folder("found static")),
     "pkg-config, static": lambda at: check_pkg_config(at.library("static"), at.folder("pc static")),
     "add_subdirectory": lambda at: check_subproject(at.folder("project"), at.model),

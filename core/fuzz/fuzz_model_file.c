@@ -112,15 +112,81 @@ static size_t end_of(const bytes *b, size_t place) {
     return b->size;
 }
 
-static const char *const VALUES[] = {
-    "0", "-0", "-1", "1", "2", "3", "65", "127", "129", "256", "257", "480", "481", "4096", "4097", "2147483647",
-    "2147483648", "4294967296", "9007199254740993", "9223372036854775807", "9223372036854775808",
-    "18446744073709551616", "1e308", "1e309", "1e-400", "0.5", "100.00000001", "1.0", "1E2", "01", "1.", "-", "NaN",
-    "Infinity", "null", "true", "false", "tru", "\"\"", "\"bands\"", "\"features\"", "\"first\"", "\"gain\"",
-    "\"dense\"", "\"sum\"", "\"concatenation\"", "\"gru\"", "\"sigmoid\"", "\"int8\"", "\"I8\"", "\"F32\"", "\"F64\"",
-    "\"\\u0000\"", "\"\\ud83d\\ude00\"", "\"\\ud800\"", "\"\\ude00\\ud83d\"", "\"\\u00e9\"", "\"\\x\"", "\"\\",
-    "\"a\\\"]}\"", "\"\xc3\xa9\"", "\"\xed\xa0\x80\"", "\"\xff\"", "\"\n\"", "[]", "{}", "[[]]", "[0]", "{\"a\": 1}",
-    "[\"features\", \"features\"]", "[\"near\"]", "[0, 1]", "{\"\": []}", "[[[[[[[[[[[[[[[[", "{\"a\":[{\"a\":[{\"a\":["};
+static const char *const VALUES[] = {"0",
+                                     "-0",
+                                     "-1",
+                                     "1",
+                                     "2",
+                                     "3",
+                                     "65",
+                                     "127",
+                                     "129",
+                                     "256",
+                                     "257",
+                                     "480",
+                                     "481",
+                                     "4096",
+                                     "4097",
+                                     "2147483647",
+                                     "2147483648",
+                                     "4294967296",
+                                     "9007199254740993",
+                                     "9223372036854775807",
+                                     "9223372036854775808",
+                                     "18446744073709551616",
+                                     "1e308",
+                                     "1e309",
+                                     "1e-400",
+                                     "0.5",
+                                     "100.00000001",
+                                     "1.0",
+                                     "1E2",
+                                     "01",
+                                     "1.",
+                                     "-",
+                                     "NaN",
+                                     "Infinity",
+                                     "null",
+                                     "true",
+                                     "false",
+                                     "tru",
+                                     "\"\"",
+                                     "\"bands\"",
+                                     "\"features\"",
+                                     "\"first\"",
+                                     "\"gain\"",
+                                     "\"dense\"",
+                                     "\"sum\"",
+                                     "\"concatenation\"",
+                                     "\"gru\"",
+                                     "\"sigmoid\"",
+                                     "\"int8\"",
+                                     "\"I8\"",
+                                     "\"F32\"",
+                                     "\"F64\"",
+                                     "\"\\u0000\"",
+                                     "\"\\ud83d\\ude00\"",
+                                     "\"\\ud800\"",
+                                     "\"\\ude00\\ud83d\"",
+                                     "\"\\u00e9\"",
+                                     "\"\\x\"",
+                                     "\"\\",
+                                     "\"a\\\"]}\"",
+                                     "\"\xc3\xa9\"",
+                                     "\"\xed\xa0\x80\"",
+                                     "\"\xff\"",
+                                     "\"\n\"",
+                                     "[]",
+                                     "{}",
+                                     "[[]]",
+                                     "[0]",
+                                     "{\"a\": 1}",
+                                     "[\"features\", \"features\"]",
+                                     "[\"near\"]",
+                                     "[0, 1]",
+                                     "{\"\": []}",
+                                     "[[[[[[[[[[[[[[[[",
+                                     "{\"a\":[{\"a\":[{\"a\":["};
 
 static void change_value(bytes *b) {
     const char *value = VALUES[below(sizeof VALUES / sizeof *VALUES)];
@@ -150,7 +216,8 @@ static void drop_or_double(bytes *b) {
 
 static void add_member(bytes *b) {
     char member[128];
-    static const char *const KEYS[] = {"requires", "units", "taps", "x", "format_version", "inputs", "depthwise", "dtype"};
+    static const char *const KEYS[] = {"requires",       "units",  "taps",      "x",
+                                       "format_version", "inputs", "depthwise", "dtype"};
     int size = snprintf(member, sizeof member, "\"%s\": %s,", KEYS[below(sizeof KEYS / sizeof *KEYS)],
                         VALUES[below(sizeof VALUES / sizeof *VALUES)]);
     size_t place = find(b, "{");
@@ -235,7 +302,7 @@ static void move_tensors(bytes *b) {
 static void damage_text(bytes *b) {
     static void (*const DAMAGES[])(bytes *) = {change_value, change_value,   change_value, change_value, change_mark,
                                                change_mark,  drop_or_double, add_member,   add_member,   nest,
-                                               flip,         overwrite,      copy_within,  cut_out,     repeat,
+                                               flip,         overwrite,      copy_within,  cut_out,      repeat,
                                                repeat,       move_tensors,   move_tensors, move_tensors};
     DAMAGES[below(sizeof DAMAGES / sizeof *DAMAGES)](b);
 }

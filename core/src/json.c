@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 64
-#define NUMBER_MAX 64 /* characters */
+#define NUMBER_MAX 64                  /* characters */
 #define INTEGER_MAX 9007199254740992.0 /* 2^53 */
 
 /* ---- Checking ---- */
@@ -85,8 +85,10 @@ static int check_character(reader *r) {
         code = code << 6 | (byte & 0x3f);
     }
     r->at += more + 1;
-    return code >= (more == 3 ? 0x10000u : more == 2 ? 0x800u : 0x80u) && code <= 0x10ffff &&
-           !(code >= 0xd800 && code <= 0xdfff);
+    return code >= (more == 3   ? 0x10000u
+                    : more == 2 ? 0x800u
+                                : 0x80u) &&
+           code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
 }
 
 static int check_string(reader *r) {

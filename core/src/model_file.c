@@ -136,8 +136,7 @@ static int read_name(model_reader *r, json value, layer_description *l) {
     json name = json_member(value, "name"), kind = json_member(value, "kind");
     char kind_name[LAYER_NAME_MAX];
     if (json_text(name, l->name, sizeof l->name) < 0 || !is_name(l->name)) {
-        error_say(r->error,
-                  "layers.%d.name: expected up to 47 lower-case letters, digits and underscores, found %s",
+        error_say(r->error, "layers.%d.name: expected up to 47 lower-case letters, digits and underscores, found %s",
                   r->d->layer_count, json_shown(name, shown));
         return 0;
     }
@@ -202,8 +201,8 @@ static int read_units(model_reader *r, json value, layer_description *l, const i
     if (json_equals(units, "bands")) {
         number = r->d->bands;
     } else if (!json_integer(units, &number) || number < 1 || number > UNITS_MAX) {
-        error_say(r->error, "layers.%s.units: expected an integer from 1 to %d or 'bands', found %s", l->name, UNITS_MAX,
-                  json_shown(units, shown));
+        error_say(r->error, "layers.%s.units: expected an integer from 1 to %d or 'bands', found %s", l->name,
+                  UNITS_MAX, json_shown(units, shown));
         return 0;
     }
     l->units = (int)number;
@@ -270,7 +269,8 @@ static int read_taps(model_reader *r, json value, layer_description *l) {
         return 0;
     }
     if (l->depthwise && l->in_8_bits) {
-        error_say(r->error, "layers.%s.precision: expected 'float32' of a depthwise convolution, found 'int8'", l->name);
+        error_say(r->error, "layers.%s.precision: expected 'float32' of a depthwise convolution, found 'int8'",
+                  l->name);
         return 0;
     }
     if (l->depthwise && l->units != l->input_units) {
@@ -375,7 +375,8 @@ static int check_info(model_reader *r, json info) {
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
             char name[JSON_SHOWN];
-            error_say(r->error, "info.%s: expected text, found %s", json_shown_name(key, name), json_shown(item, shown));
+            error_say(r->error, "info.%s: expected text, found %s", json_shown_name(key, name),
+                      json_shown(item, shown));
             return 0;
         }
     }
@@ -403,7 +404,8 @@ static int read_format_2(model_reader *r, json header) {
         error_say(r->error, "inputs: expected ['near'], found %s: use a newer percepnet", json_shown(inputs, shown));
         return 0;
     }
-    if (!read_signal(r, "signal", json_member(header, "signal")) || !read_features(r, json_member(header, "features"))) {
+    if (!read_signal(r, "signal", json_member(header, "signal")) ||
+        !read_features(r, json_member(header, "features"))) {
         return 0;
     }
     r->feature_count = feature_layout_of(r->d->feature_blocks, r->d->feature_block_count, r->d->bands).count;
@@ -478,7 +480,8 @@ static int has_members(model_reader *r, const char *where, json object, const ch
         sound = known;
     }
     if (!sound) {
-        error_say(r->error, "%s: expected the %d fields of format 1, found %s", where, count, json_shown(object, shown));
+        error_say(r->error, "%s: expected the %d fields of format 1, found %s", where, count,
+                  json_shown(object, shown));
     }
     return sound;
 }
@@ -517,7 +520,8 @@ static int read_header(model_reader *r, json header) {
         return 0;
     }
     if (number > FORMAT_VERSION) {
-        error_say(r->error, "format_version: expected up to %d, found %s: the file is of a newer format, use a newer percepnet",
+        error_say(r->error,
+                  "format_version: expected up to %d, found %s: the file is of a newer format, use a newer percepnet",
                   FORMAT_VERSION, json_shown(version, shown));
         return 0;
     }
@@ -565,8 +569,7 @@ static int collect(model_reader *r, const safetensors *file) {
     while ((found = safetensors_next(file, &walk, &t, r->error)) > 0) {
         int number = place_of(r, t.name, &tensor, &is_scale);
         if (number < 0) {
-            error_say(r->error, "%s: found this field, expected none of that name",
-                      json_shown_name(t.name, shown));
+            error_say(r->error, "%s: found this field, expected none of that name", json_shown_name(t.name, shown));
             return 0;
         }
         slots *s = &r->slots[number];
@@ -591,14 +594,15 @@ static const char *shape_shown(const int64_t *shape, int dimensions, char to[SHA
     int length = snprintf(to, SHAPE_SHOWN, "(");
     for (int axis = 0; axis < dimensions && axis < 3; axis++) {
         const char *between = axis ? " " : "", *behind = axis + 1 < dimensions || dimensions == 1 ? "," : "";
-        length += snprintf(to + length, (size_t)(SHAPE_SHOWN - length), "%s%lld%s", between, (long long)shape[axis],
-                           behind);
+        length +=
+            snprintf(to + length, (size_t)(SHAPE_SHOWN - length), "%s%lld%s", between, (long long)shape[axis], behind);
     }
     snprintf(to + length, (size_t)(SHAPE_SHOWN - length), dimensions > 3 ? " ...)" : ")");
     return to;
 }
 
-static int check_shape(model_reader *r, const char *name, const stored_tensor *t, const int64_t *shape, int dimensions) {
+static int check_shape(model_reader *r, const char *name, const stored_tensor *t, const int64_t *shape,
+                       int dimensions) {
     int same = t->dimensions == dimensions;
     for (int axis = 0; axis < dimensions && same; axis++) {
         same = t->shape[axis] == shape[axis];

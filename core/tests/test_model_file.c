@@ -106,7 +106,8 @@ static const struct change {
     {"[\"short\", \"alone\"]", "[\"short\", \"features\"]", "layers.both.inputs: "},
     {"\"units\": 4, \"activation\": \"relu\"", "\"units\": 0, \"activation\": \"relu\"", "layers.first.units: "},
     {"\"units\": 4, \"activation\": \"relu\"", "\"units\": 4097, \"activation\": \"relu\"", "layers.first.units: "},
-    {"\"units\": 4, \"activation\": \"relu\"", "\"units\": 3, \"activation\": \"relu\"", "first.weight: expected shape"},
+    {"\"units\": 4, \"activation\": \"relu\"", "\"units\": 3, \"activation\": \"relu\"",
+     "first.weight: expected shape"},
     {"\"relu\"", "\"swish\"", "layers.first.activation: "},
     {"\"taps\": 2", "\"taps\": 65", "layers.short.taps: "},
     {"\"taps\": 2", "\"taps\": 1", "short.weight: expected shape (4, 4, 1), found (4, 4, 2)"},
@@ -231,7 +232,7 @@ static void test_numbers(void) {
         int fits;
     } NUMBERS[] = {
         {"gain.bias", 0x7fc00000, 0},          {"gain.bias", 0xff800000, 0},
-        {"gain.bias", 0x49742400, 1}, /* 1e6 */ {"gain.bias", 0xc9742401, 0},
+        {"gain.bias", 0x49742400, 1},          /* 1e6 */ {"gain.bias", 0xc9742401, 0},
         {"short.weight.scale", 0x3f800000, 1}, {"short.weight.scale", 0x3f800001, 0},
         {"short.weight.scale", 0x80000000, 1}, {"short.weight.scale", 0x80000001, 0},
         {"short.weight.scale", 0x7fc00000, 0},

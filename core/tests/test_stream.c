@@ -131,8 +131,8 @@ static int64_t end(percepnet_stream *stream, const scene *s, float *y, int64_t l
     check((s->int16 ? percepnet_stream_flush_int16(stream, b.y, short_by_one)
                     : percepnet_stream_flush(stream, b.y, short_by_one)) == PERCEPNET_TOO_SMALL,
           "a flush without room is refused");
-    int64_t ready = s->int16 ? percepnet_stream_flush_int16(stream, b.y, capacity)
-                             : percepnet_stream_flush(stream, b.y, capacity);
+    int64_t ready =
+        s->int16 ? percepnet_stream_flush_int16(stream, b.y, capacity) : percepnet_stream_flush(stream, b.y, capacity);
     check(ready == capacity, "as many samples come out as went in, and latency more");
     buffers_take(s, &b, ready, y, length, at);
     return at + ready;
@@ -504,7 +504,8 @@ static void test_batch(const percepnet_model *model, const percepnet_model *othe
         t.chunks[last].capacity -= refusable;
         int32_t refused = percepnet_batch_process(batch, t.chunks, STREAMS);
         check(!refusable || (refused == PERCEPNET_TOO_SMALL && t.chunks[last].ready == PERCEPNET_TOO_SMALL &&
-                             t.chunks[0].ready == 0), "a batch without room for one is refused");
+                             t.chunks[0].ready == 0),
+              "a batch without room for one is refused");
         t.chunks[last].capacity += refusable;
         refused = percepnet_batch_process(stranger, t.chunks, STREAMS);
         check(refused == PERCEPNET_OTHER_MODEL, "and one of another model");

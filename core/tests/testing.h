@@ -41,7 +41,7 @@ static inline void *allocate(size_t size) {
     return memory;
 }
 
-static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10, 12,  15,  18,  21,  24,  28,  32,  36,  41,  47,  53,
+static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10,  12,  15,  18,  21,  24,  28,  32,  36,  41,  47,  53,
                                      60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400};
 
 /* The network of the article, of sizes that are no multiple of any vector. */

@@ -238,7 +238,6 @@ TARGET INLINE dot_lanes dot_lanes_at(const float *x) {
     return found;
 }
 
-
 /* In fours, because compilers find no good way to add single numbers of a register. */
 #ifdef __GNUC__
 typedef float quarter __attribute__((vector_size(16)));
@@ -319,7 +318,7 @@ INLINE int32_t four_of(const int8_t *x) {
 /* What of a kernel stands here, and the products, which each instruction set has by the same names. */
 #define NETWORK_LOOPS                                                                                                  \
     .dense = dense, .sparse = sparse, .floats = floats, .round = round_to_8_bits, .scale = scale_sums,                 \
-    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise,          \
+    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise,         \
     .dot = dot
 
 #endif

@@ -262,9 +262,9 @@ TARGET INLINE void turn_corner(const float *x, int from_step, float *y, int to_s
     quarter c = quarter_at(x + 2 * from_step), d = quarter_at(x + 3 * from_step);
     quarter ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
     quarter ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    quarter columns[4] = {
-        __builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
-        __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+    quarter columns[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+                          __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
     memcpy(y, &columns[0], sizeof a);
     memcpy(y + to_step, &columns[1], sizeof a);
     memcpy(y + 2 * to_step, &columns[2], sizeof a);

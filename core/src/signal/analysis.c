@@ -122,8 +122,7 @@ static void take_in(analysis *s, const analysis_tables *tables) {
     }
     s->has_begun = 1;
     s->end += HOP_SAMPLES;
-    memmove(s->spectra, s->spectra + spectrum_size,
-            sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
+    memmove(s->spectra, s->spectra + spectrum_size, sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
     for (int channel = 0; channel < s->channels; channel++) {
         const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
         stft_analysis(&tables->window, frame, newest + channel * BINS, s->work);

@@ -78,8 +78,8 @@ percepnet_analyser *percepnet_analyser_create(const percepnet_signal *signal, in
     if (!signal_fits(signal, block_count, error)) {
         return NULL;
     }
-    analysis_params params = {signal->lookahead_frames, signal->bands,  signal->band_edges,
-                              signal->highpass_hz,      blocks,         block_count};
+    analysis_params params = {signal->lookahead_frames, signal->bands, signal->band_edges,
+                              signal->highpass_hz,      blocks,        block_count};
     if (channels < 1 || channels > CHANNELS_MAX) {
         error_say(error, "channels is %ld: give 1 to %d", (long)channels, CHANNELS_MAX);
         return NULL;
@@ -100,9 +100,7 @@ percepnet_analyser *percepnet_analyser_create(const percepnet_signal *signal, in
 
 void percepnet_analyser_destroy(percepnet_analyser *analyser) { memory_give_back(analyser); }
 
-void percepnet_analyser_reset(percepnet_analyser *analyser) {
-    analysis_reset(&analyser->analysis, &analyser->tables);
-}
+void percepnet_analyser_reset(percepnet_analyser *analyser) { analysis_reset(&analyser->analysis, &analyser->tables); }
 
 int32_t percepnet_analyser_features(const percepnet_analyser *analyser) { return analyser->tables.layout.count; }
 

@@ -7,9 +7,9 @@
 
 #define RATE_48K_HZ 48000
 #define STOPBAND_DB 100.0
-#define PASSBAND 0.94          /* of the narrower band; the stop band begins at its edge, so that nothing is folded */
-#define EXACT_PHASES_MAX 1024  /* of unusual rates there are more, and they are interpolated: error below -115 dB */
-#define TAPS_MAX 1285          /* from 48 kHz to 8 kHz */
+#define PASSBAND 0.94         /* of the narrower band; the stop band begins at its edge, so that nothing is folded */
+#define EXACT_PHASES_MAX 1024 /* of unusual rates there are more, and they are interpolated: error below -115 dB */
+#define TAPS_MAX 1285         /* from 48 kHz to 8 kHz */
 #define OUTPUTS_TOGETHER 48
 
 static const double PI = 3.14159265358979323846;

@@ -50,7 +50,7 @@ def article_network(
 
 
 def gated_network(width: int = 192, blocks: int = 4, dense: int = 128, hidden: int = 288) -> Architecture:
-    """Gated linear recurrences with residuals and normalisation: half the weights of GRUs a unit, and trained in parallel.
+    """Gated linear recurrences with residuals and normalisation: half the weights of a GRU, and trained in parallel.
 
     features -> dense -> conv1 -> conv2 -> blocks -> gains, strengths, speech probability
 

@@ -196,7 +196,7 @@ class Stream:
         return from_float32(y, np.empty((self.channels, 0), dtype))
 
     def _rest(self) -> Samples:
-        """What a stream goes on with behind its end: silence; or the offset that a high-pass takes away, without a step."""
+        """What a stream goes on with behind its end: silence; or the offset that a high-pass takes away."""
         if not self.model.params.highpass_hz or not self._received:
             return np.zeros((self.channels, 1), dtype=np.float32)
         valid = np.where(np.abs(self._pending) <= VALID_MAX, self._pending, np.float32(0))
