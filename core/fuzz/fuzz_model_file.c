@@ -15,7 +15,7 @@
 #include "model_file.h"
 #include "network/layers.h"
 #include "percepnet.h"
-#include "tests/model_files.h"
+#include "model_files.h"
 
 #define TEXT_MAX 12000
 #define DESCRIPTION_MAX 4000 /* as a string of JSON it can become six times as long */
