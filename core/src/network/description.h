@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "signal/constants.h"
+#include "signal/feature_blocks.h"
 
 #define LAYERS_MAX 128
 #define LAYER_INPUTS_MAX 32
@@ -44,7 +45,7 @@ typedef struct model_description {
     int bands;
     int32_t band_edges[BINS];
     float highpass_hz;
-    unsigned feature_blocks[8]; /* enum feature_block, in the order of the network's input */
+    unsigned feature_blocks[FEATURE_BLOCKS]; /* enum feature_block, in the order of the network's input */
     int feature_block_count;
     layer_description layers[LAYERS_MAX];
     int layer_count;
