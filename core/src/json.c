@@ -38,6 +38,22 @@ static int digit_of(char c) {
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+/* Four digits; -1 if there are none. */
+static int take_hex(reader *r) {
+    int code = 0;
+    for (int i = 0; i < 4; i++, r->at++) {
+        int digit = r->at == r->end ? -1 : digit_of(*r->at);
+        if (digit < 0) {
+            return -1;
+        }
+        code = code << 4 | digit;
+    }
+    return code;
+}
+
+static int is_high(int code) { return code >= 0xd800 && code < 0xdc00; }
+static int is_low(int code) { return code >= 0xdc00 && code < 0xe000; }
+
 static int check_escape(reader *r) {
     if (r->at == r->end) {
         return 0;
@@ -46,12 +62,11 @@ static int check_escape(reader *r) {
     if (c != 'u') {
         return strchr("\"\\/bfnrt", c) != NULL && c != '\0';
     }
-    for (int i = 0; i < 4; i++, r->at++) {
-        if (r->at == r->end || digit_of(*r->at) < 0) {
-            return 0;
-        }
+    int code = take_hex(r);
+    if (is_high(code)) { /* half a character, and then the other half */
+        return take(r, '\\') && take(r, 'u') && is_low(take_hex(r));
     }
-    return 1;
+    return code >= 0 && !is_low(code);
 }
 
 /* The bytes of a character beyond ASCII: no overlong form, no surrogate, nothing beyond the last plane. */
@@ -288,17 +303,11 @@ static int unescape(const char **at, char to[4]) {
         to[0] = MEANT[strchr(NAMES, c) - NAMES];
         return 1;
     }
-    uint32_t code = (uint32_t)hex4(*at);
+    int code = hex4(*at);
     *at += 4;
-    if (code >= 0xd800 && code < 0xdc00 && (*at)[0] == '\\' && (*at)[1] == 'u') {
-        uint32_t low = (uint32_t)hex4(*at + 2);
-        if (low >= 0xdc00 && low < 0xe000) {
-            code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-            *at += 6;
-        }
-    }
-    if (code >= 0xd800 && code < 0xe000) {
-        return 0; /* half a character */
+    if (is_high(code)) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (hex4(*at + 2) - 0xdc00);
+        *at += 6;
     }
     if (code < 0x80) {
         to[0] = (char)code;
@@ -323,6 +332,9 @@ int64_t json_text(json string, char *to, size_t capacity) {
         at++;
         if (bytes[0] == '\\') {
             count = unescape(&at, bytes);
+        }
+        if (bytes[0] == '\0') {
+            return -1;
         }
         if (length + (size_t)count >= capacity) {
             return -1;
@@ -366,7 +378,9 @@ int json_number(json value, double *number) {
         }
         exponent = negative ? -exponent : exponent;
     }
-    *number = sign * digits * pow(10.0, (double)(exponent + shift));
+    exponent += shift;
+    /* a division by a whole power is rounded once, a product with a fraction twice */
+    *number = sign * (exponent < 0 ? digits / pow(10.0, (double)-exponent) : digits * pow(10.0, (double)exponent));
     return 1;
 }
 
@@ -385,6 +399,10 @@ int json_integer(json value, int64_t *number) {
 }
 
 int json_boolean(json value) { return begins_with(value, 't') ? 1 : begins_with(value, 'f') ? 0 : -1; }
+
+const char *json_plain(json string, char to[JSON_SHOWN]) {
+    return json_shown(json_is_string(string) ? (json){string.start + 1, string.end - 1} : string, to);
+}
 
 const char *json_shown(json value, char to[JSON_SHOWN]) {
     int length = 0;

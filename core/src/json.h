@@ -34,8 +34,7 @@ json json_member(json object, const char *name);
 /* Whether a string says this. */
 int json_equals(json string, const char *text);
 
-/* The text of a string, ended by a zero; its length, or -1 if it is no string or does not fit. What is no character is
-   left out. */
+/* The text of a string, ended by a zero; its length, or -1 if it is no string, does not fit, or has a zero within. */
 int64_t json_text(json string, char *to, size_t capacity);
 
 /* 0 for what is no whole number (1.0 is none) or beyond 2^53. */
@@ -48,5 +47,8 @@ int json_boolean(json value);
 /* A value as it stands there, for messages: at most 40 characters, all of them printable. */
 #define JSON_SHOWN 44
 const char *json_shown(json value, char to[JSON_SHOWN]);
+
+/* The same of a string without its quotes. */
+const char *json_plain(json string, char to[JSON_SHOWN]);
 
 #endif

@@ -14,7 +14,13 @@
 #define WEIGHT_MAX 1e6f /* beyond, products could overflow, and no training ends there */
 #define SCALE_MAX 1.0f
 #define SUFFIX_MAX 32
-#define INPUT_UNITS_MAX (LAYERS_MAX * UNITS_MAX)
+#define WEIGHT_8_BITS_MIN (-127) /* products of -128 do not fit the sums of the kernels */
+/* Of all layers together, so that a file of some kilobytes cannot ask each stream for gigabytes. */
+#define ALL_UNITS_MAX (LAYERS_MAX * UNITS_MAX)
+#define ALL_PAST_MAX (1 << 24)
+
+static const char *const ACTIVATIONS[] = {"linear", "tanh", "sigmoid", "relu"};
+static const char *const PRECISIONS[] = {"float32", "int8"};
 
 /* Where the tensors of a layer are in the file, and their scales. */
 typedef struct slots {
@@ -30,9 +36,9 @@ typedef struct model_reader {
     percepnet_error *error;
     int version;
     int feature_count;
+    int64_t all_units, all_past; /* of the layers so far */
     slots slots[LAYERS_MAX];
 } model_reader;
-
 
 /* ---- The signal path ---- */
 
@@ -42,7 +48,7 @@ static int read_edges(model_reader *r, const char *where, json edges) {
     json item;
     char shown[JSON_SHOWN];
     d->bands = 0;
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(edges) && json_next(&walk, NULL, &item)) {
         int64_t edge, least = d->bands ? d->band_edges[d->bands - 1] + 1 : 0;
         if (!json_integer(item, &edge)) {
             error_say(r->error, "%s.band_edges: expected a list of integers, found %s", where, json_shown(item, shown));
@@ -96,7 +102,7 @@ static int read_features(model_reader *r, json features) {
     json item;
     char name[32], shown[JSON_SHOWN];
     unsigned seen = 0;
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(features) && json_next(&walk, NULL, &item)) {
         int block = json_text(item, name, sizeof name) < 0 ? -1 : feature_block_of(name);
         if (block < 0 || (seen & 1u << block)) {
             error_say(r->error, "features: expected known blocks, each once, found %s", json_shown(item, shown));
@@ -159,7 +165,7 @@ static int read_inputs(model_reader *r, json value, layer_description *l, int un
     json inputs = json_member(value, "inputs"), item;
     json_walk walk = {inputs, NULL};
     char name[LAYER_NAME_MAX], shown[JSON_SHOWN];
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(inputs) && json_next(&walk, NULL, &item)) {
         int is_text = json_text(item, name, sizeof name) >= 0, number = is_text ? find_layer(r->d, name) : -1;
         int is_features = is_text && !strcmp(name, "features");
         if (number < 0 && !is_features) {
@@ -193,9 +199,8 @@ static int read_units(model_reader *r, json value, layer_description *l, const i
             return 0;
         }
         l->units = l->kind->units(input_units, l->input_count);
-        if (l->units < 1 || l->units > INPUT_UNITS_MAX) {
-            error_say(r->error, "layers.%s.inputs: expected inputs of one size, and at most %d units in all, found %d",
-                      l->name, INPUT_UNITS_MAX, l->units);
+        if (l->units < 1) {
+            error_say(r->error, "layers.%s.inputs: expected inputs of one size, found others", l->name);
             return 0;
         }
         return 1;
@@ -222,20 +227,18 @@ static int read_word(json value, const char *const *words, int count, int none) 
 }
 
 static int read_how(model_reader *r, json value, layer_description *l) {
-    static const char *const ACTIVATIONS[] = {"linear", "tanh", "sigmoid", "relu"};
-    static const char *const PRECISIONS[] = {"float32", "int8"};
     json activation = json_member(value, "activation"), precision = json_member(value, "precision");
     int how = read_word(activation, ACTIVATIONS, l->kind->has_activation ? 4 : 1, 0);
     int bits = read_word(precision, PRECISIONS, l->kind->has_precision ? 2 : 1, 0);
     char shown[JSON_SHOWN];
     if (how < 0) {
-        error_say(r->error, "layers.%s.activation: found %s, which %s does not have", l->name,
-                  json_shown(activation, shown), l->kind->name);
+        error_say(r->error, "layers.%s.activation: expected one that %s has, found %s", l->name, l->kind->name,
+                  json_shown(activation, shown));
         return 0;
     }
     if (bits < 0) {
-        error_say(r->error, "layers.%s.precision: found %s, which %s does not have", l->name,
-                  json_shown(precision, shown), l->kind->name);
+        error_say(r->error, "layers.%s.precision: expected one that %s has, found %s", l->name, l->kind->name,
+                  json_shown(precision, shown));
         return 0;
     }
     l->activation = (enum activation)how;
@@ -266,8 +269,8 @@ static int read_taps(model_reader *r, json value, layer_description *l) {
     }
     l->depthwise = depthwise.start ? json_boolean(depthwise) : 0;
     if (l->depthwise < 0 || (l->depthwise && !l->kind->has_taps)) {
-        error_say(r->error, "layers.%s.depthwise: found %s, which %s does not have", l->name,
-                  json_shown(depthwise, shown), l->kind->name);
+        error_say(r->error, "layers.%s.depthwise: expected false, or true of a convolution, found %s", l->name,
+                  json_shown(depthwise, shown));
         return 0;
     }
     if (l->depthwise && l->in_8_bits) {
@@ -277,6 +280,23 @@ static int read_taps(model_reader *r, json value, layer_description *l) {
     if (l->depthwise && l->units != l->input_units) {
         error_say(r->error, "layers.%s.units: expected %d, as it is depthwise, found %d", l->name, l->input_units,
                   l->units);
+        return 0;
+    }
+    return 1;
+}
+
+/* What a layer adds to the memory of each stream. */
+static int check_memory(model_reader *r, const layer_description *l) {
+    r->all_units += l->units;
+    r->all_past += (int64_t)(l->taps - 1) * l->dilation * l->input_units;
+    if (r->all_units > ALL_UNITS_MAX) {
+        error_say(r->error, "layers.%s.units: expected at most %d in all layers, found %lld", l->name, ALL_UNITS_MAX,
+                  (long long)r->all_units);
+        return 0;
+    }
+    if (r->all_past > ALL_PAST_MAX) {
+        error_say(r->error, "layers.%s.taps: expected at most %d numbers in the memory of all convolutions, found %lld",
+                  l->name, ALL_PAST_MAX, (long long)r->all_past);
         return 0;
     }
     return 1;
@@ -292,7 +312,7 @@ static int read_layer(model_reader *r, json value) {
         return 0;
     }
     if (!read_name(r, value, l) || !read_inputs(r, value, l, units) || !read_units(r, value, l, units) ||
-        !read_how(r, value, l) || !read_taps(r, value, l)) {
+        !read_how(r, value, l) || !read_taps(r, value, l) || !check_memory(r, l)) {
         return 0;
     }
     r->d->layer_count++;
@@ -303,7 +323,7 @@ static int read_layers(model_reader *r, json layers) {
     json_walk walk = {layers, NULL};
     json item;
     char shown[JSON_SHOWN];
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(layers) && json_next(&walk, NULL, &item)) {
         if (r->d->layer_count == LAYERS_MAX) {
             error_say(r->error, "layers: expected 1 to %d, found more", LAYERS_MAX);
             return 0;
@@ -336,7 +356,8 @@ static int read_head(model_reader *r, json heads, const char *head, int units, i
         return 0;
     }
     if (l->activation != ACTIVATION_SIGMOID) {
-        error_say(r->error, "heads.%s: expected a layer of activation 'sigmoid', found another", head);
+        error_say(r->error, "heads.%s: expected a layer of activation 'sigmoid', found '%s'", head,
+                  ACTIVATIONS[l->activation]);
         return 0;
     }
     *to = number;
@@ -347,14 +368,15 @@ static int read_heads(model_reader *r, json heads) {
     model_description *d = r->d;
     json_walk walk = {heads, NULL};
     json key, item;
-    char shown[JSON_SHOWN];
+    char shown[JSON_SHOWN], name[JSON_SHOWN];
     if (!json_is_object(heads)) {
         error_say(r->error, "heads: expected an object, found %s", json_shown(heads, shown));
         return 0;
     }
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
-            error_say(r->error, "heads: expected names of layers, found %s", json_shown(item, shown));
+            error_say(r->error, "heads.%s: expected the name of a layer, found %s", json_plain(key, name),
+                      json_shown(item, shown));
             return 0;
         }
     }
@@ -366,14 +388,14 @@ static int read_heads(model_reader *r, json heads) {
 static int check_info(model_reader *r, json info) {
     json_walk walk = {info, NULL};
     json key, item;
-    char shown[JSON_SHOWN];
+    char shown[JSON_SHOWN], name[JSON_SHOWN];
     if (!json_is_object(info)) {
         error_say(r->error, "info: expected a JSON object, found %s", json_shown(info, shown));
         return 0;
     }
     while (json_next(&walk, &key, &item)) {
         if (!json_is_string(item)) {
-            error_say(r->error, "info: expected text, found %s", json_shown(item, shown));
+            error_say(r->error, "info.%s: expected text, found %s", json_plain(key, name), json_shown(item, shown));
             return 0;
         }
     }
@@ -459,26 +481,36 @@ static int add_article_layer(model_reader *r, const struct article_layer *a, jso
     return 1;
 }
 
-/* Format 1 had no unknown fields. */
-static int has_members(model_reader *r, const char *where, json object, int expected) {
+/* Format 1 had no unknown fields. `names` end with NULL. */
+static int has_members(model_reader *r, const char *where, json object, const char *const *names) {
     json_walk walk = {object, NULL};
     json key, item;
-    int count = 0;
     char shown[JSON_SHOWN];
-    while (json_is_object(object) && json_next(&walk, &key, &item)) {
-        count++;
+    int fits = json_is_object(object);
+    for (int i = 0; names[i] && fits; i++) {
+        fits = json_member(object, names[i]).start != NULL;
     }
-    if (count != expected) {
-        error_say(r->error, "%s: expected %d fields, found %s", where, expected, json_shown(object, shown));
+    while (fits && json_next(&walk, &key, &item)) {
+        int i = 0;
+        while (names[i] && !json_equals(key, names[i])) {
+            i++;
+        }
+        fits = names[i] != NULL;
     }
-    return count == expected;
+    if (!fits) {
+        error_say(r->error, "%s: expected the fields of format 1, found %s", where, json_shown(object, shown));
+    }
+    return fits;
 }
 
 static int read_format_1(model_reader *r, json header) {
     static const unsigned BLOCKS[] = {FEATURE_BAND_LEVELS, FEATURE_COHERENCES, FEATURE_PITCH};
+    static const char *const FIELDS[] = {"format_version", "params", "architecture", "info", NULL};
+    static const char *const PARAMS[] = {"lookahead_frames", "band_edges", NULL};
+    static const char *const SIZES[] = {"dense", "conv1", "conv2", "gru", "strength_gru", NULL};
     json params = json_member(header, "params"), sizes = json_member(header, "architecture");
-    if (!has_members(r, "metadata", header, 4) || !has_members(r, "params", params, 2) ||
-        !has_members(r, "architecture", sizes, 5) || !read_signal(r, "params", params)) {
+    if (!has_members(r, "metadata", header, FIELDS) || !has_members(r, "params", params, PARAMS) ||
+        !has_members(r, "architecture", sizes, SIZES) || !read_signal(r, "params", params)) {
         return 0;
     }
     r->d->feature_block_count = 3;
@@ -543,23 +575,39 @@ static int place_of(const model_reader *r, json name, int *tensor, int *is_scale
 static int collect(model_reader *r, const safetensors *file) {
     json_walk walk = {file->header, NULL};
     stored_tensor t;
-    int found, tensor, is_scale;
+    int tensor, is_scale;
     char shown[JSON_SHOWN];
     for (int i = 0; i < r->d->layer_count; i++) {
         const layer_description *l = &r->d->layers[i];
         r->slots[i].count = l->kind->tensors ? l->kind->tensors(l, r->slots[i].shapes) : 0;
     }
-    while ((found = safetensors_next(file, &walk, &t, r->error)) > 0) {
+    while (safetensors_next(file, &walk, &t)) {
         int number = place_of(r, t.name, &tensor, &is_scale);
         if (number < 0) {
-            error_say(r->error, "%s: found this field, expected none of that name", json_shown(t.name, shown));
+            error_say(r->error, "%s: found this field, expected none of that name", json_plain(t.name, shown));
             return 0;
         }
         slots *s = &r->slots[number];
+        int *seen = &(is_scale ? s->found_scale : s->found)[tensor];
+        if (*seen) {
+            error_say(r->error, "header: expected each tensor once, found %s twice; copy or download it again",
+                      json_plain(t.name, shown));
+            return 0;
+        }
+        *seen = 1;
         (is_scale ? s->scales : s->tensors)[tensor] = t;
-        (is_scale ? s->found_scale : s->found)[tensor] = 1;
     }
-    return found == 0;
+    return 1;
+}
+
+/* As Python writes it, dimensions beyond three as dots. */
+static const char *shape_text(const int64_t *shape, int dimensions, char to[80]) {
+    int length = snprintf(to, 80, "(");
+    for (int axis = 0; axis < dimensions && axis < 3; axis++) {
+        length += snprintf(to + length, (size_t)(80 - length), axis ? ", %lld" : "%lld", (long long)shape[axis]);
+    }
+    snprintf(to + length, (size_t)(80 - length), dimensions > 3 ? ", ...)" : dimensions == 1 ? ",)" : ")");
+    return to;
 }
 
 static int check_shape(model_reader *r, const char *name, const stored_tensor *t, const int64_t *shape, int dimensions) {
@@ -568,9 +616,9 @@ static int check_shape(model_reader *r, const char *name, const stored_tensor *t
         same = t->shape[axis] == shape[axis];
     }
     if (!same) {
-        long long expected[3] = {shape[0], dimensions > 1 ? shape[1] : 1, dimensions > 2 ? shape[2] : 1};
-        error_say(r->error, "%s: expected shape (%lld, %lld, %lld), found another", name, expected[0], expected[1],
-                  expected[2]);
+        char expected[80], found[80];
+        error_say(r->error, "%s: expected shape %s, found %s", name, shape_text(shape, dimensions, expected),
+                  shape_text(t->shape, t->dimensions, found));
     }
     return same;
 }
@@ -583,13 +631,28 @@ static int check_type(model_reader *r, const char *name, const stored_tensor *t,
     return t->type == type;
 }
 
-static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most) {
-    tensor values = {t->data, NULL};
+static size_t count_of(const stored_tensor *t) {
     size_t count = 1;
     for (int axis = 0; axis < t->dimensions; axis++) {
         count *= (size_t)t->shape[axis];
     }
-    for (size_t i = 0; i < count; i++) {
+    return count;
+}
+
+static int check_integers(model_reader *r, const char *name, const stored_tensor *t) {
+    const signed char *integers = t->data;
+    for (size_t i = 0, count = count_of(t); i < count; i++) {
+        if (integers[i] < WEIGHT_8_BITS_MIN) {
+            error_say(r->error, "%s: expected integers from -127 to 127, found -128: the file is damaged", name);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most) {
+    tensor values = {t->data, NULL};
+    for (size_t i = 0, count = count_of(t); i < count; i++) {
         float value = tensor_float(&values, i);
         if (!(value >= least && value <= most)) {
             error_say(r->error, "%s: expected finite numbers from %g to %g, found others: the file is damaged", name,
@@ -621,11 +684,11 @@ static int bind_tensor(model_reader *r, int number, int i) {
         return check_type(r, name, &s->tensors[i], TYPE_F32, "F32") &&
                check_floats(r, name, &s->tensors[i], -WEIGHT_MAX, WEIGHT_MAX);
     }
-    if (!check_type(r, name, &s->tensors[i], TYPE_I8, "I8")) {
+    if (!check_type(r, name, &s->tensors[i], TYPE_I8, "I8") || !check_integers(r, name, &s->tensors[i])) {
         return 0;
     }
     if (!s->found_scale[i]) {
-        error_say(r->error, "%s: expected this field, found none", scale_name);
+        error_say(r->error, "%s: expected shape (%lld,), found no such field", scale_name, (long long)shape->shape[0]);
         return 0;
     }
     l->tensors[i].scale = s->scales[i].data;
@@ -658,9 +721,10 @@ static int read_description(model_reader *r, const safetensors *file) {
     json header = length < 0 ? (json){NULL, NULL} : json_check(inner, (size_t)length);
     int fits = 0;
     if (!inner) {
-        error_say(r->error, "out of memory: free some");
+        error_say(r->error, "memory: expected enough of it, found too little: free some");
     } else if (!json_is_object(header)) {
-        error_say(r->error, "metadata: expected JSON, found something else: not a percepnet model");
+        char shown[JSON_SHOWN];
+        error_say(r->error, "metadata: expected JSON, found %s: not a percepnet model", json_shown(text, shown));
     } else {
         fits = read_header(r, header);
     }
@@ -677,7 +741,7 @@ int model_file_read(const void *data, size_t size, model_description *descriptio
     }
     r = calloc(1, sizeof *r);
     if (!r) {
-        error_say(error, "out of memory: free some");
+        error_say(error, "memory: expected enough of it, found too little: free some");
         return 0;
     }
     r->d = description;

@@ -1,36 +1,40 @@
 """Model files in and out: weights with the network and the signal path they were trained for, checked by name.
 
 A model file is a safetensors file. Its metadata have one entry, `percepnet`, which `percepnet.model.header` reads and
-writes. Its tensors have the names of :meth:`Architecture.shapes`. A matrix is float32, or int8 with one float32 scale for
-each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels those integers stay as they are.
+writes. Its tensors have the names of :meth:`Architecture.shapes`. A matrix is float32, or int8 with one float32 scale
+for each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels those integers stay as they
+are.
 """
 
 import os
-import struct
 import threading
 import weakref
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from percepnet.errors import ModelError
-from percepnet.model.header import FORMAT, Header, read_header, write_header
-from percepnet.model.quantisation import dequantise, quantise
-from percepnet.model.table import Architecture, Node
+from percepnet.model.container import StoredTensor, read_container
+from percepnet.model.header import FORMAT, Header, check_info, read_header, write_header
+from percepnet.model.quantisation import INT8_MAX, dequantise, quantise
+from percepnet.model.strict_json import plain
+from percepnet.model.table import Architecture
 from percepnet.params import SignalParams
 
 Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[Any]]
+Stored = dict[str, StoredTensor]
 
 DEFAULT_MODEL = "default"
 ALIASES = {"percepnet": DEFAULT_MODEL}  # the article's network, which is the default one at present
 SUFFIX = ".safetensors"
+SCALE_MAX = 1.0  # of a row of 8-bit integers
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
 
 
@@ -49,7 +53,7 @@ class Model:
     Raises
     ------
     ModelError
-        If a weight is missing, unknown, of another shape or type, or not finite.
+        If a weight is missing, unknown, of another shape or type, not finite, or beyond 10^6.
     """
 
     def __init__(
@@ -60,14 +64,18 @@ class Model:
         info: Mapping[str, str] | None = None,
     ) -> None:
         shapes = architecture.shapes(params)
-        _check_names(set(weights), set(shapes))
+        for name in weights:
+            if name not in shapes:
+                raise ModelError(f"{plain(str(name))}: found this field, expected none of that name")
         for name, shape in shapes.items():
+            if name not in weights:
+                raise ModelError(f"{name}: expected this field, found none")
             weight = weights[name]
             _check_shape(name, shape, weight.shape)
             if weight.dtype != np.float32:
                 raise ModelError(f"{name}: expected float32, found {weight.dtype}")
-            if not np.isfinite(weight).all():
-                raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
+            _check_numbers(name, weight)
+        check_info(info or {})
         self._set(params, architecture, dict(info or {}))
         self._weights: Mapping[str, Array] | None = weights
 
@@ -88,6 +96,7 @@ class Model:
             If it is truncated, damaged, of a newer format or inconsistent. The message names the field, what was
             expected and what was found.
         """
+        data = bytes(data)  # the same object, but for arrays of bytes that could change later
         header, tensors = _read(data)
         model = cls.__new__(cls)
         model._set(header.params, header.architecture, header.info)
@@ -98,12 +107,13 @@ class Model:
 
     @property
     def weights(self) -> Mapping[str, Array]:
-        """Every weight in single precision, by name; those of a file are read-only, and decoded when first asked for."""
+        """Every weight in single precision, by name; those of a file are read-only, and decoded when first wanted."""
         with self._lock:
             if self._weights is None:
                 assert self._file is not None
                 _, tensors = _read(self._file)
-                self._weights = {name: _decoded(name, tensors) for name in self.architecture.shapes(self.params)}
+                names = self.architecture.shapes(self.params)
+                self._weights = MappingProxyType({name: _decoded(name, tensors) for name in names})
             return self._weights
 
     @property
@@ -192,7 +202,7 @@ def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
 
 
 _packaged_models: dict[str, Model] = {}
-_file_models: "weakref.WeakValueDictionary[tuple[str, int, int], Model]" = weakref.WeakValueDictionary()
+_file_models: "weakref.WeakValueDictionary[tuple[str | int, ...], Model]" = weakref.WeakValueDictionary()
 _shared_lock = threading.Lock()
 
 
@@ -208,12 +218,20 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
             if path.stem not in _packaged_models:
                 _packaged_models[path.stem] = load_model(path)
             return _packaged_models[path.stem]
-        status = path.stat()
-        key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
+        key = _identity(path)
         model = _file_models.get(key)
         if model is None:
             model = _file_models[key] = load_model(path)
         return model
+
+
+def _identity(path: Path) -> tuple[str | int, ...]:
+    """What changes when a file becomes another one."""
+    try:
+        status = path.stat()
+        return str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def model_names() -> list[str]:
@@ -250,91 +268,75 @@ def _contiguous(tensors: Tensors) -> Tensors:
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
-def _read(data: bytes) -> tuple[Header, Tensors]:
-    if len(data) < 9 or data[8:9] != b"{":
-        raise ModelError(
-            f"expected a safetensors file, found {len(data)} bytes of something else: not a percepnet model"
-        )
-    (length,) = struct.unpack("<Q", data[:8])
-    if length + 8 > len(data):
-        raise ModelError(
-            f"header: expected {length + 8} bytes, found {len(data)}: the file is truncated; copy it again"
-        )
-    try:
-        tensors = load(data)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"not a whole safetensors file ({error}); copy or download it again") from error
-    return read_header(_metadata(data[8 : 8 + length])), tensors
+def _read(data: bytes) -> tuple[Header, Stored]:
+    description, tensors = read_container(data)
+    return read_header(description), tensors
 
 
-def _metadata(header: bytes) -> dict[str, str]:
-    import json
-
-    found = json.loads(header).get("__metadata__")  # safetensors has read it before: it is sound
-    return dict(found or {})
-
-
-def _check_tensors(tensors: Tensors, header: Header) -> None:
+def _check_tensors(tensors: Stored, header: Header) -> None:
     nodes = header.architecture.nodes(header.params)
-    tensor_of = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
-    scales = {f"{name}.scale" for name, (node, tensor) in tensor_of.items() if node.is_int8(tensor)}
-    _check_names(set(tensors) - scales, set(tensor_of))
-    for name, (node, tensor) in tensor_of.items():
+    expected = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
+    scales = {f"{name}.scale" for name, (node, tensor) in expected.items() if node.is_int8(tensor)}
+    for name in tensors:
+        if name not in expected and name not in scales:
+            raise ModelError(f"{plain(name)}: found this field, expected none of that name")
+    for name, (node, tensor) in expected.items():
+        if name not in tensors:
+            raise ModelError(f"{name}: expected this field, found none")
         _check_shape(name, tensor.shape, tensors[name].shape)
         if node.is_int8(tensor):
-            _check_matrix(name, node, tensors, header.version)
+            _check_matrix(name, tensors, header.version)
         else:
             _check_floats(name, tensors[name])
 
 
-def _check_matrix(name: str, node: Node, tensors: Tensors, version: int) -> None:
+def _check_matrix(name: str, tensors: Stored, version: int) -> None:
     weight, scale = tensors[name], tensors.get(f"{name}.scale")
-    if weight.dtype == np.float32 and version == 1:  # files of format 1 could hold their matrices so
-        if scale is not None:
-            raise ModelError(f"{name}: expected type I8 because {name}.scale is there, found F32")
+    if weight.type_name == "F32" and version == 1 and scale is None:  # files of format 1 could hold matrices so
         _check_floats(name, weight)
         return
-    if weight.dtype != np.int8:
-        allowed = "I8 or F32" if version == 1 else "I8"
-        raise ModelError(f"{name}: expected type {allowed}, found {_type_name(weight)}")
+    _check_type(name, weight, "I8")
+    if (weight.array() < -INT8_MAX).any():  # products of -128 do not fit the core's sums
+        raise ModelError(f"{name}: expected integers from -{INT8_MAX} to {INT8_MAX}, found -128: the file is damaged")
     if scale is None:
-        raise ModelError(f"{name}.scale: expected shape ({len(weight)},), found no such field")
+        raise ModelError(f"{name}.scale: expected shape ({weight.shape[0]},), found no such field")
     _check_shape(f"{name}.scale", weight.shape[:1], scale.shape)
-    if scale.dtype != np.float32:
-        raise ModelError(f"{name}.scale: expected type F32, found {_type_name(scale)}")
+    _check_type(f"{name}.scale", scale, "F32")
     # Training holds these weights to 1/2; a bound of 127 keeps a damaged exponent from overflowing the product
-    if not np.isfinite(scale).all() or (scale < 0).any() or (scale > 1).any():
+    numbers = scale.array()
+    if not ((numbers >= 0) & (numbers <= SCALE_MAX)).all():  # NaN is not either
         raise ModelError(f"{name}.scale: expected numbers from 0 to 1, found others: the file is damaged")
 
 
-def _check_floats(name: str, weight: npt.NDArray[Any]) -> None:
-    if weight.dtype != np.float32:
-        raise ModelError(f"{name}: expected type F32, found {_type_name(weight)}")
-    if not np.isfinite(weight).all():
-        raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
-    if (np.abs(weight) > WEIGHT_MAX).any():
-        raise ModelError(f"{name}: expected numbers up to {WEIGHT_MAX:g}, found others: the file is damaged")
+def _check_floats(name: str, weight: StoredTensor) -> None:
+    _check_type(name, weight, "F32")
+    _check_numbers(name, weight.array())
 
 
-def _type_name(tensor: npt.NDArray[Any]) -> str:
-    """As safetensors says it."""
-    return f"{tensor.dtype.kind.upper()}{8 * tensor.dtype.itemsize}"
+def _check_type(name: str, tensor: StoredTensor, expected: str) -> None:
+    if tensor.type_name != expected:
+        raise ModelError(f"{name}: expected type {expected}, found {tensor.type_name}")
 
 
-def _decoded(name: str, tensors: Tensors) -> Array:
-    weight = tensors[name]
-    decoded = dequantise(weight, tensors[f"{name}.scale"]) if weight.dtype == np.int8 else weight.copy()
+def _decoded(name: str, tensors: Stored) -> Array:
+    weight = tensors[name].array()
+    decoded = dequantise(weight, tensors[f"{name}.scale"].array()) if weight.dtype == np.int8 else _aligned(weight)
     decoded.setflags(write=False)
     return decoded
 
 
-def _check_names(found: set[str], expected: set[str]) -> None:
-    if missing := sorted(expected - found):
-        raise ModelError(f"{missing[0]}: expected this field, found none ({len(missing)} missing in all)")
-    if unknown := sorted(found - expected):
-        raise ModelError(f"{unknown[0]}: found this field, expected none of that name ({len(unknown)} unknown in all)")
+def _aligned(weight: npt.NDArray[Any]) -> Array:
+    # whoever wrote the file may have laid it anywhere, in the byte order of files
+    return np.array(weight, np.float32)
 
 
 def _check_shape(name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
     if expected != found:
-        raise ModelError(f"{name}: expected shape {expected}, found {found}")
+        raise ModelError(f"{name}: expected shape {expected}, found {plain(str(found))}")
+
+
+def _check_numbers(name: str, weight: npt.NDArray[Any]) -> None:
+    if not np.isfinite(weight).all():
+        raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
+    if (np.abs(weight) > WEIGHT_MAX).any():
+        raise ModelError(f"{name}: expected numbers up to {WEIGHT_MAX:g}, found others: the file is damaged")
