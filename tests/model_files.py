@@ -1,4 +1,4 @@
-"""Model files for tests: whole ones, and all the ways in which one can be wrong, with the field that a refusal names."""
+"""Model files for tests: whole ones, and all the ways in which one can be wrong, with the field that is named."""
 
 import json
 import struct

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,8 +75,8 @@ def test_of_two_faults_both_name_the_same():
     """Faults of one part each, in the order in which a file is read."""
     parts = ["format_version", "family", "signal.lookahead_frames", "features", "heads.gains", "info.hours", "in.bias"]
     cases = [next(case for case in WRONG if case.field == field) for field in parts]
-    for first, second in zip(cases, cases[1:], strict=False):
-        assert fields(changed(first, changed(second, WHOLE)))[0] == first.field
+    for first, second in pairwise(cases):
+        assert fields(changed(first, changed(second, WHOLE))) == [first.field] * 2
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,8 @@ def _layer_to_json(layer: Layer) -> dict[str, Any]:
         "dilation": kind.has_taps,
         "depthwise": kind.has_taps,
     }
-    return {name: value for name, value in asdict(layer).items() if said.get(name, True)}
+    values = asdict(layer) | {"inputs": list(layer.inputs)}
+    return {name: value for name, value in values.items() if said.get(name, True)}
 
 
 def _layer_from_json(number: int, value: Any) -> Layer:

@@ -233,8 +233,7 @@ def _check_sizes(where: str, layer: Layer, kind: type[Kind]) -> None:
                 f"{where}.{name}: expected an integer from 1 to {most if kind.has_taps else 1}, found {shown(value)}"
             )
     if type(layer.depthwise) is not bool or (layer.depthwise and not kind.has_taps):
-        raise ModelError(
-            f"{where}.depthwise: expected false or, of a convolution, true, found {shown(layer.depthwise)}"
-        )
+        found = shown(layer.depthwise)
+        raise ModelError(f"{where}.depthwise: expected false, or true of a convolution, found {found}")
     if layer.depthwise and layer.precision == "int8":
         raise ModelError(f"{where}.precision: expected 'float32' of a depthwise convolution, found 'int8'")
