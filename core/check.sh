@@ -14,3 +14,8 @@ mapfile -t sources < <(find src -name '*.c' | sort)
 
 "${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" fuzz/fuzz_core.c -o "$build/fuzz_core" -lm
 "$build/fuzz_core" "$seconds"
+
+for each in tests/test_model_file fuzz/fuzz_model_file; do
+    "${CC:-cc}" "${strict[@]}" -Itests -O1 "${sources[@]}" tests/{networks,write_model}.c "$each.c" -o "$build/each" -lm
+    "$build/each" "$seconds"
+done
