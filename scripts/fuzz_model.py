@@ -1,11 +1,14 @@
 """Damage model files at random and load them: each is refused with one ModelError, or gives a model that works.
 
+The core's own reader has to be of the same mind each time.
+
     python scripts/fuzz_model.py [--bytes 10000000] [--seed 1]
 
 A file that does something else stays where it was made, and its path is printed; the same seed makes it again.
 """
 
 import argparse
+import ctypes
 import json
 import struct
 import sys
@@ -19,14 +22,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from percepnet import native
 from percepnet.engine import open_stream
 from percepnet.errors import ModelError
-from percepnet.model import FORMAT, PRESETS, Model, load_model, save_model
+from percepnet.model import FORMAT, Architecture, Layer, Model
 from percepnet.model.presets import article_network
-from percepnet.params import HOP_SAMPLES, SignalParams
+from percepnet.params import FEATURE_SIZES, HOP_SAMPLES, SignalParams
 
 HOPS = 6
+MESSAGE_MAX = 255
 SMALLEST = article_network(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
+EVERYTHING = Architecture(  # every kind of layer, and whatever a layer can say
+    (
+        Layer("in", "dense", ("features",), 6, "tanh"),
+        Layer("wide", "convolution", ("in",), 8, "relu", "int8", 3, 2),
+        Layer("deep", "convolution", ("wide",), 8, "linear", "float32", 4, 3, True),
+        Layer("norm", "normalisation", ("deep",)),
+        Layer("memory", "gru", ("norm",), 5, precision="int8"),
+        Layer("scan", "gated_recurrence", ("norm",), 8, precision="int8"),
+        Layer("residual", "sum", ("wide", "scan", "norm")),
+        Layer("all", "concatenation", ("residual", "memory", "features")),
+        Layer("gain", "dense", ("all",), "bands", "sigmoid"),
+        Layer("strength", "dense", ("memory",), 5, "sigmoid"),
+        Layer("voice", "dense", ("memory",), 1, "sigmoid", "int8"),
+    ),
+    {"gains": "gain", "strengths": "strength", "speech": "voice"},
+)
+EVERY_FEATURE = SignalParams(1, (0, 3, 9, 40, 200), 60.5, tuple(FEATURE_SIZES))
 NUMBERS = (0, -1, 1, 2, 3, 127, 128, 255, 481, 482, 4096, 4097, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**30)
 VALUES = (
     *NUMBERS,
@@ -44,6 +66,15 @@ VALUES = (
     {},
     {"": []},
     "9" * 99,
+    "bands",
+    "features",
+    "memory",
+    "gain",
+    "sum",
+    "int8",
+    "sigmoid",
+    ["features"],
+    ["in", "memory"],
 )
 DATA = np.random.default_rng(5).uniform(-0.5, 0.5, (1, HOPS * HOP_SAMPLES)).astype(np.float32)
 
@@ -61,17 +92,14 @@ class Found(Exception):
     """A file that was neither refused nor of use."""
 
 
-def originals(folder: Path) -> list[bytes]:
-    """Files that are whole: one as small as can be, and one of the preset "tiny"."""
+def originals() -> list[bytes]:
+    """Files that are whole: one as small as can be, and one with layers of every kind and all features."""
     rng = np.random.default_rng(0)
-    params = SignalParams()
     files = []
-    for architecture in (SMALLEST, PRESETS["tiny"]):
+    for architecture, params in ((SMALLEST, SignalParams()), (EVERYTHING, EVERY_FEATURE)):
         shapes = architecture.shapes(params).items()
         weights = {name: rng.uniform(-0.5, 0.5, shape).astype(np.float32) for name, shape in shapes}
-        path = folder / "original.safetensors"
-        save_model(Model(params, architecture, weights, {"version": "1"}), path)
-        files.append(path.read_bytes())
+        files.append(Model(params, architecture, weights, {"version": "1"}).to_bytes())
     return files
 
 
@@ -180,7 +208,17 @@ DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
 )
 
 
-def attempt(path: Path) -> bool:
+def core_refuses(content: bytes) -> str | None:
+    """Why the core's own reader refuses a file; None if it takes it."""
+    core, error = native.library(), native.Error()
+    model = core.percepnet_model_load_for(content, len(content), None, ctypes.byref(error))
+    if model:
+        core.percepnet_model_destroy(model)
+        return None
+    return str(error)
+
+
+def attempt(content: bytes) -> bool:
     """Load a file, and use what is loaded.
 
     Returns
@@ -191,21 +229,27 @@ def attempt(path: Path) -> bool:
     Raises
     ------
     Found
-        If anything but a model or a ModelError of one line came out.
+        If anything but a model or a ModelError of one line came out, or if the core is of another mind.
     """
+    refused = core_refuses(content)
     try:
-        model = load_model(path)
+        model = Model.from_bytes(content)
     except ModelError as error:
-        if "\n" in str(error):
-            raise Found(f"a message of several lines: {error}") from error
+        for message in (str(error), refused or ""):
+            if not message.isprintable() or len(message.encode()) > MESSAGE_MAX:
+                raise Found(f"a message that is not one short line: {message}") from error
+        if not refused:
+            raise Found(f"the core takes it, although: {error}") from error
         return False
     except BaseException as error:
         raise Found(f"loading: {type(error).__name__}: {error}") from error
+    if refused is not None:
+        raise Found(f"only the core refuses it: {refused}")
     try:
         output = open_stream(model).process(DATA)
     except Exception as error:
         raise Found(f"enhancing: {type(error).__name__}: {error}") from error
-    if not np.isfinite(output).all():
+    if not np.isfinite(output).all() or not all(np.isfinite(weight).all() for weight in model.weights.values()):
         raise Found("enhancing gives what is no number")
     return True
 
@@ -219,14 +263,14 @@ def fuzz(total_bytes: int, seed: int, folder: Path, show: Callable[[Tally], None
         With the file's path, at the first one that is neither refused nor of use. A crash leaves the file too.
     """
     rng = np.random.default_rng(seed)
-    whole = originals(folder)
+    whole = originals()
     path = folder / "damaged.safetensors"
     tally = Tally(0, 0, 0, 0)
     while tally.bytes < total_bytes:
-        content = damaged(whole[rng.random() < 0.2], rng)
+        content = damaged(whole[rng.integers(len(whole))], rng)
         path.write_bytes(content)
         try:
-            loaded = attempt(path)
+            loaded = attempt(content)
         except Found as found:
             raise Found(f"{path}: {found}") from found
         tally = Tally(tally.files + 1, tally.bytes + len(content), tally.refused + (not loaded), tally.loaded + loaded)
