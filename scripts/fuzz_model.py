@@ -106,7 +106,7 @@ def originals() -> list[bytes]:
 def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
     """One to three kinds of damage, most of it where the file says what it holds."""
     file = bytearray(whole)
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(1 + rng.integers(2) * rng.integers(3)):
         DAMAGES[rng.integers(len(DAMAGES))](file, rng)
     return bytes(file)
 
@@ -129,6 +129,14 @@ def _flip(file: bytearray, rng: np.random.Generator) -> None:
 def _overwrite(file: bytearray, rng: np.random.Generator) -> None:
     place = _place(file, rng)
     file[place : place + 8] = rng.bytes(int(rng.integers(1, 9)))
+
+
+def _weights(file: bytearray, rng: np.random.Generator) -> None:
+    """Other weights, most of which are as good."""
+    start = _header_bytes(file)
+    for _ in range(rng.integers(1, 5)):
+        if start < len(file):
+            file[int(rng.integers(start, len(file)))] ^= 1 << int(rng.integers(8))
 
 
 def _extremes(file: bytearray, rng: np.random.Generator) -> None:
@@ -195,7 +203,8 @@ def _change(value: Any, rng: np.random.Generator) -> None:
 DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
     _flip,
     _overwrite,
-    _extremes,
+    _weights,
+    _weights,
     _extremes,
     _cut,
     _remove,
