@@ -76,6 +76,32 @@ VALUES = (
     ["features"],
     ["in", "memory"],
 )
+PIECES = (
+    *(
+        '"',
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "0",
+        "1",
+        "-",
+        ".",
+        "e",
+        "E+",
+        "00",
+        "1.0",
+        "1e400",
+        "9" * 400,
+        "/",
+        "//",
+    ),
+    *("null", "true", "NaN", "\\u0041", "\\ud800", "\\ud83c\\udfa4", "\\u0000", '"x":1,', '"x":{},', "", "", "", ""),
+    *(" ", "\n", "\x7f", "\x1f", "\0", "é", "\ufeff", "\u2028", "\ud83c"),
+)
 DATA = np.random.default_rng(5).uniform(-0.5, 0.5, (1, HOPS * HOP_SAMPLES)).astype(np.float32)
 
 
@@ -187,6 +213,20 @@ def _fields(file: bytearray, rng: np.random.Generator) -> None:
     file[: _header_bytes(file)] = struct.pack("<Q", len(text)) + text
 
 
+def _text(file: bytearray, rng: np.random.Generator) -> None:
+    """A header that is whole, and in it a text of the model's own that may not be."""
+    try:
+        header = json.loads(file[8 : _header_bytes(file)])
+        text = header["__metadata__"][FORMAT]
+        place, end, piece = (int(rng.integers(len(text))), int(rng.integers(1, 30)), PIECES[rng.integers(len(PIECES))])
+        behind = (text[place:], text[place + 1 :], text[place + end :], text[place : place + end] + text[place:])
+        header["__metadata__"][FORMAT] = text[:place] + piece + behind[rng.integers(len(behind))]
+        text = json.dumps(header).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # damaged before
+    file[: _header_bytes(file)] = struct.pack("<Q", len(text)) + text
+
+
 def _change(value: Any, rng: np.random.Generator) -> None:
     while isinstance(value, dict | list) and value:
         key = list(value)[rng.integers(len(value))] if isinstance(value, dict) else int(rng.integers(len(value)))
@@ -213,7 +253,8 @@ DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
     _length,
     _fields,
     _fields,
-    _fields,
+    _text,
+    _text,
 )
 
 

@@ -185,6 +185,27 @@ def test_json_that_is_unusual():
         assert fields(packed(f" \n{{{more} ,\r\t{text}}} ", tensors)) == [None, None], more
 
 
+@pytest.mark.parametrize(
+    ("number", "is_taken"),
+    [
+        ("60.99999999999999999999999999999999999", True),
+        ("9" * 400, False),
+        ("9" * 400 + "e-399", True),
+        ("0." + "0" * 400 + "6e402", True),
+        ("0e999", True),
+        ("-0.0", True),
+        ("1e-320", False),
+        ("1e-400", True),  # which is 0
+        ("1e+2", True),
+        ("0.99999", False),
+    ],
+)
+def test_numbers_of_many_digits(number, is_taken):
+    description, tensors = unpacked(WHOLE)
+    text = json.dumps(description).replace("60.5", number)
+    assert fields(packed(text, tensors)) == [None if is_taken else "signal.highpass_hz"] * 2
+
+
 def test_what_comes_twice():
     """The last value counts, but none of them may be wrong."""
     description, tensors = unpacked(WHOLE)

@@ -5,6 +5,9 @@
 
 #define DEPTH_MAX 64
 #define INTEGER_MAX 9007199254740992.0 /* 2^53 */
+#define DIGITS_MAX 1e17                /* more of them change nothing of a number */
+#define EXPONENT_MAX 1000000
+#define POWER_MAX 300.0
 
 /* ---- Checking ---- */
 
@@ -355,32 +358,57 @@ int json_equals(json string, const char *text) {
     return length >= 0 && (size_t)length == strlen(text) && !memcmp(found, text, (size_t)length);
 }
 
+/* Digits of a number so far; those that a number has no room for only move the point. */
+typedef struct decimal {
+    double digits;
+    int64_t exponent;
+} decimal;
+
+static const char *add_digits(decimal *d, const char *at, const char *end, int behind_point) {
+    for (; at < end && is_digit(*at); at++) {
+        int fits = d->digits < DIGITS_MAX;
+        d->digits = fits ? 10.0 * d->digits + (*at - '0') : d->digits;
+        d->exponent += !fits - behind_point;
+    }
+    return at;
+}
+
+static int64_t exponent_of(const char *at, const char *end) {
+    int64_t exponent = 0;
+    int negative = *at == '-';
+    for (at += *at == '-' || *at == '+'; at < end; at++) {
+        exponent = exponent < EXPONENT_MAX ? 10 * exponent + (*at - '0') : exponent;
+    }
+    return negative ? -exponent : exponent;
+}
+
+/* A division by a whole power is rounded once, a product with a fraction twice; and powers end before numbers do. */
+static double scaled(decimal d) {
+    if (d.digits == 0.0) {
+        return 0.0;
+    }
+    if (d.exponent >= 0) {
+        return d.digits * pow(10.0, (double)d.exponent);
+    }
+    double first = d.exponent < -POWER_MAX ? POWER_MAX : (double)-d.exponent;
+    return d.digits / pow(10.0, first) / pow(10.0, (double)-d.exponent - first);
+}
+
 int json_number(json value, double *number) {
+    decimal d = {0.0, 0};
     const char *at = value.start;
     if (!at || !(*at == '-' || is_digit(*at))) {
         return 0;
     }
-    double sign = *at == '-' ? -1.0 : 1.0, digits = 0.0;
-    int64_t exponent = 0, shift = 0;
-    at += *at == '-';
-    for (; at < value.end && is_digit(*at); at++) {
-        digits = 10.0 * digits + (*at - '0');
-    }
+    int negative = *at == '-';
+    at = add_digits(&d, at + negative, value.end, 0);
     if (at < value.end && *at == '.') {
-        for (at++; at < value.end && is_digit(*at); at++, shift--) {
-            digits = 10.0 * digits + (*at - '0');
-        }
+        at = add_digits(&d, at + 1, value.end, 1);
     }
-    if (at < value.end) { /* an exponent */
-        int negative = *++at == '-';
-        for (at += *at == '-' || *at == '+'; at < value.end; at++) {
-            exponent = exponent < 100000 ? 10 * exponent + (*at - '0') : exponent;
-        }
-        exponent = negative ? -exponent : exponent;
+    if (at < value.end) {
+        d.exponent += exponent_of(at + 1, value.end);
     }
-    exponent += shift;
-    /* a division by a whole power is rounded once, a product with a fraction twice */
-    *number = sign * (exponent < 0 ? digits / pow(10.0, (double)-exponent) : digits * pow(10.0, (double)exponent));
+    *number = negative ? -scaled(d) : scaled(d);
     return 1;
 }
 

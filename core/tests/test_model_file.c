@@ -158,6 +158,11 @@ static void test_json_numbers(void) {
         {"1e99999999999999999999", INFINITY, 0},
         {"1e-99999999999999999999", 0.0, 0},
         {"99999999999999999999", 1e20, 0},
+        {"60.999999999999999999999999999999", 61.0, 0},
+        {"0.00000000000000000000000000000000000060999999999999999999999999e38", 61.0, 0},
+        {"0e999", 0.0, 0},
+        {"1e-320", 1e-320, 0},
+        {"123456789012345678e-340", 123456789012345678e-340, 0},
     };
     for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
         json value = json_check(NUMBERS[i].json, strlen(NUMBERS[i].json));
@@ -170,7 +175,11 @@ static void test_json_numbers(void) {
         check(json_integer(value, &whole) == NUMBERS[i].is_whole, "whole numbers are whole", NUMBERS[i].json);
         check(!NUMBERS[i].is_whole || (double)whole == NUMBERS[i].number, "whole numbers are read", NUMBERS[i].json);
     }
+    char many[700];
+    memset(many, '9', sizeof many);
+    memcpy(many + 600, "e-599", 5);
     double number;
+    check(json_number(json_check(many, 605), &number) && fabs(number - 10.0) < 1e-14, "digits may be many", "");
     int64_t whole;
     json text = json_check("\"1\"", 3), none = {NULL, NULL};
     check(!json_number(text, &number) && !json_integer(text, &whole), "text is no number", "");
