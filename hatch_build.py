@@ -36,6 +36,9 @@ TARGETS = {
     f"macosx_{MACOS_MIN.replace('.', '_')}_arm64": f"aarch64-macos.{MACOS_MIN}",
     "win_amd64": "x86_64-windows-gnu",
 }
+# As in core/CMakeLists.txt. Without contraction: a product and a sum that are rounded at once give other bits, and only
+# on processors with an instruction for that.
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden"]
 # by itself zig would build for this very processor, and wheels travel
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 
@@ -110,11 +113,8 @@ def _installed_compiler() -> list[str] | None:
 
 def _compile(compiler: list[str], sources: Path, library: Path, system: str) -> None:
     files = sorted(str(path) for path in Path(sources, "src").rglob("*.c"))
-    # without contraction: products and sums that are rounded at once would not give the same bits everywhere
-    flags = ["-std=c11", "-O3", "-ffp-contract=off", "-shared", "-fvisibility=hidden"]
-    flags += [f"-I{Path(sources, 'include')}", f"-I{Path(sources, 'src')}"]
-    if system != "win32":
-        flags.append("-fPIC")
+    flags = [*FLAGS, "-shared", f"-I{Path(sources, 'include')}", f"-I{Path(sources, 'src')}"]
+    flags.append("-DPERCEPNET_BUILD" if system == "win32" else "-fPIC")
     if system == "darwin":
         flags += [f"-mmacosx-version-min={MACOS_MIN}", f"-Wl,-install_name,@rpath/{library.name}"]
     # beside its place and then renamed: a process that runs the old library keeps it

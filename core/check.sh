@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# The core's own tests, and random input for some seconds (10 if not told), under the address and undefined-behaviour
+# The core's own tests, and random input for some seconds each (10 if not told), under the address and undefined-behaviour
 # sanitizers, with every warning an error.
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
-strict=(-std=c11 -ffp-contract=off -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
-strict+=(-Iinclude -Isrc)
+strict=(-std=c11 -ffp-contract=off -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
+strict+=(-Iinclude -Isrc -Itests -I.)
+compiler=${CC:-cc}
 mapfile -t sources < <(find src -name '*.c' | sort)
-"${CC:-cc}" "${strict[@]}" -O1 "${sources[@]}" tests/test_core.c -o "$build/test_core" -lm
-"$build/test_core"
-
-"${CC:-cc}" "${strict[@]}" -O2 "${sources[@]}" fuzz/fuzz_core.c -o "$build/fuzz_core" -lm
-"$build/fuzz_core" "$seconds"
-
-for each in tests/test_model_file fuzz/fuzz_model_file; do
-    "${CC:-cc}" "${strict[@]}" -Itests -O1 "${sources[@]}" tests/{networks,write_model}.c "$each.c" -o "$build/each" -lm
-    "$build/each" "$seconds"
+sources+=(tests/networks.c tests/model_files.c)
+printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} sh -c \
+    'object=$(echo "$1" | tr / _); shift; "$@" -o "'"$build"'/${object%.c}.o"' sh {} "$compiler" "${strict[@]}" -c {}
+for test in tests/test_*.c; do
+    "$compiler" "${strict[@]}" "$test" "$build"/*.o -o "$build/test" -lm
+    "$build/test"
+done
+for fuzz in fuzz/fuzz_*.c; do
+    "$compiler" "${strict[@]}" "$fuzz" "$build"/*.o -o "$build/fuzz" -lm
+    "$build/fuzz" "$seconds"
 done

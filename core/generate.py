@@ -99,8 +99,8 @@ def constants_h() -> str:
 def tables_c() -> str:
     """The tables themselves."""
     lines = [NOTE, '#include "signal/constants.h"']
-    for name, table in TABLES.items():
-        numbers = [literal(value) for value in table.ravel()]
+    for name, values in TABLES.items():
+        numbers = [literal(value) for value in values.ravel()]
         rows = [", ".join(numbers[start : start + 8]) for start in range(0, len(numbers), 8)]
         lines += ["", f"const {declaration(name)} = {{", *(f"    {row}," for row in rows), "};"]
     return "\n".join([*lines, ""])

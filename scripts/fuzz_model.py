@@ -1,6 +1,6 @@
 """Damage model files at random and load them: each is refused with one ModelError, or gives a model that works.
 
-The core's own reader has to be of the same mind each time.
+The core reads each of them too, and takes and refuses the same ones.
 
     python scripts/fuzz_model.py [--bytes 10000000] [--seed 1]
 
@@ -8,7 +8,6 @@ A file that does something else stays where it was made, and its path is printed
 """
 
 import argparse
-import ctypes
 import json
 import struct
 import sys
@@ -23,32 +22,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from percepnet import native
-from percepnet.engine import open_stream
+from percepnet.engine import CORE, engine, open_stream
 from percepnet.errors import ModelError
-from percepnet.model import FORMAT, Architecture, Layer, Model
-from percepnet.model.presets import article_network
+from percepnet.model import FORMAT, PRESETS, Architecture, Layer, Model, article_network, load_model, save_model
 from percepnet.params import FEATURE_SIZES, HOP_SAMPLES, SignalParams
 
 HOPS = 6
-MESSAGE_MAX = 255
-SMALLEST = article_network(dense=2, conv1=2, conv2=2, gru=2, strength_gru=2)
-EVERYTHING = Architecture(  # every kind of layer, and whatever a layer can say
+SMALLEST_SIZES = {"dense": 2, "conv1": 2, "conv2": 2, "gru": 2, "strength_gru": 2}
+SMALLEST = article_network(**SMALLEST_SIZES)
+EVERY_KIND = Architecture(
     (
-        Layer("in", "dense", ("features",), 6, "tanh"),
-        Layer("wide", "convolution", ("in",), 8, "relu", "int8", 3, 2),
-        Layer("deep", "convolution", ("wide",), 8, "linear", "float32", 4, 3, True),
-        Layer("norm", "normalisation", ("deep",)),
-        Layer("memory", "gru", ("norm",), 5, precision="int8"),
-        Layer("scan", "gated_recurrence", ("norm",), 8, precision="int8"),
-        Layer("residual", "sum", ("wide", "scan", "norm")),
-        Layer("all", "concatenation", ("residual", "memory", "features")),
+        Layer("first", "dense", ("features",), 3, "relu"),
+        Layer("short", "convolution", ("first",), 3, "tanh", "int8", 2, 2),
+        Layer("alone", "convolution", ("short",), 3, "linear", "float32", 3, 1, True),
+        Layer("both", "sum", ("short", "alone")),
+        Layer("even", "normalisation", ("both",)),
+        Layer("slow", "gru", ("even",), 2, precision="int8"),
+        Layer("quick", "gated_recurrence", ("even",), 2, precision="int8"),
+        Layer("all", "concatenation", ("slow", "quick")),
         Layer("gain", "dense", ("all",), "bands", "sigmoid"),
-        Layer("strength", "dense", ("memory",), 5, "sigmoid"),
-        Layer("voice", "dense", ("memory",), 1, "sigmoid", "int8"),
+        Layer("strength", "dense", ("all",), "bands", "sigmoid"),
+        Layer("voice", "dense", ("slow",), 1, "sigmoid"),
     ),
     {"gains": "gain", "strengths": "strength", "speech": "voice"},
 )
-EVERY_FEATURE = SignalParams(1, (0, 3, 9, 40, 200), 60.5, tuple(FEATURE_SIZES))
 NUMBERS = (0, -1, 1, 2, 3, 127, 128, 255, 481, 482, 4096, 4097, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**30)
 VALUES = (
     *NUMBERS,
@@ -66,42 +63,8 @@ VALUES = (
     {},
     {"": []},
     "9" * 99,
-    "bands",
-    "features",
-    "memory",
-    "gain",
-    "sum",
-    "int8",
-    "sigmoid",
-    ["features"],
-    ["in", "memory"],
 )
-PIECES = (
-    *(
-        '"',
-        "\\",
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        ":",
-        "0",
-        "1",
-        "-",
-        ".",
-        "e",
-        "E+",
-        "00",
-        "1.0",
-        "1e400",
-        "9" * 400,
-        "/",
-        "//",
-    ),
-    *("null", "true", "NaN", "\\u0041", "\\ud800", "\\ud83c\\udfa4", "\\u0000", '"x":1,', '"x":{},', "", "", "", ""),
-    *(" ", "\n", "\x7f", "\x1f", "\0", "é", "\ufeff", "\u2028", "\ud83c"),
-)
+SHARES = (0.3, 0.2, 0.35, 0.15)  # of the originals, the largest of which is ten times as large
 DATA = np.random.default_rng(5).uniform(-0.5, 0.5, (1, HOPS * HOP_SAMPLES)).astype(np.float32)
 
 
@@ -118,21 +81,38 @@ class Found(Exception):
     """A file that was neither refused nor of use."""
 
 
-def originals() -> list[bytes]:
-    """Files that are whole: one as small as can be, and one with layers of every kind and all features."""
+def originals(folder: Path) -> list[bytes]:
+    """Files that are whole: two as small as can be, of formats 1 and 2, one of every kind, and one of preset "tiny"."""
     rng = np.random.default_rng(0)
     files = []
-    for architecture, params in ((SMALLEST, SignalParams()), (EVERYTHING, EVERY_FEATURE)):
+    for params, architecture in (
+        (SignalParams(), SMALLEST),
+        (SignalParams(1, (0, 8, 40, 400), 30.0, tuple(FEATURE_SIZES)), EVERY_KIND),
+        (SignalParams(), PRESETS["tiny"]),
+    ):
         shapes = architecture.shapes(params).items()
         weights = {name: rng.uniform(-0.5, 0.5, shape).astype(np.float32) for name, shape in shapes}
-        files.append(Model(params, architecture, weights, {"version": "1"}).to_bytes())
-    return files
+        path = folder / "original.safetensors"
+        save_model(Model(params, architecture, weights, {"version": "1"}), path)
+        files.append(path.read_bytes())
+    return [files[0], _as_format_1(files[0]), *files[1:]]
+
+
+def _as_format_1(whole: bytes) -> bytes:
+    """The smallest file as the first format said it: its tensors have the same names and shapes."""
+    header = json.loads(whole[8 : _header_bytes(bytearray(whole))])
+    own = json.loads(header["__metadata__"][FORMAT])
+    params = {name: own["signal"][name] for name in ("lookahead_frames", "band_edges")}
+    first = {"format_version": 1, "params": params, "architecture": SMALLEST_SIZES, "info": own["info"]}
+    header["__metadata__"][FORMAT] = json.dumps(first)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + whole[_header_bytes(bytearray(whole)) :]
 
 
 def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
     """One to three kinds of damage, most of it where the file says what it holds."""
     file = bytearray(whole)
-    for _ in range(1 + rng.integers(2) * rng.integers(3)):
+    for _ in range(rng.integers(1, 4)):
         DAMAGES[rng.integers(len(DAMAGES))](file, rng)
     return bytes(file)
 
@@ -155,14 +135,6 @@ def _flip(file: bytearray, rng: np.random.Generator) -> None:
 def _overwrite(file: bytearray, rng: np.random.Generator) -> None:
     place = _place(file, rng)
     file[place : place + 8] = rng.bytes(int(rng.integers(1, 9)))
-
-
-def _weights(file: bytearray, rng: np.random.Generator) -> None:
-    """Other weights, most of which are as good."""
-    start = _header_bytes(file)
-    for _ in range(rng.integers(1, 5)):
-        if start < len(file):
-            file[int(rng.integers(start, len(file)))] ^= 1 << int(rng.integers(8))
 
 
 def _extremes(file: bytearray, rng: np.random.Generator) -> None:
@@ -201,27 +173,43 @@ def _length(file: bytearray, rng: np.random.Generator) -> None:
 
 def _fields(file: bytearray, rng: np.random.Generator) -> None:
     """A header that is whole again, with other values in it, or without some: of a tensor, or of the model's own."""
+
+    def change(header: Any, own: Any) -> tuple[Any, Any]:
+        _change(own if rng.random() < 0.6 else header, rng)
+        return header, own
+
+    _rewrite(file, change, keep=rng.random() < 0.1)
+
+
+def _respell(file: bytearray, rng: np.random.Generator) -> None:
+    """A header that says the same: in another order, with other white space and with keys that nobody knows."""
+
+    def respelt(value: Any, more: float) -> Any:
+        if isinstance(value, list):
+            return [respelt(entry, more) for entry in value]
+        if not isinstance(value, dict):
+            return value
+        members = [(key, respelt(entry, more)) for key, entry in value.items()]
+        rng.shuffle(members)  # type: ignore[arg-type]
+        if rng.random() < more:
+            members.append((f"x_{rng.integers(9)}", VALUES[rng.integers(len(VALUES))]))
+        return dict(members)
+
+    indent = 1 if rng.random() < 0.2 else None
+    _rewrite(file, lambda header, own: (respelt(header, 0), respelt(own, 0.05)), indent=indent)
+
+
+def _rewrite(
+    file: bytearray, change: Callable[[Any, Any], tuple[Any, Any]], *, keep: bool = False, indent: int | None = None
+) -> None:
+    """Let `change` change the header and what it says of the model; with `keep` the latter stays."""
     try:
         header = json.loads(file[8 : _header_bytes(file)])
         own = json.loads(header["__metadata__"][FORMAT])
-        _change(own if rng.random() < 0.6 else header, rng)
-        if isinstance(header.get("__metadata__"), dict) and rng.random() < 0.9:
-            header["__metadata__"][FORMAT] = json.dumps(own)
-        text = json.dumps(header).encode()
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return  # damaged before
-    file[: _header_bytes(file)] = struct.pack("<Q", len(text)) + text
-
-
-def _text(file: bytearray, rng: np.random.Generator) -> None:
-    """A header that is whole, and in it a text of the model's own that may not be."""
-    try:
-        header = json.loads(file[8 : _header_bytes(file)])
-        text = header["__metadata__"][FORMAT]
-        place, end, piece = (int(rng.integers(len(text))), int(rng.integers(1, 30)), PIECES[rng.integers(len(PIECES))])
-        behind = (text[place:], text[place + 1 :], text[place + end :], text[place : place + end] + text[place:])
-        header["__metadata__"][FORMAT] = text[:place] + piece + behind[rng.integers(len(behind))]
-        text = json.dumps(header).encode()
+        header, own = change(header, own)
+        if isinstance(header.get("__metadata__"), dict) and not keep:
+            header["__metadata__"][FORMAT] = json.dumps(own, indent=indent)
+        text = json.dumps(header, indent=indent).encode()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return  # damaged before
     file[: _header_bytes(file)] = struct.pack("<Q", len(text)) + text
@@ -243,8 +231,7 @@ def _change(value: Any, rng: np.random.Generator) -> None:
 DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
     _flip,
     _overwrite,
-    _weights,
-    _weights,
+    _extremes,
     _extremes,
     _cut,
     _remove,
@@ -253,22 +240,26 @@ DAMAGES: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
     _length,
     _fields,
     _fields,
-    _text,
-    _text,
+    _fields,
+    _respell,
+    _respell,
 )
 
 
-def core_refuses(content: bytes) -> str | None:
-    """Why the core's own reader refuses a file; None if it takes it."""
-    core, error = native.library(), native.Error()
-    model = core.percepnet_model_load_for(content, len(content), None, ctypes.byref(error))
-    if model:
-        core.percepnet_model_destroy(model)
+def _refused_by_core(path: Path) -> str | None:
+    """Why the core refuses a file, "" if it takes it, None if there is no core."""
+    if engine() != CORE:
         return None
-    return str(error)
+    try:
+        native.check_model(path.read_bytes())
+    except ModelError as error:
+        if not str(error) or "\n" in str(error):
+            raise Found(f"not one line of the core's: {error}") from error
+        return str(error)
+    return ""
 
 
-def attempt(content: bytes) -> bool:
+def attempt(path: Path) -> bool:
     """Load a file, and use what is loaded.
 
     Returns
@@ -279,27 +270,26 @@ def attempt(content: bytes) -> bool:
     Raises
     ------
     Found
-        If anything but a model or a ModelError of one line came out, or if the core is of another mind.
+        If anything but a model or a ModelError of one line came out, or if Python and the core do not agree.
     """
-    refused = core_refuses(content)
+    refused_by_core = _refused_by_core(path)
     try:
-        model = Model.from_bytes(content)
+        model = load_model(path)
     except ModelError as error:
-        for message in (str(error), refused or ""):
-            if not message.isprintable() or len(message.encode()) > MESSAGE_MAX:
-                raise Found(f"a message that is not one short line: {message}") from error
-        if not refused:
-            raise Found(f"the core takes it, although: {error}") from error
+        if "\n" in str(error):
+            raise Found(f"a message of several lines: {error}") from error
+        if refused_by_core == "":
+            raise Found(f"the core takes what Python refuses: {error}") from error
         return False
     except BaseException as error:
         raise Found(f"loading: {type(error).__name__}: {error}") from error
-    if refused is not None:
-        raise Found(f"only the core refuses it: {refused}")
+    if refused_by_core:
+        raise Found(f"Python takes what the core refuses: {refused_by_core}")
     try:
         output = open_stream(model).process(DATA)
     except Exception as error:
         raise Found(f"enhancing: {type(error).__name__}: {error}") from error
-    if not np.isfinite(output).all() or not all(np.isfinite(weight).all() for weight in model.weights.values()):
+    if not np.isfinite(output).all():
         raise Found("enhancing gives what is no number")
     return True
 
@@ -313,14 +303,14 @@ def fuzz(total_bytes: int, seed: int, folder: Path, show: Callable[[Tally], None
         With the file's path, at the first one that is neither refused nor of use. A crash leaves the file too.
     """
     rng = np.random.default_rng(seed)
-    whole = originals()
+    whole = originals(folder)
     path = folder / "damaged.safetensors"
     tally = Tally(0, 0, 0, 0)
     while tally.bytes < total_bytes:
-        content = damaged(whole[rng.integers(len(whole))], rng)
+        content = damaged(whole[rng.choice(len(whole), p=SHARES)], rng)
         path.write_bytes(content)
         try:
-            loaded = attempt(content)
+            loaded = attempt(path)
         except Found as found:
             raise Found(f"{path}: {found}") from found
         tally = Tally(tally.files + 1, tally.bytes + len(content), tally.refused + (not loaded), tally.loaded + loaded)

@@ -72,7 +72,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, NUMPY)
     monkeypatch.setattr(percepnet.stream, "open_stream", open_identity_stream)
     monkeypatch.setattr(percepnet.stream, "Model", IdentityModel)
-    monkeypatch.setattr(percepnet.stream, "load_model", load_identity)
+    monkeypatch.setattr(percepnet.stream, "shared_model", load_identity)
     monkeypatch.setattr(percepnet.cli, "load_model", load_identity)
 
 

@@ -42,7 +42,12 @@ def test_an_unknown_target_is_refused(tmp_path):
 
 
 def test_the_header_declares_what_the_core_exports():
-    assert {"percepnet_abi", "percepnet_model_load", "percepnet_stream_process", "percepnet_stream_inspect"} <= declared()
+    assert {
+        "percepnet_abi",
+        "percepnet_model_load",
+        "percepnet_stream_process",
+        "percepnet_stream_inspect",
+    } <= declared()
     assert "percepnet_options" not in declared()
 
 

@@ -2,8 +2,6 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
-from dataclasses import replace
-
 import numpy as np
 
 from models import random_model
@@ -31,8 +29,9 @@ INFO = {
 
 
 def test_facts():
-    weights = random_model().weight_count
-    text = model_card(replace(random_model(), info=INFO), "mine")
+    model = random_model()
+    weights = model.weight_count
+    text = model_card(Model(model.params, model.architecture, model.weights, INFO), "mine")
     assert text.startswith("# mine\n")
     for line in (
         f"| architecture | {weights / 1e6:.2f} million weights; dense 16, conv1 16 x 5, conv2 16 x 3, gru1 16, "
@@ -65,7 +64,7 @@ def test_what_sparsity_left():
     weights = {name: weight * (0 if name.endswith("weight_ih") else 1) for name, weight in model.weights.items()}
     sizes = {name: weight.size for name, weight in weights.items() if "weight_ih" in name or "weight_hh" in name}
     recurrent = sum(size for name, size in sizes.items() if "hh" in name)
-    text = model_card(replace(model, weights=weights), "sparse")
+    text = model_card(Model(model.params, model.architecture, weights), "sparse")
     assert f"; {recurrent / sum(sizes.values()):.0%} of the GRUs' blocks of 16 x 4 are kept, " in text
 
 

@@ -16,6 +16,7 @@ import soundfile
 import identity_system
 import percepnet
 import percepnet.cli
+from percepnet.engine import VARIABLE
 from percepnet.model import save_model
 
 IDENTITY = [sys.executable, identity_system.__file__]
@@ -421,3 +422,15 @@ def test_real_system_runs_as_a_module(tmp_path: Path, model: Path) -> None:
     command = [sys.executable, "-m", "percepnet", "enhance", "a.wav", "-o", "b.wav", "--model", str(model)]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     assert soundfile.info(tmp_path / "b.wav").frames == 1
+
+
+def test_a_missing_core_is_one_line_of_warning(tmp_path: Path) -> None:
+    make(tmp_path / "a.wav")
+    save_model(identity_system.random_model(), tmp_path / "random.safetensors")
+    code = "from pathlib import Path; from percepnet import native; native.LIBRARY = Path('nowhere')"
+    code += "; from percepnet.cli import main; main()"
+    command = [sys.executable, "-c", code, "enhance", "a.wav", "-o", "b.wav", "--model", "random.safetensors"]
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("percepnet: warning: percepnet runs on NumPy, many times slower: nowhere: not built;")
+    assert done.stderr.count("\n") == 1

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import percepnet
+from blas_threads import blas_threads, two_threads
 from models import random_model
 from percepnet import engine as engine_module
 from percepnet import native
-from percepnet.blas import one_thread
 from percepnet.engine import CORE, NUMPY, VARIABLE, engine, open_stream
 from percepnet.errors import PercepNetError
 from percepnet.reference import stream as reference
@@ -111,22 +110,7 @@ def test_engines_agree_on_real_speech(monkeypatch, name):
     assert error < 0.02 * np.linalg.norm(outputs[NUMPY])
 
 
-# BLAS.
-
-
-def blas_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-
-
-@pytest.fixture
-def two_threads():
-    with threadpool_limits(2, "blas"):
-        if blas_threads() != {2}:
-            pytest.skip("this BLAS has one thread")
-        yield
-
-
-def test_numpy_keeps_blas_to_one_thread_while_it_calculates(monkeypatch, two_threads):
+def test_numpy_keeps_blas_to_one_thread_while_it_calculates():
     seen = []
 
     class Watched(engine_module.NumpyStream):
@@ -135,31 +119,11 @@ def test_numpy_keeps_blas_to_one_thread_while_it_calculates(monkeypatch, two_thr
             return super()._run(x)
 
     stream = Watched(random_model())
-    stream.process(np.zeros((1, 960), np.float32))
-    stream.flush()
-    assert seen == [{1}, {1}]
-    assert blas_threads() == {2}
-
-
-def test_threads_are_given_back_when_the_last_call_ends_however_calls_overlap(two_threads):
-    entered, leave = threading.Event(), threading.Event()
-
-    def other():
-        with one_thread:
-            entered.set()
-            leave.wait(60)
-
-    worker = threading.Thread(target=other)
-    with one_thread:
-        worker.start()
-        entered.wait(60)
-    assert blas_threads() == {1}
-    leave.set()
-    worker.join()
-    assert blas_threads() == {2}
-    with pytest.raises(KeyError), one_thread:
-        raise KeyError
-    assert blas_threads() == {2}
+    with two_threads():
+        stream.process(np.zeros((1, 960), np.float32))
+        stream.flush()
+        assert seen == [{1}, {1}]
+        assert blas_threads() == {2}
 
 
 def test_package_says_that_it_is_typed():

@@ -15,9 +15,8 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from models import random_model
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
-from percepnet.params import ERB_EDGES_48, SignalParams
-from percepnet.reference.bands import bands_of
-from percepnet.reference.features import features
+from percepnet.params import BINS, ERB_EDGES_48, SignalParams
+from percepnet.reference.features import Features
 from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.checkpoint import read_checkpoint
@@ -158,7 +157,8 @@ def test_unknown_bands_get_no_gradient(config):
 def test_band_energies_undo_the_features():
     params = SignalParams()
     energies = np.random.default_rng(0).uniform(1e-3, 1, (5, params.bands)).astype(np.float32)
-    rows = features(energies, np.zeros_like(energies), np.full(5, 272.0), np.zeros(5), bands_of(params.band_edges))
+    bins = np.zeros((5, BINS), np.float32)
+    rows = Features(params).push(energies, bins, np.zeros_like(energies), np.full(5, 272.0), np.zeros(5))
     found = band_energies(torch.from_numpy(rows), params).numpy()
     np.testing.assert_allclose(found / found[0, 0], energies / energies[0, 0], rtol=1e-3)
 

@@ -67,7 +67,8 @@ def test_all_layers_wider_at_once(model, features):
 
 def test_what_is_new_learns(model, features):
     network = from_model(grown(model, WIDER, seed=1))
-    gains, strengths, _ = network(torch.from_numpy(features)[None])
+    heads, _ = network(torch.from_numpy(features)[None])
+    gains, strengths = heads["gains"], heads["strengths"]
     (gains.mean() + strengths.mean()).backward()
     start = UNITS_WIDER["conv2"]
     heard = network.gain.weight.grad[:, start + UNITS["gru"] : start + UNITS_WIDER["gru"]]

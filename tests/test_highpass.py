@@ -4,7 +4,7 @@ import pytest
 from percepnet.errors import ModelError
 from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference import stft
-from percepnet.reference.highpass import Highpass, recursion, sections, undo_phase
+from percepnet.reference.highpass import Highpass, beginning, recursion, sections, undo_phase
 
 scipy_signal = pytest.importorskip("scipy.signal")
 CORNER_HZ = 30.0
@@ -31,10 +31,15 @@ def test_recursion_is_that_of_scipy():
 
 def test_hops_are_the_recursion():
     x = np.random.default_rng(1).standard_normal((2, 7 * HOP_SAMPLES)).astype(np.float32) + 0.5
-    expected, _ = recursion(CORNER_HZ, x.astype(np.float64), np.zeros((2, 4)))
-    highpass = Highpass(CORNER_HZ, 2)
+    expected, _ = recursion(CORNER_HZ, x.astype(np.float64), beginning(CORNER_HZ, x[:, :HOP_SAMPLES]))
+    highpass = Highpass(CORNER_HZ)
     found = np.concatenate([highpass.push(part) for part in np.split(x, [960, 1440], axis=1)], axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_an_offset_from_the_start_is_never_heard():
+    y = Highpass(CORNER_HZ).push(np.full((1, 5 * HOP_SAMPLES), 0.3, np.float32))
+    np.testing.assert_allclose(y, 0, atol=1e-7)
 
 
 def test_zero_is_no_filter():

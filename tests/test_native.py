@@ -436,6 +436,16 @@ def test_int16_is_that_of_the_definition():
     np.testing.assert_array_equal(found, np.clip(np.rint(32768 * floats), -32768, 32767))
 
 
+@pytest.mark.parametrize(
+    "x", [np.zeros((1, 480), "f4"), np.zeros((2, 480)), np.zeros(480, "f4"), np.zeros((2, 9), ">i2")]
+)
+def test_streams_read_nothing_that_is_not_there(x):
+    stream = native.Stream(random_model(), channels=2)
+    for process in (stream.process, lambda x: native.Batch(stream.model).process([stream], [x])):
+        with pytest.raises(AudioError, match=r"give float32 or int16 of \(2, samples\)"):
+            process(x)
+
+
 def test_streams_outside_of_what_the_library_can_do_are_refused():
     model = random_model()
     for options in ({"sample_rate_hz": 192_001}, {"channels": 1025}, {"attenuation_limit_db": -3.0}):

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import percepnet
 from models import random_model
@@ -40,7 +42,8 @@ def noise(*shape):
 
 def played(processor, x, size=None):
     size = size or max(1, x.shape[-1])
-    parts = [processor.process(x[..., start : start + size]) for start in range(0, x.shape[-1], size)]
+    starts = range(0, max(1, x.shape[-1]), size)  # nothing is a chunk too
+    parts = [processor.process(x[..., start : start + size]) for start in starts]
     return np.concatenate([*parts, processor.flush()], axis=-1)
 
 
@@ -67,6 +70,27 @@ def test_as_long_as_the_input_and_the_delay_and_the_same_for_every_chunking(kind
     processor.process(x[:, :777])
     processor.reset()
     np.testing.assert_array_equal(played(processor, x), whole)
+
+
+@pytest.mark.parametrize("kind", [KINDS[0], KINDS[2]])
+@settings(max_examples=25, deadline=None)
+@given(
+    rate_hz=st.integers(8000, 192_000),
+    shape=st.tuples(st.integers(1, 3), st.integers(0, 6000)),
+    link_channels=st.booleans(),
+    sizes=st.lists(st.integers(0, 2500), max_size=8),
+)
+def test_any_rate_and_any_chunking(kind, rate_hz, shape, link_channels, sizes):
+    x = noise(*shape)
+    processor = make(kind, rate_hz, shape[0], link_channels=link_channels)
+    whole = played(processor, x)
+    assert whole.shape[1] == shape[1] + processor.latency_samples
+    parts = [processor.process(part) for part in np.split(x, np.minimum(np.cumsum(sizes), shape[1]), axis=1)]
+    given_back = sum(part.shape[1] for part in parts)
+    assert given_back == -(-(shape[1] * 100 // rate_hz) * rate_hz // 100)
+    np.testing.assert_array_equal(np.concatenate([*parts, processor.flush()], axis=1), whole)
+    processor.bypass = True
+    np.testing.assert_array_equal(played(processor, x), late(x, processor))
 
 
 @pytest.mark.parametrize("shape", [(1000,), (1, 1000), (2, 1000)])

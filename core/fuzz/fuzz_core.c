@@ -14,13 +14,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "signal/constants.h"
+#include "networks.h"
 #include "percepnet.h"
+#include "signal/constants.h"
+#include "signal/feature_blocks.h"
 
 #define HOPS_MAX 40
 #define INPUT_MAX 2048
 #define UNITS_MOST 40
-#define COPIED_MAX (1 << 20) /* a matrix that is described larger is not there: only its sizes are looked at */
 
 /* The bytes of the input, and zeros after its end. */
 typedef struct source {
@@ -69,9 +70,8 @@ static void *allocate(size_t size) {
 }
 
 typedef struct described {
-    percepnet_description description;
-    int sound; /* nothing was changed: it has to be taken */
-    int tame;  /* weights of the size of trained ones: it has to give numbers */
+    test_network network;
+    int tame; /* weights of the size of trained ones: it has to give numbers */
 } described;
 
 static const int32_t ODD[] = {0, -1, 1, 2, 3, 5, 33, 481, 482, 4096, 4097, 65536, INT32_MAX, INT32_MIN, INT32_MAX - 1};
@@ -81,127 +81,37 @@ static int32_t odd(source *s) {
     return byte(s) % 4 ? value : (int32_t)word(s);
 }
 
-static void sizes(percepnet_description *d, source *s) {
-    int32_t dense = 1 + (int32_t)below(s, UNITS_MOST), conv1 = 1 + (int32_t)below(s, UNITS_MOST);
-    int32_t conv2 = 1 + (int32_t)below(s, UNITS_MOST), gru = 1 + (int32_t)below(s, UNITS_MOST);
-    int32_t strength = 1 + (int32_t)below(s, UNITS_MOST), bands = d->bands;
-    const int32_t shapes[PERCEPNET_LAYERS][2] = {
-        {dense, 2 * bands + 2}, {conv1, 5 * dense},       {conv2, 3 * conv1},
-        {3 * gru, conv2},       {3 * gru, gru},           {3 * gru, gru},
-        {3 * gru, gru},         {3 * gru, gru},           {3 * gru, gru},
-        {3 * gru, gru},         {3 * gru, gru},           {3 * strength, gru + conv2},
-        {3 * strength, strength}, {bands, conv2 + 4 * gru}, {bands, strength},
-    };
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        d->layers[layer].rows = shapes[layer][0];
-        d->layers[layer].columns = shapes[layer][1];
-    }
-}
+static uint32_t next_word(void *s) { return word(s); }
 
-/* One field becomes another. */
-static void change(percepnet_description *d, source *s, int32_t *edges, int32_t edges_count) {
-    percepnet_affine *layer = &d->layers[below(s, PERCEPNET_LAYERS)];
-    switch (below(s, 6)) {
-    case 0: d->lookahead_frames = odd(s); break;
-    case 1: d->bands = odd(s) % (edges_count + 1); break; /* as many edges as it says have to be there */
-    case 2: edges[below(s, (uint32_t)edges_count)] = odd(s); break;
-    case 3: layer->rows = odd(s); break;
-    case 4: layer->columns = odd(s); break;
-    default: d->kernel = byte(s) % 2 ? "" : "abacus"; break;
-    }
-}
-
-/* As many numbers as the layer says, of weights from a size that is trained to one that overflows. */
-static void fill(percepnet_affine *layer, source *s, int first, float spread, int tame) {
-    int64_t rows = layer->rows, columns = layer->columns;
-    if (rows < 1 || columns < 1 || rows > COPIED_MAX / columns) {
-        rows = columns = 1;
-    }
-    uint32_t state = word(s);
-    int integers = !first && byte(s) % 2;
-    float *weight = integers ? NULL : allocate(sizeof(float) * (size_t)(rows * columns));
-    int8_t *whole = integers ? allocate((size_t)(rows * columns)) : NULL;
-    float *scale = integers ? allocate(sizeof(float) * (size_t)rows) : NULL;
-    float *bias = allocate(sizeof(float) * (size_t)rows);
-    for (int64_t i = 0; i < rows * columns; i++) {
-        float x = uniform(&state);
-        if (integers) {
-            whole[i] = (int8_t)(128.0f * x);
-        } else {
-            weight[i] = tame ? spread * x : bits(state ^ state << 13);
-        }
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        bias[i] = tame ? spread * uniform(&state) : bits(word(s));
-        if (integers) {
-            scale[i] = tame ? spread / 127.0f : bits(word(s));
-        }
-    }
-    layer->weight = weight;
-    layer->integers = whole;
-    layer->scale = scale;
-    layer->bias = bias;
-}
-
-static void take_away(percepnet_affine *layer, source *s) {
-    const void *pointers[] = {layer->weight, layer->integers, layer->scale, layer->bias};
-    switch (below(s, 3)) {
-    case 0: layer->weight = NULL, layer->integers = NULL; break;
-    case 1: layer->bias = NULL; break;
-    default:
-        if (!layer->integers) {
-            layer->weight = NULL;
-        }
-        layer->scale = NULL;
-        break;
-    }
-    const void *kept[] = {layer->weight, layer->integers, layer->scale, layer->bias};
-    for (int i = 0; i < 4; i++) {
-        if (pointers[i] != kept[i]) {
-            free((void *)(uintptr_t)pointers[i]);
-        }
-    }
-}
-
-static described describe(source *s) {
-    described d = {.sound = 1, .tame = 1};
-    percepnet_description *p = &d.description;
-    p->lookahead_frames = (int32_t)below(s, LOOKAHEAD_FRAMES_MAX + 1);
-    p->bands = 2 + (int32_t)below(s, 60);
-    int32_t count = p->bands, *edges = allocate(sizeof *edges * (size_t)count);
+/* Of any kinds of layers, with weights from a size that is trained to what overflows; or the article's. */
+static void describe(source *s, described *d) {
+    int lookahead_frames = (int)below(s, LOOKAHEAD_FRAMES_MAX + 1);
+    int32_t edges[61], count = 2 + (int32_t)below(s, 60);
+    unsigned blocks[FEATURE_BLOCKS];
+    int block_count = 0;
     for (int32_t band = 0; band < count; band++) {
         edges[band] = band ? edges[band - 1] + 1 + (int32_t)(byte(s) % 8) : 0;
     }
-    p->band_edges = edges;
-    sizes(p, s);
     uint32_t what = byte(s);
+    d->tame = what % 8 != 1;
+    weights w = {word(s), byte(s) % 2 ? 0.3f : 4.0f, (int)(byte(s) % 2), !d->tame};
+    test_network_begin(&d->network, lookahead_frames, count, edges, w);
+    d->network.description.highpass_hz = byte(s) % 2 ? 1.0f + (float)(byte(s) % 100) : 0.0f;
     if (what % 4 == 0) {
-        for (uint32_t changes = 1 + byte(s) % 3; changes; changes--) {
-            change(p, s, edges, count);
-        }
-        d.sound = 0;
+        test_network_article(&d->network, 1 + (int)below(s, UNITS_MOST), 1 + (int)below(s, UNITS_MOST),
+                             1 + (int)below(s, UNITS_MOST), 1 + (int)below(s, UNITS_MOST),
+                             1 + (int)below(s, UNITS_MOST));
+        return;
     }
-    d.tame = what % 8 != 1;
-    float spread = byte(s) % 2 ? 0.3f : 4.0f;
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        fill(&p->layers[layer], s, layer == 0, spread, d.tame);
-    }
-    if (what % 16 == 2) {
-        take_away(&p->layers[below(s, PERCEPNET_LAYERS)], s);
-        d.sound = 0;
-    }
-    return d;
-}
-
-static void discard(described *d) {
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        const percepnet_affine *l = &d->description.layers[layer];
-        const void *arrays[] = {l->weight, l->integers, l->scale, l->bias};
-        for (int i = 0; i < 4; i++) {
-            free((void *)(uintptr_t)arrays[i]);
+    for (unsigned block = 0; block < FEATURE_BLOCKS; block++) {
+        if (byte(s) % 2) {
+            blocks[block_count++] = block;
         }
     }
-    free((void *)(uintptr_t)d->description.band_edges);
+    if (block_count) {
+        test_network_features(&d->network, blocks, block_count);
+    }
+    test_network_any(&d->network, next_word, s, (int)below(s, 10));
 }
 
 /* Samples of one kind after another: what microphones give, what they never should, and what is no audio. */
@@ -238,130 +148,250 @@ static int numbers(const float *y, int count) {
     return all;
 }
 
-/* In calls of any number of hops, some of them in place, into y [channels * total]. */
-static void in_pieces(percepnet_enhancer *e, percepnet_block *block, source *s, const float *x, float *y, int channels,
-                      int total) {
-    for (int hop = 0; hop < total;) {
-        int hops = s->left ? (int)(byte(s) % 12) : total; /* none too, but not for ever */
-        hops = hops < total - hop ? hops : total - hop;
-        /* exactly as much memory as the call may touch, at any stride */
-        int64_t stride = hops * HOP_SAMPLES + (int64_t)(byte(s) % 4);
-        size_t size = sizeof(float) * (size_t)(hops ? (channels - 1) * stride + hops * HOP_SAMPLES : 0);
-        float *in = allocate(size), *out = byte(s) % 2 ? in : allocate(size);
-        for (int c = 0; c < channels; c++) {
-            memcpy(in + c * stride, x + (c * total + hop) * HOP_SAMPLES, sizeof(float) * (size_t)(hops * HOP_SAMPLES));
-        }
-        if (block) {
-            percepnet_process_block(e, block, in, out, hops, stride);
-        } else {
-            percepnet_process(e, in, out, hops, stride);
-        }
-        for (int c = 0; c < channels; c++) {
-            memcpy(y + (c * total + hop) * HOP_SAMPLES, out + c * stride, sizeof(float) * (size_t)(hops * HOP_SAMPLES));
-        }
-        if (out != in) {
-            free(out);
-        }
-        free(in);
-        hop += hops;
-    }
+/* A stream's options and what it hears: planar, and as 16-bit samples once more. */
+typedef struct scene {
+    percepnet_options options;
+    int int16, total; /* samples of each channel */
+    float *x;
+    int16_t *whole;
+} scene;
+
+static int32_t unit_of(const scene *c) { return c->options.block_samples ? c->options.block_samples : 1; }
+
+static percepnet_options options(source *s) {
+    static const int32_t usual_hz[] = {48000, 16000, 8000, 44100, 22050, 96000};
+    percepnet_options o;
+    percepnet_options_init(&o);
+    o.sample_rate_hz = byte(s) % 4 ? usual_hz[below(s, 6)] : 8000 + (int32_t)below(s, 40000);
+    o.channels = 1 + (int32_t)(byte(s) % 3);
+    o.link_channels = byte(s) % 2;
+    o.interleaved = byte(s) % 2;
+    o.comb_filter = byte(s) % 4 != 0;
+    o.post_filter = byte(s) % 4 != 0;
+    o.attenuation_limit_db = byte(s) % 2 ? (float)byte(s) / 4.0f : PERCEPNET_NO_LIMIT;
+    o.bypass = byte(s) % 8 == 0;
+    o.block_samples = byte(s) % 3 ? 0 : 1 + (int32_t)below(s, byte(s) % 2 ? 4 : 1000);
+    return o;
 }
 
-/* Side by side with another stream that hears something else, a hop of each a call. */
-static void in_company(percepnet_batch *batch, percepnet_enhancer *e, percepnet_enhancer *other, const float *x,
-                       float *y, int channels, int total) {
-    size_t size = sizeof(float) * (size_t)(channels * HOP_SAMPLES);
-    float *in = allocate(size), *mine = allocate(size), *theirs = allocate(size);
-    for (int hop = 0; hop < total; hop++) {
-        for (int c = 0; c < channels; c++) {
-            memcpy(in + c * HOP_SAMPLES, x + (c * total + hop) * HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
-        }
-        for (int n = 0; n < channels * HOP_SAMPLES; n++) {
-            theirs[n] = 0.5f - in[n];
-        }
-        /* in either order, one of them in place */
-        int first = hop % 2;
-        percepnet_enhancer *const both[] = {first ? e : other, first ? other : e};
-        const float *const inputs[] = {first ? in : theirs, first ? theirs : in};
-        float *const outputs[] = {first ? mine : theirs, first ? theirs : mine};
-        percepnet_batch_process(batch, both, 2, inputs, outputs);
-        for (int c = 0; c < channels; c++) {
-            memcpy(y + (c * total + hop) * HOP_SAMPLES, mine + c * HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
-        }
+/* One option becomes another: it is refused in words, or it is an option. */
+static void wrong_options(const percepnet_model *model, source *s, percepnet_options o) {
+    percepnet_error error = {""};
+    int32_t *fields[] = {&o.sample_rate_hz, &o.link_channels, &o.interleaved,  &o.comb_filter,
+                         &o.post_filter,    &o.bypass,        &o.block_samples};
+    if (byte(s) % 4) {
+        *fields[below(s, 7)] = odd(s);
+    } else {
+        o.attenuation_limit_db = bits(word(s));
     }
-    free(theirs);
-    free(in);
-    free(mine);
+    percepnet_stream *stream = percepnet_stream_create(model, &o, &error);
+    require(stream ? !error.message[0] : error.message[0] != 0, "options are taken, or refused in words");
+    percepnet_stream_destroy(stream);
 }
 
-static void run(const described *d, source *s) {
-    percepnet_description described = d->description;
-    percepnet_model *model = percepnet_model_create(&described);
-    require(model || !d->sound, "a sound model is taken");
-    percepnet_settings settings = {1 + (int32_t)(byte(s) % 3), byte(s) % 4 != 0, byte(s) % 4 != 0, 0.0f};
-    settings.dry = byte(s) % 2 ? (float)byte(s) / 255.0f : 0.0f;
-    int valid = byte(s) % 8 != 0;
-    if (!valid) {
-        settings.dry = bits(word(s));
-        settings.channels = byte(s) % 2 ? settings.channels : odd(s) % 2000;
-        valid = settings.channels >= 1 && settings.channels <= 3 && settings.dry >= 0.0f && settings.dry <= 1.0f;
+static scene scene_of(source *s, percepnet_options o) {
+    scene c = {.options = o, .int16 = byte(s) % 3 == 0};
+    int hops = 1 + (int)below(s, byte(s) % 4 ? 6 : HOPS_MAX), unit = unit_of(&c);
+    c.total = (hops * o.sample_rate_hz / 100 + (int)(byte(s) % 64) + unit) / unit * unit;
+    int count = c.total * o.channels;
+    c.x = allocate(sizeof(float) * (size_t)count);
+    c.whole = allocate(sizeof(int16_t) * (size_t)count);
+    samples(s, c.x, count);
+    for (int n = 0; n < count; n++) {
+        float x = 32768.0f * c.x[n];
+        c.whole[n] = (int16_t)(x > -32768.0f && x < 32767.0f ? x : 0.0f);
     }
-    percepnet_enhancer *e = model ? percepnet_create(model, &settings) : NULL;
-    require(e || !model || !valid, "sound settings are taken");
-    if (!e || settings.channels > 3) {
-        percepnet_destroy(e);
-        percepnet_model_destroy(model);
-        return;
+    return c;
+}
+
+static void scene_end(scene *c) {
+    free(c->x);
+    free(c->whole);
+}
+
+/* Exactly as much memory as a call may touch, at any stride. */
+typedef struct call {
+    void *x, *y;
+    int64_t samples, stride, capacity;
+} call;
+
+static size_t sample_size(const scene *c) { return c->int16 ? sizeof(int16_t) : sizeof(float); }
+
+static call call_of(const scene *c, int64_t from, int64_t count, int64_t capacity, int64_t spare) {
+    int channels = c->options.channels, interleaved = c->options.interleaved;
+    call k = {NULL, NULL, count, count + (interleaved ? 0 : spare), capacity};
+    size_t size = sample_size(c);
+    k.x = allocate(size * (size_t)(count ? (channels - 1) * k.stride + count : 0));
+    k.y = allocate(size * (size_t)(channels * capacity));
+    for (int channel = 0; channel < channels; channel++) {
+        const char *x = c->int16 ? (const char *)c->whole : (const char *)c->x;
+        for (int64_t n = 0; n < count; n++) {
+            int64_t to = interleaved ? n * channels + channel : channel * k.stride + n;
+            memcpy((char *)k.x + (size_t)to * size, x + (size_t)(channel * c->total + from + n) * size, size);
+        }
     }
-    int channels = settings.channels, total = 1 + (int)below(s, byte(s) % 4 ? 6 : HOPS_MAX), count = channels * total * HOP_SAMPLES;
+    return k;
+}
+
+static void call_end(const scene *c, call *k, int64_t ready, float *y, int64_t length, int64_t at) {
+    for (int channel = 0; channel < c->options.channels; channel++) {
+        for (int64_t n = 0; n < ready; n++) {
+            int64_t from = c->options.interleaved ? n * c->options.channels + channel : channel * k->capacity + n;
+            y[channel * length + at + n] = c->int16 ? ((int16_t *)k->y)[from] : ((float *)k->y)[from];
+        }
+    }
+    free(k->x);
+    free(k->y);
+}
+
+static int64_t process(percepnet_stream *stream, percepnet_block *block, const scene *c, const call *k) {
+    if (c->int16) {
+        return percepnet_stream_process_int16(stream, block, k->x, k->samples, k->stride, k->y, k->capacity);
+    }
+    return percepnet_stream_process(stream, block, k->x, k->samples, k->stride, k->y, k->capacity);
+}
+
+static int64_t piece(const scene *c, source *s, int64_t left) {
+    int64_t units = s->left ? (int64_t)below(s, 1 + (uint32_t)(c->options.sample_rate_hz / 10 / unit_of(c))) : left;
+    units *= unit_of(c); /* none too, but not for ever */
+    return units < left ? units : left;
+}
+
+static int64_t flush(percepnet_stream *stream, const scene *c, float *y, int64_t length, int64_t at) {
+    call k = call_of(c, 0, 0, length - at, 0);
+    int64_t ready = c->int16 ? percepnet_stream_flush_int16(stream, k.y, k.capacity)
+                             : percepnet_stream_flush(stream, k.y, k.capacity);
+    require(ready == length - at, "as many samples come out as went in, and latency more");
+    call_end(c, &k, ready, y, length, at);
+    return at + ready;
+}
+
+/* In calls of any number of samples, some of them refused, into y [channels * (total + latency)]. */
+static void in_pieces(percepnet_stream *stream, percepnet_block *block, source *s, const scene *c, float *y) {
+    int64_t length = c->total + percepnet_stream_latency(stream), at = 0;
+    for (int64_t done = 0; done < c->total;) {
+        int64_t count = piece(c, s, c->total - done), expected = percepnet_stream_ready(stream, count);
+        require(expected >= 0 && expected <= PERCEPNET_READY_MAX(count, c->options.sample_rate_hz), "the bound holds");
+        int short_by_one = expected && s->left && byte(s) % 8 == 0;
+        call k = call_of(c, done, count, expected - short_by_one, byte(s) % 4);
+        int64_t ready = process(stream, block, c, &k);
+        require(ready == (short_by_one ? PERCEPNET_TOO_SMALL : expected), "a call gives what it said");
+        call_end(c, &k, short_by_one ? 0 : ready, y, length, at);
+        if (!short_by_one) {
+            at += ready;
+            done += count;
+        }
+    }
+    flush(stream, c, y, length, at);
+}
+
+/* Side by side with another stream that hears something else. */
+static void in_company(percepnet_batch *batch, percepnet_stream *stream, percepnet_stream *other, source *s,
+                       const scene *c, const scene *theirs, float *y) {
+    int64_t length = c->total + percepnet_stream_latency(stream), at = 0, done = 0, others = 0;
+    while (done < c->total) {
+        int64_t count = piece(c, s, c->total - done), their_count = piece(theirs, s, theirs->total - others);
+        call k = call_of(c, done, count, percepnet_stream_ready(stream, count), byte(s) % 4);
+        call t = call_of(theirs, others, their_count, percepnet_stream_ready(other, their_count), byte(s) % 4);
+        percepnet_chunk mine = {stream, k.x, k.y, count, k.stride, k.capacity, c->int16, 0};
+        percepnet_chunk other_chunk = {other, t.x, t.y, their_count, t.stride, t.capacity, theirs->int16, 0};
+        int first = byte(s) % 2; /* in either order */
+        percepnet_chunk chunks[2] = {first ? mine : other_chunk, first ? other_chunk : mine};
+        require(percepnet_batch_process(batch, chunks, 2) == 0, "a batch is taken");
+        call_end(c, &k, chunks[!first].ready, y, length, at);
+        at += chunks[!first].ready;
+        free(t.x);
+        free(t.y);
+        done += count;
+        others += their_count;
+    }
+    flush(stream, c, y, length, at);
+}
+
+/* What changes while it runs may change anything but memory, and what is no number. */
+static void with_changes(percepnet_stream *stream, percepnet_block *block, source *s, const scene *c, int tame) {
+    int64_t length = c->total + percepnet_stream_latency(stream);
+    float *y = allocate(sizeof(float) * (size_t)(c->options.channels * length));
+    for (int64_t done = 0; done < c->total;) {
+        int64_t count = piece(c, s, c->total - done);
+        call k = call_of(c, done, count, percepnet_stream_ready(stream, count), 0);
+        int64_t ready = process(stream, byte(s) % 2 ? block : NULL, c, &k);
+        call_end(c, &k, ready, y, length, 0);
+        require(!tame || numbers(y, (int)ready), "samples are numbers, whatever changes");
+        percepnet_stream_set_bypass(stream, (int32_t)(byte(s) % 2));
+        percepnet_stream_set_attenuation_limit(stream, bits(word(s)));
+        done += count;
+    }
+    percepnet_stream_reset(stream);
+    free(y);
+}
+
+static percepnet_stream *stream_of(const percepnet_model *model, const percepnet_options *o) {
+    percepnet_error error = {""};
+    percepnet_stream *stream = percepnet_stream_create(model, o, &error);
+    require(stream != NULL, error.message);
+    return stream;
+}
+
+static void run_streams(described *d, const percepnet_model *model, source *s) {
+    scene c = scene_of(s, options(s)), theirs = scene_of(s, options(s));
+    percepnet_stream *stream = stream_of(model, &c.options), *other = stream_of(model, &theirs.options);
+    int count = c.options.channels * (c.total + percepnet_stream_latency(stream));
     size_t size = sizeof(float) * (size_t)count;
-    float *x = allocate(size), *y = allocate(size), *again = allocate(size);
-    samples(s, x, count);
-    in_pieces(e, NULL, s, x, y, channels, total);
+    float *y = allocate(size), *again = allocate(size);
+    wrong_options(model, s, c.options);
+    in_pieces(stream, NULL, s, &c, y);
     require(!d->tame || numbers(y, count), "samples are numbers");
 
-    percepnet_reset(e);
-    percepnet_block *block = percepnet_block_create(model, channels, 1 + (int32_t)(byte(s) % 40));
+    percepnet_block *block = percepnet_block_create(model, c.options.channels, 1 + (int32_t)(byte(s) % 40));
     require(block != NULL, "a block is given");
-    in_pieces(e, block, s, x, again, channels, total);
+    in_pieces(stream, block, s, &c, again);
     require(!d->tame || !memcmp(y, again, size), "blocks give the same bits");
-    percepnet_block_destroy(block);
 
-    percepnet_reset(e);
     percepnet_batch *batch = percepnet_batch_create(model, 1 + (int32_t)(byte(s) % 3));
-    percepnet_enhancer *other = percepnet_create(model, &settings);
-    require(batch && other, "a batch is given");
-    in_company(batch, e, other, x, again, channels, total);
+    require(batch != NULL, "a batch is given");
+    in_company(batch, stream, other, s, &c, &theirs, again);
     require(!d->tame || !memcmp(y, again, size), "company changes no bit");
+    with_changes(stream, block, s, &c, d->tame);
     percepnet_batch_destroy(batch);
-    percepnet_destroy(other);
-    percepnet_destroy(e);
-    percepnet_model_destroy(model);
+    percepnet_block_destroy(block);
+    percepnet_stream_destroy(other);
+    percepnet_stream_destroy(stream);
 
     int32_t kernels = 0;
     while (percepnet_kernel(kernels)) {
         kernels++;
     }
-    described.kernel = percepnet_kernel((int32_t)below(s, (uint32_t)kernels));
-    model = percepnet_model_create(&described);
-    e = model ? percepnet_create(model, &settings) : NULL;
-    require(e != NULL, "each kernel takes the same models");
-    percepnet_process(e, x, again, total, total * HOP_SAMPLES);
+    d->network.description.kernel = percepnet_kernel((int32_t)below(s, (uint32_t)kernels));
+    percepnet_model *same = model_create(&d->network.description);
+    require(same != NULL, "each kernel takes the same models");
+    stream = stream_of(same, &c.options);
+    in_pieces(stream, NULL, s, &c, again);
     require(!d->tame || !memcmp(y, again, size), "kernels give the same bits");
-    percepnet_destroy(e);
-    percepnet_model_destroy(model);
-    free(x);
+    percepnet_stream_destroy(stream);
+    percepnet_model_destroy(same);
     free(y);
     free(again);
+    scene_end(&c);
+    scene_end(&theirs);
+}
+
+static void run(described *d, source *s) {
+    percepnet_model *model = model_create(&d->network.description);
+    require(model != NULL, "a network that fits together is taken");
+    run_streams(d, model, s);
+    percepnet_model_destroy(model);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     source s = {data, size};
-    described d = describe(&s);
-    run(&d, &s);
-    discard(&d);
+    described *d = allocate(sizeof *d);
+    describe(&s, d);
+    run(d, &s);
+    test_network_discard(&d->network);
+    free(d);
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARENA_ALIGNMENT 64 /* a cache line, and the widest vector */
+#define ARENA_ALIGNMENT 64       /* a cache line, and the widest vector */
 #define ARENA_MAX (SIZE_MAX / 4) /* more than any system gives, so that sums of sizes never overflow */
 
 typedef struct arena {

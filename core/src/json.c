@@ -4,10 +4,8 @@
 #include <string.h>
 
 #define DEPTH_MAX 64
+#define NUMBER_MAX 64                  /* characters */
 #define INTEGER_MAX 9007199254740992.0 /* 2^53 */
-#define DIGITS_MAX 1e17                /* more of them change nothing of a number */
-#define EXPONENT_MAX 1000000
-#define POWER_MAX 300.0
 
 /* ---- Checking ---- */
 
@@ -41,9 +39,9 @@ static int digit_of(char c) {
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-/* Four digits; -1 if there are none. */
-static int take_hex(reader *r) {
-    int code = 0;
+/* The four digits behind \u; -1 if they are none. */
+static int32_t check_hex(reader *r) {
+    int32_t code = 0;
     for (int i = 0; i < 4; i++, r->at++) {
         int digit = r->at == r->end ? -1 : digit_of(*r->at);
         if (digit < 0) {
@@ -54,9 +52,7 @@ static int take_hex(reader *r) {
     return code;
 }
 
-static int is_high(int code) { return code >= 0xd800 && code < 0xdc00; }
-static int is_low(int code) { return code >= 0xdc00 && code < 0xe000; }
-
+/* What is behind a backslash. Half a character is none. */
 static int check_escape(reader *r) {
     if (r->at == r->end) {
         return 0;
@@ -65,11 +61,12 @@ static int check_escape(reader *r) {
     if (c != 'u') {
         return strchr("\"\\/bfnrt", c) != NULL && c != '\0';
     }
-    int code = take_hex(r);
-    if (is_high(code)) { /* half a character, and then the other half */
-        return take(r, '\\') && take(r, 'u') && is_low(take_hex(r));
+    int32_t code = check_hex(r);
+    if (code >= 0xd800 && code < 0xdc00) {
+        int32_t low = take(r, '\\') && take(r, 'u') ? check_hex(r) : -1;
+        return low >= 0xdc00 && low < 0xe000;
     }
-    return code >= 0 && !is_low(code);
+    return code >= 0 && !(code >= 0xdc00 && code < 0xe000);
 }
 
 /* The bytes of a character beyond ASCII: no overlong form, no surrogate, nothing beyond the last plane. */
@@ -88,8 +85,10 @@ static int check_character(reader *r) {
         code = code << 6 | (byte & 0x3f);
     }
     r->at += more + 1;
-    return code >= (more == 3 ? 0x10000u : more == 2 ? 0x800u : 0x80u) && code <= 0x10ffff &&
-           !(code >= 0xd800 && code <= 0xdfff);
+    return code >= (more == 3   ? 0x10000u
+                    : more == 2 ? 0x800u
+                                : 0x80u) &&
+           code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
 }
 
 static int check_string(reader *r) {
@@ -128,6 +127,7 @@ static int check_digits(reader *r) {
 }
 
 static int check_number(reader *r) {
+    const char *start = r->at;
     take(r, '-');
     if (!take(r, '0') && !check_digits(r)) {
         return 0;
@@ -139,9 +139,11 @@ static int check_number(reader *r) {
         if (!take(r, '+')) {
             take(r, '-');
         }
-        return check_digits(r);
+        if (!check_digits(r)) {
+            return 0;
+        }
     }
-    return 1;
+    return r->at - start <= NUMBER_MAX;
 }
 
 static int check_word(reader *r, const char *word) {
@@ -306,10 +308,10 @@ static int unescape(const char **at, char to[4]) {
         to[0] = MEANT[strchr(NAMES, c) - NAMES];
         return 1;
     }
-    int code = hex4(*at);
+    uint32_t code = (uint32_t)hex4(*at);
     *at += 4;
-    if (is_high(code)) {
-        code = 0x10000 + ((code - 0xd800) << 10) + (hex4(*at + 2) - 0xdc00);
+    if (code >= 0xd800 && code < 0xdc00) { /* the other half is behind it */
+        code = 0x10000 + ((code - 0xd800) << 10) + ((uint32_t)hex4(*at + 2) - 0xdc00);
         *at += 6;
     }
     if (code < 0x80) {
@@ -336,10 +338,7 @@ int64_t json_text(json string, char *to, size_t capacity) {
         if (bytes[0] == '\\') {
             count = unescape(&at, bytes);
         }
-        if (bytes[0] == '\0') {
-            return -1;
-        }
-        if (length + (size_t)count >= capacity) {
+        if (length + (size_t)count >= capacity || bytes[0] == '\0') {
             return -1;
         }
         memcpy(to + length, bytes, (size_t)count);
@@ -354,61 +353,34 @@ int64_t json_text(json string, char *to, size_t capacity) {
 
 int json_equals(json string, const char *text) {
     char found[128];
-    int64_t length = json_text(string, found, sizeof found);
-    return length >= 0 && (size_t)length == strlen(text) && !memcmp(found, text, (size_t)length);
-}
-
-/* Digits of a number so far; those that a number has no room for only move the point. */
-typedef struct decimal {
-    double digits;
-    int64_t exponent;
-} decimal;
-
-static const char *add_digits(decimal *d, const char *at, const char *end, int behind_point) {
-    for (; at < end && is_digit(*at); at++) {
-        int fits = d->digits < DIGITS_MAX;
-        d->digits = fits ? 10.0 * d->digits + (*at - '0') : d->digits;
-        d->exponent += !fits - behind_point;
-    }
-    return at;
-}
-
-static int64_t exponent_of(const char *at, const char *end) {
-    int64_t exponent = 0;
-    int negative = *at == '-';
-    for (at += *at == '-' || *at == '+'; at < end; at++) {
-        exponent = exponent < EXPONENT_MAX ? 10 * exponent + (*at - '0') : exponent;
-    }
-    return negative ? -exponent : exponent;
-}
-
-/* A division by a whole power is rounded once, a product with a fraction twice; and powers end before numbers do. */
-static double scaled(decimal d) {
-    if (d.digits == 0.0) {
-        return 0.0;
-    }
-    if (d.exponent >= 0) {
-        return d.digits * pow(10.0, (double)d.exponent);
-    }
-    double first = d.exponent < -POWER_MAX ? POWER_MAX : (double)-d.exponent;
-    return d.digits / pow(10.0, first) / pow(10.0, (double)-d.exponent - first);
+    return json_text(string, found, sizeof found) >= 0 && !strcmp(found, text);
 }
 
 int json_number(json value, double *number) {
-    decimal d = {0.0, 0};
     const char *at = value.start;
     if (!at || !(*at == '-' || is_digit(*at))) {
         return 0;
     }
-    int negative = *at == '-';
-    at = add_digits(&d, at + negative, value.end, 0);
+    double sign = *at == '-' ? -1.0 : 1.0, digits = 0.0;
+    int64_t exponent = 0, shift = 0;
+    at += *at == '-';
+    for (; at < value.end && is_digit(*at); at++) {
+        digits = 10.0 * digits + (*at - '0');
+    }
     if (at < value.end && *at == '.') {
-        at = add_digits(&d, at + 1, value.end, 1);
+        for (at++; at < value.end && is_digit(*at); at++, shift--) {
+            digits = 10.0 * digits + (*at - '0');
+        }
     }
-    if (at < value.end) {
-        d.exponent += exponent_of(at + 1, value.end);
+    if (at < value.end) { /* an exponent */
+        int negative = *++at == '-';
+        for (at += *at == '-' || *at == '+'; at < value.end; at++) {
+            exponent = exponent < 100000 ? 10 * exponent + (*at - '0') : exponent;
+        }
+        exponent = negative ? -exponent : exponent;
     }
-    *number = negative ? -scaled(d) : scaled(d);
+    exponent += shift; /* small powers of ten are exact, their inverses are not */
+    *number = sign * (exponent < 0 ? digits / pow(10.0, (double)-exponent) : digits * pow(10.0, (double)exponent));
     return 1;
 }
 
@@ -428,10 +400,6 @@ int json_integer(json value, int64_t *number) {
 
 int json_boolean(json value) { return begins_with(value, 't') ? 1 : begins_with(value, 'f') ? 0 : -1; }
 
-const char *json_plain(json string, char to[JSON_SHOWN]) {
-    return json_shown(json_is_string(string) ? (json){string.start + 1, string.end - 1} : string, to);
-}
-
 const char *json_shown(json value, char to[JSON_SHOWN]) {
     int length = 0;
     if (!value.start) {
@@ -442,4 +410,8 @@ const char *json_shown(json value, char to[JSON_SHOWN]) {
     }
     to[length] = '\0';
     return to;
+}
+
+const char *json_shown_name(json key, char to[JSON_SHOWN]) {
+    return json_shown((json){key.start + 1, key.end - 1}, to);
 }

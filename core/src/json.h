@@ -12,7 +12,8 @@ typedef struct json {
     const char *start, *end;
 } json;
 
-/* The value of a whole text; none if it is not well-formed JSON in UTF-8, or nested deeper than 64. */
+/* The value of a whole text; none if it is not well-formed JSON in UTF-8, has a number of more than 64 characters or half
+   a character, or is nested deeper than 64. */
 json json_check(const char *text, size_t size);
 
 int json_is_object(json value);
@@ -34,7 +35,7 @@ json json_member(json object, const char *name);
 /* Whether a string says this. */
 int json_equals(json string, const char *text);
 
-/* The text of a string, ended by a zero; its length, or -1 if it is no string, does not fit, or has a zero within. */
+/* The text of a string, ended by a zero; its length, or -1 if it is no string, does not fit or has a zero in it. */
 int64_t json_text(json string, char *to, size_t capacity);
 
 /* 0 for what is no whole number (1.0 is none) or beyond 2^53. */
@@ -48,7 +49,7 @@ int json_boolean(json value);
 #define JSON_SHOWN 44
 const char *json_shown(json value, char to[JSON_SHOWN]);
 
-/* The same of a string without its quotes. */
-const char *json_plain(json string, char to[JSON_SHOWN]);
+/* The same of a key, without its quotation marks. */
+const char *json_shown_name(json key, char to[JSON_SHOWN]);
 
 #endif

@@ -47,19 +47,19 @@ static void say(percepnet_error *error, const char *message, const char *name) {
 
 percepnet_model *percepnet_model_load_for(const void *data, size_t size, const char *kernel, percepnet_error *error) {
     if (kernel && !kernel_of(kernel)) {
-        say(error, "kernel: expected one of this machine, found '%.32s'", kernel);
+        say(error, "kernel: this machine has none of the name '%.32s'", kernel);
         return NULL;
     }
     /* too large for the stacks of some threads */
     model_description *description = malloc(sizeof *description);
     percepnet_model *model = NULL;
     if (!description) {
-        say(error, "memory: expected enough of it, found too little: free some", "");
+        say(error, "out of memory", "");
     } else if (model_file_read(data, size, description, error)) {
         description->kernel = kernel;
         model = model_create(description);
         if (!model) {
-            say(error, "memory: expected enough of it, found too little: free some", "");
+            say(error, "out of memory", "");
         }
     }
     free(description);

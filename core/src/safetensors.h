@@ -21,12 +21,17 @@ typedef struct stored_tensor {
     int dimensions; /* more than 3 are 4 */
     int64_t shape[3];
     const void *data;
+    size_t bytes;
 } stored_tensor;
 
-/* 0 if the bytes are no such file, or not a whole one: tensors follow each other without a gap. */
+/* Say why the container is damaged; returns 0. */
+int safetensors_damaged(percepnet_error *error, const char *why);
+
+/* 0 if the bytes are no such file, or not a whole one. */
 int safetensors_open(safetensors *file, const void *data, size_t size, percepnet_error *error);
 
-/* The tensors of an open file one after the other; 0 after the last. A walk begins with {file->header, NULL}. */
-int safetensors_next(const safetensors *file, json_walk *walk, stored_tensor *tensor);
+/* The tensors one after the other: 1 for one, 0 after the last, -1 if its entry is damaged. A walk begins with
+   {file->header, NULL}. */
+int safetensors_next(const safetensors *file, json_walk *walk, stored_tensor *tensor, percepnet_error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* Numbers too small to be normal are taken as zero while the core calculates: after speech, states decay towards zero for
-   ever, and most processors need ten times longer for such numbers. The caller's setting comes back afterwards. */
+/* Numbers too small to be normal are taken as zero while the core calculates: after speech, states decay towards zero
+   for ever, and most processors need ten times longer for such numbers. The caller's setting comes back afterwards. */
 
 #ifndef SUBNORMALS_H
 #define SUBNORMALS_H

@@ -1,45 +1,19 @@
-/* What the core promises by itself, for sanitizers and for machines without Python: core/check.sh builds and runs it. */
+/* What the core promises by itself, for sanitizers and machines without Python: core/check.sh builds and runs it. */
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
 #include "network/activation.h"
+#include "percepnet.h"
 #include "signal/bands.h"
 #include "signal/constants.h"
 #include "signal/fft.h"
-#include "kernels/kernels.h"
-#include "percepnet.h"
 #include "signal/pitch.h"
 #include "signal/whitening.h"
+#include "testing.h"
 
-#define BANDS 34
 #define HOPS 60
-
-static int failures;
-
-static void check(int holds, const char *what) {
-    if (!holds) {
-        failures++;
-        printf("failed: %s\n", what);
-    }
-}
-
-static uint32_t random_state = 1;
-
-static float uniform(void) {
-    random_state = random_state * 1664525u + 1013904223u;
-    return (float)(random_state >> 8) / 8388608.0f - 1.0f;
-}
-
-static void *allocate(size_t size) {
-    void *memory = calloc(1, size);
-    if (!memory) {
-        abort();
-    }
-    return memory;
-}
 
 /* Against the definition, in double precision. */
 static void test_fft(int length, const kernel *k) {
@@ -105,213 +79,6 @@ static void test_whitening(void) {
         check(PITCH_EMPHASIS[bin] == 0.0f, "bins that are not used have no emphasis");
     }
     check(PITCH_EMPHASIS[0] == 0.0f, "the constant has no emphasis");
-}
-
-static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10, 12,  15,  18,  21,  24,  28,  32,  36,  41,  47,  53,
-                                     60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400};
-
-/* Rows and columns of each layer, of sizes that are no multiple of any vector. */
-enum { DENSE = 9, CONV1 = 17, CONV2 = 33, GRU = 21, STRENGTH_GRU = 5 };
-static const int32_t SHAPES[PERCEPNET_LAYERS][2] = {
-    {DENSE, 2 * BANDS + 2}, {CONV1, 5 * DENSE},          {CONV2, 3 * CONV1},
-    {3 * GRU, CONV2},       {3 * GRU, GRU},              {3 * GRU, GRU},
-    {3 * GRU, GRU},         {3 * GRU, GRU},              {3 * GRU, GRU},
-    {3 * GRU, GRU},         {3 * GRU, GRU},              {3 * STRENGTH_GRU, GRU + CONV2},
-    {3 * STRENGTH_GRU, STRENGTH_GRU}, {BANDS, CONV2 + 4 * GRU}, {BANDS, STRENGTH_GRU},
-};
-
-static percepnet_description description(int lookahead_frames, float spread) {
-    percepnet_description d = {.lookahead_frames = lookahead_frames, .bands = BANDS, .band_edges = EDGES};
-    random_state = 7;
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        int rows = SHAPES[layer][0], columns = SHAPES[layer][1];
-        float *weight = allocate(sizeof(float) * (size_t)(rows * columns));
-        float *bias = allocate(sizeof(float) * (size_t)rows);
-        for (int i = 0; i < rows * columns; i++) {
-            weight[i] = spread * uniform();
-        }
-        for (int i = 0; i < rows; i++) {
-            bias[i] = spread * uniform();
-        }
-        d.layers[layer] = (percepnet_affine){.weight = weight, .bias = bias, .rows = rows, .columns = columns};
-    }
-    return d;
-}
-
-static void discard(percepnet_description *d) {
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        free((void *)(uintptr_t)d->layers[layer].weight);
-        free((void *)(uintptr_t)d->layers[layer].bias);
-    }
-}
-
-static void test_refusals(void) {
-    percepnet_description d = description(2, 0.3f), wrong = d;
-    wrong.lookahead_frames = 4;
-    check(!percepnet_model_create(&wrong), "a look-ahead out of range is refused");
-    wrong = d;
-    wrong.bands = 33;
-    check(!percepnet_model_create(&wrong), "a number of bands that is not the network's is refused");
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        wrong = d;
-        wrong.layers[layer].columns++;
-        check(!percepnet_model_create(&wrong), "a matrix that is too wide is refused");
-        wrong = d;
-        wrong.layers[layer].rows = 0;
-        check(!percepnet_model_create(&wrong), "a matrix without rows is refused");
-        wrong = d;
-        wrong.layers[layer].bias = NULL;
-        check(!percepnet_model_create(&wrong), "a layer without bias is refused");
-    }
-    int32_t edges[BANDS];
-    memcpy(edges, EDGES, sizeof edges);
-    edges[5] = edges[4];
-    wrong = d;
-    wrong.band_edges = edges;
-    check(!percepnet_model_create(&wrong), "edges that do not increase are refused");
-    percepnet_model *model = percepnet_model_create(&d);
-    percepnet_settings settings = {0, 1, 1, 0.0f};
-    check(!percepnet_create(model, &settings), "no channel is refused");
-    settings = (percepnet_settings){1, 1, 1, NAN};
-    check(!percepnet_create(model, &settings), "a level that is no number is refused");
-    check(!percepnet_bytes(model, &settings), "and takes no memory");
-    check(!percepnet_block_create(model, 1, 0) && !percepnet_block_create(model, 0, 4), "no block is refused");
-    check(!percepnet_batch_create(model, 0) && !percepnet_batch_create(model, 1 << 20), "no batch is refused");
-    percepnet_model_destroy(model);
-    discard(&d);
-}
-
-/* Pulses whose period wanders over the whole range, in noise. */
-static void voice(float *x, int samples) {
-    double phase = 0.0;
-    random_state = 3;
-    for (int n = 0; n < samples; n++) {
-        phase += (220.0 + 180.0 * sin(n * 3e-4)) / 48000.0;
-        x[n] = 0.02f * uniform();
-        if (phase >= 1.0) {
-            phase -= 1.0;
-            x[n] += 0.5f;
-        }
-    }
-}
-
-/* Streams in a batch, each some hops ahead of the next, give what one gives alone. */
-static void test_batch(const percepnet_model *model, const float *x, const float *whole, int channels) {
-    enum { STREAMS = 5, STEP = 3 };
-    const int samples = HOPS * HOP_SAMPLES;
-    percepnet_settings settings = {channels, 1, 1, 0.05f};
-    percepnet_enhancer *all[STREAMS], *now[STREAMS];
-    float *hops[STREAMS], *from[STREAMS];
-    size_t size = sizeof(float) * (size_t)(channels * HOP_SAMPLES);
-    percepnet_batch *batch = percepnet_batch_create(model, 2);
-    int same = 1, position[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
-        all[i] = percepnet_create(model, &settings);
-        hops[i] = allocate(size);
-    }
-    for (int turn = 0; turn < HOPS + STEP * STREAMS; turn++) {
-        int count = 0;
-        for (int i = 0; i < STREAMS; i++) {
-            int hop = turn - STEP * i;
-            if (hop < 0 || hop >= HOPS) {
-                continue;
-            }
-            for (int channel = 0; channel < channels; channel++) {
-                memcpy(hops[count] + channel * HOP_SAMPLES, x + channel * samples + hop * HOP_SAMPLES,
-                       sizeof(float) * HOP_SAMPLES);
-            }
-            from[count] = hops[count];
-            position[count] = hop;
-            now[count++] = all[i];
-        }
-        percepnet_batch_process(batch, now, count, (const float *const *)from, hops);
-        for (int i = 0; i < count; i++) {
-            for (int channel = 0; channel < channels; channel++) {
-                same &= !memcmp(hops[i] + channel * HOP_SAMPLES, whole + channel * samples + position[i] * HOP_SAMPLES,
-                                sizeof(float) * HOP_SAMPLES);
-            }
-        }
-    }
-    check(same, "a batch gives the same bits as each stream alone");
-    for (int i = 0; i < STREAMS; i++) {
-        percepnet_destroy(all[i]);
-        free(hops[i]);
-    }
-    percepnet_batch_destroy(batch);
-}
-
-static void test_stream(int lookahead_frames, int channels) {
-    const int samples = HOPS * HOP_SAMPLES;
-    size_t size = sizeof(float) * (size_t)(channels * samples);
-    float *x = allocate(size), *whole = allocate(size), *pieces = allocate(size);
-    percepnet_description d = description(lookahead_frames, 0.3f);
-    percepnet_model *model = percepnet_model_create(&d);
-    discard(&d);
-    percepnet_settings settings = {channels, 1, 1, 0.05f};
-    percepnet_enhancer *e = percepnet_create(model, &settings);
-    for (int channel = 0; channel < channels; channel++) {
-        voice(x + channel * samples, samples);
-    }
-    percepnet_process(e, x, whole, HOPS, samples);
-    float peak = 0.0f;
-    int finite = 1;
-    for (int i = 0; i < channels * samples; i++) {
-        finite &= isfinite(whole[i]) != 0;
-        peak = fmaxf(peak, fabsf(whole[i]));
-    }
-    check(finite && peak > 1e-3f && peak < 5.0f, "a voice comes out as a signal");
-
-    percepnet_reset(e);
-    memcpy(pieces, x, size);
-    for (int hop = 0, count = 1; hop < HOPS; hop += count, count = 1 + hop % 4) {
-        int hops = hop + count <= HOPS ? count : HOPS - hop;
-        percepnet_process(e, pieces + hop * HOP_SAMPLES, pieces + hop * HOP_SAMPLES, hops, samples);
-    }
-    check(!memcmp(pieces, whole, size), "any number of hops a call gives the same bits, in place too");
-    check(percepnet_refused_hops(e) == 0, "no hop of a voice is refused");
-
-    for (int hops = 1; hops <= HOPS; hops = 3 * hops + 1) {
-        percepnet_block *block = percepnet_block_create(model, channels, hops);
-        percepnet_reset(e);
-        memcpy(pieces, x, size);
-        percepnet_process_block(e, block, pieces, pieces, HOPS / 3, samples);
-        percepnet_process(e, pieces + HOPS / 3 * HOP_SAMPLES, pieces + HOPS / 3 * HOP_SAMPLES, 1, samples);
-        int rest = HOPS / 3 + 1;
-        percepnet_process_block(e, block, pieces + rest * HOP_SAMPLES, pieces + rest * HOP_SAMPLES, HOPS - rest, samples);
-        check(!memcmp(pieces, whole, size), "blocks give the same bits as single hops, in place too");
-        percepnet_block_destroy(block);
-    }
-    test_batch(model, x, whole, channels);
-
-    const float bad[] = {NAN, INFINITY, -INFINITY, 3e38f};
-    memcpy(pieces, x, size);
-    for (int i = 0; i < 4; i++) {
-        pieces[channels * samples - 1 - i * 700] = bad[i];
-    }
-    percepnet_process(e, pieces, pieces, HOPS, samples);
-    check(percepnet_refused_hops(e) > 1, "hops that are no audio are counted");
-    memset(pieces, 0, size);
-    percepnet_process(e, pieces, pieces, HOPS, samples);
-    finite = 1;
-    for (int i = 0; i < channels * samples; i++) {
-        finite &= fabsf(pieces[i]) < 5.0f;
-    }
-    check(finite, "and leave no trace");
-
-    for (int i = 0; i < channels * samples; i++) {
-        pieces[i] = uniform() > 0.0f ? 1e4f : -1e4f;
-    }
-    percepnet_process(e, pieces, pieces, HOPS, samples);
-    finite = 1;
-    for (int i = 0; i < channels * samples; i++) {
-        finite &= fabsf(pieces[i]) < 2e5f;
-    }
-    check(finite, "the loudest input stays finite");
-    percepnet_destroy(e);
-    percepnet_model_destroy(model);
-    free(x);
-    free(whole);
-    free(pieces);
 }
 
 typedef struct products {
@@ -450,49 +217,55 @@ static void test_floats(const kernel *k) {
     check(!memcmp(y, z, sizeof y), k->name);
 }
 
-/* In 8 bits, a voice comes out the same to the bit with every kernel. */
+/* Against double precision, and the same to the bit whichever rows and windows are shared. */
+static void test_dot(const kernel *k) {
+    enum { LENGTH = 3 * KERNEL_DOT_SUMS, COUNT = 9, ROWS = 3 };
+    float rows[ROWS][LENGTH], x[LENGTH + COUNT];
+    for (int i = 0; i < ROWS * LENGTH; i++) {
+        rows[i / LENGTH][i % LENGTH] = uniform();
+    }
+    for (int i = 0; i < LENGTH + COUNT; i++) {
+        x[i] = uniform();
+    }
+    for (int row_count = 1; row_count <= ROWS; row_count++) {
+        for (int windows = 1; windows <= COUNT; windows++) {
+            const float *row_of[COUNT], *x_of[COUNT];
+            float y[COUNT], alone;
+            for (int i = 0; i < COUNT; i++) {
+                row_of[i] = rows[i % row_count];
+                x_of[i] = x + i / row_count % windows;
+            }
+            k->dot(row_of, x_of, LENGTH, COUNT, y);
+            for (int i = 0; i < COUNT; i++) {
+                double exact = 0.0;
+                for (int n = 0; n < LENGTH; n++) {
+                    exact += (double)row_of[i][n] * x_of[i][n];
+                }
+                KERNEL_PORTABLE.dot(row_of + i, x_of + i, LENGTH, 1, &alone);
+                check(fabs(y[i] - exact) < 1e-5 && y[i] == alone, k->name);
+            }
+        }
+    }
+}
+
+/* In 8 bits, a voice comes out the same to the bit with every kernel, through every kind of layer. */
 static void test_integers(void) {
     const int samples = HOPS * HOP_SAMPLES;
     float *x = allocate(sizeof(float) * (size_t)samples), *y = allocate(sizeof(float) * (size_t)samples);
     float *first = allocate(sizeof(float) * (size_t)samples);
-    percepnet_description d = description(2, 0.3f), integers = d;
-    int8_t *weights[PERCEPNET_LAYERS];
-    float scale[3 * 512];
-    for (int i = 0; i < 3 * 512; i++) {
-        scale[i] = 0.3f / 128.0f;
-    }
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        int size = SHAPES[layer][0] * SHAPES[layer][1];
-        weights[layer] = allocate((size_t)size);
-        for (int i = 0; i < size; i++) {
-            int group = i % SHAPES[layer][1] / KERNEL_COLUMNS;
-            int kept = layer % 3 || group % 2; /* of every third layer, half of the groups are zero */
-            weights[layer][i] = (int8_t)(kept ? 128.0f * uniform() : 0.0f); /* -128 now and then: out of range */
-        }
-        integers.layers[layer].weight = NULL;
-        integers.layers[layer].integers = weights[layer];
-        integers.layers[layer].scale = scale;
-    }
-    voice(x, samples);
+    percepnet_options options;
+    percepnet_options_init(&options);
+    options.sample_rate_hz = 44100;
+    voice(x, samples, 44100);
     for (int32_t index = 0; percepnet_kernel(index); index++) {
-        integers.kernel = percepnet_kernel(index);
-        percepnet_model *model = percepnet_model_create(&integers);
-        percepnet_settings settings = {1, 1, 1, 0.0f};
-        percepnet_enhancer *e = percepnet_create(model, &settings);
-        percepnet_process(e, x, index ? y : first, HOPS, samples);
+        percepnet_model *model = test_model_of(2, (weights){7, 0.3f, 1, 0}, percepnet_kernel(index));
+        percepnet_stream *s = percepnet_stream_create(model, &options, NULL);
+        percepnet_stream_process(s, NULL, x, samples, samples, index ? y : first, samples);
         check(!index || !memcmp(y, first, sizeof(float) * (size_t)samples), "all kernels give the same bits");
-        percepnet_destroy(e);
+        percepnet_stream_destroy(s);
         percepnet_model_destroy(model);
     }
-    integers.kernel = "abacus";
-    check(!percepnet_model_create(&integers), "an unknown kernel is refused");
-    integers.kernel = NULL;
-    integers.layers[3].scale = NULL;
-    check(!percepnet_model_create(&integers), "integers without a scale are refused");
-    for (int layer = 0; layer < PERCEPNET_LAYERS; layer++) {
-        free(weights[layer]);
-    }
-    discard(&d);
+    check(!test_model_of(2, (weights){7, 0.3f, 1, 0}, "abacus"), "an unknown kernel is refused");
     free(x);
     free(y);
     free(first);
@@ -500,15 +273,15 @@ static void test_integers(void) {
 
 /* Weights of any size are no danger to memory. */
 static void test_huge_weights(void) {
-    float x[10 * HOP_SAMPLES];
-    percepnet_description d = description(2, 1e30f);
-    percepnet_model *model = percepnet_model_create(&d);
-    discard(&d);
-    percepnet_settings settings = {1, 1, 1, 0.0f};
-    percepnet_enhancer *e = percepnet_create(model, &settings);
-    voice(x, 10 * HOP_SAMPLES);
-    percepnet_process(e, x, x, 10, 0);
-    percepnet_destroy(e);
+    float x[10 * HOP_SAMPLES], y[10 * HOP_SAMPLES];
+    percepnet_model *model = test_model_of(2, (weights){7, 1e30f, 0, 0}, NULL);
+    percepnet_options options;
+    percepnet_options_init(&options);
+    percepnet_stream *s = percepnet_stream_create(model, &options, NULL);
+    voice(x, 10 * HOP_SAMPLES, 48000);
+    check(percepnet_stream_process(s, NULL, x, 10 * HOP_SAMPLES, 0, y, 10 * HOP_SAMPLES) == 10 * HOP_SAMPLES,
+          "all come out");
+    percepnet_stream_destroy(s);
     percepnet_model_destroy(model);
 }
 
@@ -521,19 +294,14 @@ int main(void) {
     }
     test_activations();
     test_whitening();
-    test_refusals();
-    for (int lookahead_frames = 0; lookahead_frames <= LOOKAHEAD_FRAMES_MAX; lookahead_frames++) {
-        test_stream(lookahead_frames, 1);
-        test_stream(lookahead_frames, 2);
-    }
     test_huge_weights();
     for (int index = 0; kernel_at(index); index++) {
         test_kernel(kernel_at(index), 1, 1);
         test_kernel(kernel_at(index), 3, 7);
         test_kernel(kernel_at(index), 4, 512);
         test_floats(kernel_at(index));
+        test_dot(kernel_at(index));
     }
     test_integers();
-    printf(failures ? "%d failures\n" : "the core holds\n", failures);
-    return failures != 0;
+    return testing_end();
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass
@@ -54,7 +55,12 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; what `percepnet` starts."""
+    warnings.showwarning = _warn
     app(prog_name="percepnet")
+
+
+def _warn(message: Warning | str, *_where: object, **_line: object) -> None:
+    complain(f"warning: {message}")  # without the line of Python, which users did not write
 
 
 def _print_version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ LAGS = 339
 AT_ONCE_MAX = 1024
 NO_LIMIT = -1.0
 READY_MAX = 1  # beyond samples and a hop
+FLOAT32, INT16 = np.dtype(np.float32), np.dtype(np.int16)
 REFUSALS = {
     -1: "there is no room for all that is ready",
     -2: "the block or batch is of another model, or of fewer channels",
@@ -177,12 +178,28 @@ def kernels() -> list[str]:
     return [name.decode() for name in itertools.takewhile(bool, names)]
 
 
+def check_model(data: bytes) -> None:
+    """Let the core read the bytes of a model file, and nothing else.
+
+    Raises
+    ------
+    ModelError
+        In the core's words, if it refuses them.
+    CoreMissing
+        If this installation has no core.
+    """
+    core, error = library(), Error()
+    handle = core.percepnet_model_load_for(data, len(data), None, ctypes.byref(error))
+    if not handle:
+        raise ModelError(str(error))
+    core.percepnet_model_destroy(handle)
+
+
 class _CoreModel:
     """A model in the core, for all its streams."""
 
     def __init__(self, model: Model, exact: bool, kernel: str | None) -> None:
         core = library()
-        self.model = model
         if kernel is not None and kernel not in kernels():
             raise PercepNetError(f"kernel is {kernel!r}: this machine has {', '.join(kernels())}")
         data, error = model.to_bytes(exact), Error()
@@ -200,18 +217,17 @@ class _CoreModel:
         return info.bytes
 
 
-_models: weakref.WeakValueDictionary[tuple[int, bool, str | None], _CoreModel] = weakref.WeakValueDictionary()
+# what the core has made of a model lives as long as the model, so that streams that come and go load it once
+_models: weakref.WeakKeyDictionary[Model, dict[tuple[bool, str | None], _CoreModel]] = weakref.WeakKeyDictionary()
 _models_lock = threading.Lock()
 
 
 def _core_model(model: Model, exact: bool, kernel: str | None) -> _CoreModel:
-    # a core model keeps its model alive, so that no other one can have the same identity meanwhile
-    key = (id(model), exact, kernel)
     with _models_lock:
-        found = _models.get(key)
-        if found is None:
-            found = _models[key] = _CoreModel(model, exact, kernel)
-        return found
+        made = _models.setdefault(model, {})
+        if (exact, kernel) not in made:
+            made[exact, kernel] = _CoreModel(model, exact, kernel)
+        return made[exact, kernel]
 
 
 class _Owned:
@@ -362,14 +378,14 @@ class Stream:
         Raises
         ------
         AudioError
-            For a length that is no multiple of `block_samples`.
+            For another shape or dtype, and for a length that is no multiple of `block_samples`.
         PercepNetError
             After `close`, or while another thread is in a call of this object.
         """
-        x = np.ascontiguousarray(x)
+        x = _readable(x, self.channels)
         samples = x.shape[1]
         core = self._core
-        process = core.percepnet_stream_process_int16 if x.dtype == np.int16 else core.percepnet_stream_process
+        process = core.percepnet_stream_process_int16 if x.dtype == INT16 else core.percepnet_stream_process
         with self._handle() as handle:
             ready = _count(core.percepnet_stream_ready(handle, samples))
             y = np.empty((self.channels, ready), x.dtype)
@@ -388,7 +404,7 @@ class Stream:
         room = self.latency_samples + self.sample_rate_hz // FRAMES_PER_SECOND + READY_MAX
         y = np.empty((self.channels, room), dtype)
         core = self._core
-        flush = core.percepnet_stream_flush_int16 if y.dtype == np.int16 else core.percepnet_stream_flush
+        flush = core.percepnet_stream_flush_int16 if y.dtype == INT16 else core.percepnet_stream_flush
         with self._handle() as handle:
             return y[:, : _count(flush(handle, y.ctypes.data, room))]
 
@@ -445,6 +461,13 @@ class Stream:
 
 def _limit(limit_db: float | None) -> float:
     return NO_LIMIT if limit_db is None else limit_db
+
+
+def _readable(x: AnySamples, channels: int) -> AnySamples:
+    """Samples as the library reads them: it trusts these three."""
+    if x.ndim != 2 or x.shape[0] != channels or x.dtype not in (FLOAT32, INT16):
+        raise AudioError(f"a chunk of {x.dtype} of shape {x.shape}: give float32 or int16 of ({channels}, samples)")
+    return np.ascontiguousarray(x)
 
 
 def _count(result: int) -> int:
@@ -565,7 +588,7 @@ class Batch:
         """
         core = self._core
         entries = (_Chunk * len(streams))()
-        xs = [np.ascontiguousarray(chunk) for chunk in chunks]
+        xs = [_readable(chunk, stream.channels) for chunk, stream in zip(chunks, streams, strict=True)]
         ys = []
         for entry, stream, x in zip(entries, streams, xs, strict=True):
             samples, handle = x.shape[1], stream._stream.handle
@@ -574,7 +597,7 @@ class Batch:
             ys.append(y)
             entry.stream, entry.x, entry.y = handle, x.ctypes.data, y.ctypes.data
             entry.samples, entry.stride, entry.capacity = samples, samples, ready
-            entry.int16 = x.dtype == np.int16
+            entry.int16 = x.dtype == INT16
         refusal = core.percepnet_batch_process(self._batch.handle, entries, len(streams))
         if refusal:
             raise AudioError(REFUSALS.get(refusal, f"the C core refuses a chunk ({refusal})"))

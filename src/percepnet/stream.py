@@ -13,7 +13,7 @@ from percepnet.engine import Stream, open_stream
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError
 from percepnet.live import SILENCE, WHOLE_ADVICE, LiveStream, Settings
-from percepnet.model import Model, load_model
+from percepnet.model import Model, shared_model
 from percepnet.params import SAMPLE_RATE_HZ
 
 ModelLike = Model | str | os.PathLike[str] | None
@@ -178,7 +178,7 @@ def _model_of(model: ModelLike) -> Model:
     """A model, or the one that a name or a path stands for."""
     if model is not None and not isinstance(model, (Model, str, os.PathLike)):
         raise ModelError(f"model is a {type(model).__name__}: give a name, a path or what load_model returned")
-    return model if isinstance(model, Model) else load_model(model)
+    return model if isinstance(model, Model) else shared_model(model)
 
 
 def enhance_blocks(enhancer: Enhancer, blocks: Iterable[AnySamples]) -> Iterator[AnySamples]:

@@ -221,43 +221,91 @@ TARGET static void floats(const float *weights, const float *bias, int blocks, i
     }
 }
 
-#define DOT_REGISTERS (KERNEL_DOT_SUMS / LANES)
-#define DOTS_TOGETHER (LANES > 4 ? 4 : 2) /* as many as there are registers for, so that no sum waits for itself */
+/* Half of the widest registers: those would cross a line of the cache with each window that they read. */
+#if defined(__GNUC__) && LANES > 8
+#define DOT_LANES 8
+typedef float dot_lanes __attribute__((vector_size(4 * DOT_LANES)));
+#else
+#define DOT_LANES LANES
+typedef lanes dot_lanes;
+#endif
+#define DOT_REGISTERS (KERNEL_DOT_SUMS / DOT_LANES)
+#define DOTS_MAX 4
 
-TARGET INLINE float add_by_halves(float *sums) {
-    for (int i = 0; i < 8; i++) {
-        sums[i] += sums[i + 8];
-    }
-    for (int i = 0; i < 4; i++) {
-        sums[i] += sums[i + 4];
-    }
-    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+TARGET INLINE dot_lanes dot_lanes_at(const float *x) {
+    dot_lanes found;
+    memcpy(&found, x, sizeof found);
+    return found;
 }
 
-TARGET INLINE void dots(const float *const *rows, const float *const *x, int length, float *y, int together) {
-    lanes sums[4][DOT_REGISTERS];
-    float parts[4][KERNEL_DOT_SUMS];
+/* In fours, because compilers find no good way to add single numbers of a register. */
+#ifdef __GNUC__
+typedef float quarter __attribute__((vector_size(16)));
+
+TARGET INLINE quarter quarter_at(const float *x) {
+    quarter found;
+    memcpy(&found, x, sizeof found);
+    return found;
+}
+
+TARGET INLINE float add_by_halves(const float *sums) {
+    quarter four = (quarter_at(sums) + quarter_at(sums + 8)) + (quarter_at(sums + 4) + quarter_at(sums + 12));
+    return (four[0] + four[2]) + (four[1] + four[3]);
+}
+#else
+static float add_by_halves(const float *sums) {
+    float four[4];
+    for (int i = 0; i < 4; i++) {
+        four[i] = (sums[i] + sums[i + 8]) + (sums[i + 4] + sums[i + 12]);
+    }
+    return (four[0] + four[2]) + (four[1] + four[3]);
+}
+#endif
+
+/* The products of each of the first rows with each window of x, window by window: what is read serves several. */
+TARGET INLINE void dots(const float *const *rows, int row_count, const float *const *x, int windows, int length,
+                        float *y) {
+    dot_lanes sums[DOTS_MAX][DOT_REGISTERS];
+    float parts[DOTS_MAX][KERNEL_DOT_SUMS];
     memset(sums, 0, sizeof sums);
     for (int n = 0; n < length; n += KERNEL_DOT_SUMS) {
-        for (int i = 0; i < together; i++) {
-            for (int j = 0; j < DOT_REGISTERS; j++) {
-                sums[i][j] += lanes_at(rows[i] + n + j * LANES) * lanes_at(x[i] + n + j * LANES);
+        for (int j = 0; j < DOT_REGISTERS; j++) {
+            for (int i = 0; i < windows * row_count; i++) {
+                dot_lanes row = dot_lanes_at(rows[i % row_count] + n + j * DOT_LANES);
+                sums[i][j] += row * dot_lanes_at(x[i / row_count * row_count] + n + j * DOT_LANES);
             }
         }
     }
     memcpy(parts, sums, sizeof parts);
-    for (int i = 0; i < together; i++) {
+    for (int i = 0; i < windows * row_count; i++) {
         y[i] = add_by_halves(parts[i]);
     }
 }
 
-TARGET static void dot(const float *const *rows, const float *const *x, int length, int count, float *y) {
-    int i = 0;
-    for (; i + DOTS_TOGETHER <= count; i += DOTS_TOGETHER) {
-        dots(rows + i, x + i, length, y + i, DOTS_TOGETHER);
+/* Whether the next products are those of so many rows with so many windows. */
+TARGET INLINE int dots_share(const float *const *rows, int row_count, const float *const *x, int windows, int count) {
+    int share = windows * row_count <= count;
+    for (int i = 0; share && i < windows * row_count; i++) {
+        share = rows[i] == rows[i % row_count] && x[i] == x[i / row_count * row_count];
     }
-    for (; i < count; i++) {
-        dots(rows + i, x + i, length, y + i, 1);
+    return share;
+}
+
+TARGET static void dot(const float *const *rows, const float *const *x, int length, int count, float *y) {
+    for (int now; count > 0; rows += now, x += now, y += now, count -= now) {
+        if (dots_share(rows, 1, x, 4, count)) {
+            now = 4;
+            dots(rows, 1, x, 4, length, y);
+        } else if (dots_share(rows, 3, x, 1, count)) {
+            now = 3;
+            dots(rows, 3, x, 1, length, y);
+        } else if (dots_share(rows, 2, x, 1, count)) {
+            now = 2;
+            dots(rows, 2, x, 1, length, y);
+        } else {
+            now = 1;
+            dots(rows, 1, x, 1, length, y);
+        }
     }
 }
 
@@ -270,7 +318,7 @@ INLINE int32_t four_of(const int8_t *x) {
 /* What of a kernel stands here, and the products, which each instruction set has by the same names. */
 #define NETWORK_LOOPS                                                                                                  \
     .dense = dense, .sparse = sparse, .floats = floats, .round = round_to_8_bits, .scale = scale_sums,                 \
-    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise,          \
+    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise,         \
     .dot = dot
 
 #endif

@@ -256,23 +256,15 @@ TARGET static void fft_stage(int radix, split x, split y, const float *w, int m,
     }
 }
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
-typedef float quarter __attribute__((vector_size(16)));
-
-TARGET INLINE quarter quarter_at(const float *x) {
-    quarter found;
-    memcpy(&found, x, sizeof found);
-    return found;
-}
-
+#if defined(__GNUC__) && (defined(__clang__) || __GNUC__ >= 12)
 TARGET INLINE void turn_corner(const float *x, int from_step, float *y, int to_step) {
     quarter a = quarter_at(x), b = quarter_at(x + from_step);
     quarter c = quarter_at(x + 2 * from_step), d = quarter_at(x + 3 * from_step);
     quarter ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
     quarter ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    quarter columns[4] = {
-        __builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
-        __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+    quarter columns[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+                          __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
     memcpy(y, &columns[0], sizeof a);
     memcpy(y + to_step, &columns[1], sizeof a);
     memcpy(y + 2 * to_step, &columns[2], sizeof a);

@@ -14,7 +14,7 @@
 #define KERNEL_BLOCKS 4
 #define KERNEL_VECTORS 4
 #define KERNEL_SUMS (KERNEL_BLOCKS * KERNEL_ROWS) /* from the sums of one vector to those of the next */
-#define KERNEL_DOT_SUMS 16 /* partial sums of a scalar product */
+#define KERNEL_DOT_SUMS 16                        /* partial sums of a scalar product */
 
 typedef struct kernel {
     const char *name;
@@ -36,8 +36,8 @@ typedef struct kernel {
 
     /* Single precision: sums[row] = bias + sum over columns of weight * x, for blocks that are in memory column by
        column. Rounded in the order of the columns, however many vectors there are. */
-    void (*floats)(const float *weights, const float *bias, int blocks, int columns, const float *const *x,
-                   int vectors, float sums[][KERNEL_SUMS]);
+    void (*floats)(const float *weights, const float *bias, int blocks, int columns, const float *const *x, int vectors,
+                   float sums[][KERNEL_SUMS]);
 
     /* x in [-1, 1], rounded to 1/127 and limited. */
     void (*round)(const float *x, int count, uint8_t flip, int8_t *rounded);
@@ -54,8 +54,8 @@ typedef struct kernel {
     /* y = (x - mean) / deviation * weight + bias */
     void (*normalise)(const float *x, const float *weight, const float *bias, int count, float *y);
 
-    /* y[i] = rows[i] . x[i], each of `length` numbers, a multiple of KERNEL_DOT_SUMS. Partial sum j is of the products j,
-       j + 16, ..., and they are added by halves: j and j + 8, then j and j + 4, and so on. */
+    /* y[i] = rows[i] . x[i], each of `length` numbers, a multiple of KERNEL_DOT_SUMS. Partial sum j is of the products
+       j, j + 16, ..., and they are added by halves: j and j + 8, then j and j + 4, and so on. */
     void (*dot)(const float *const *rows, const float *const *x, int length, int count, float *y);
 
     /* y = x * factors, number by number */

@@ -12,7 +12,7 @@
 #define LAYERS_MAX 128
 #define LAYER_INPUTS_MAX 32
 #define LAYER_NAME_MAX 48
-#define TENSORS_MAX 4 /* of a layer */
+#define TENSORS_MAX 4       /* of a layer */
 #define FEATURES_LAYER (-1) /* the network's input, in the place of a layer's number */
 
 enum activation { ACTIVATION_LINEAR, ACTIVATION_TANH, ACTIVATION_SIGMOID, ACTIVATION_RELU };

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-
 #define X_MAX 127.0f /* what 1 becomes in 8 bits */
 #define GROUP_BYTES (KERNEL_ROWS * KERNEL_COLUMNS)
 /* Above it an index costs more than the zeros that it saves. */

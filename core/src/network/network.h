@@ -10,7 +10,7 @@ typedef struct network {
     int layer_count;
     layer *layers;
     int gains, strengths;
-    int speech; /* FEATURES_LAYER for none */
+    int speech;   /* FEATURES_LAYER for none */
     size_t state; /* numbers that a stream remembers */
 } network;
 

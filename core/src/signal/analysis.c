@@ -27,10 +27,10 @@ void analysis_init(analysis *s, const analysis_tables *tables, int channels, are
     /* The window of the next decided frame begins this far before the next sample, less its first hop. */
     s->kept = COMB_PAST_SAMPLES + COMB_REACH + s->future_samples + WINDOW_SAMPLES - HOP_SAMPLES;
     s->capacity = s->kept + HOPS_BETWEEN_MOVES * HOP_SAMPLES;
-    s->samples = ARENA_TAKE(a, float, channels *s->capacity);
+    s->samples = ARENA_TAKE(a, float, channels * s->capacity);
     s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
-    s->comb = ARENA_TAKE(a, complex32, channels *BINS);
-    s->highpass_states = ARENA_TAKE(a, double, channels *HIGHPASS_STATE);
+    s->comb = ARENA_TAKE(a, complex32, channels * BINS);
+    s->highpass_states = ARENA_TAKE(a, double, channels * HIGHPASS_STATE);
     s->features = ARENA_TAKE(a, float, tables->layout.count);
     features_init(&s->features_state, &tables->layout, bands, a);
     s->coherence = ARENA_TAKE(a, float, bands);
@@ -49,7 +49,7 @@ void analysis_reset(analysis *s, const analysis_tables *tables) {
     memset(s->samples, 0, sizeof(float) * channels * (size_t)s->capacity);
     memset(s->spectra, 0, sizeof(complex32) * (size_t)(s->lookahead_frames + 1) * channels * BINS);
     memset(s->comb, 0, sizeof(complex32) * channels * BINS);
-    memset(s->highpass_states, 0, sizeof(double) * channels * HIGHPASS_STATE);
+    s->has_begun = 0;
     memset(s->features, 0, sizeof(float) * (size_t)tables->layout.count);
     features_reset(&s->features_state, &tables->layout, tables->bands.count);
     memset(s->tap_delays, 0, sizeof s->tap_delays);
@@ -112,13 +112,17 @@ static void take_in(analysis *s, const analysis_tables *tables) {
     complex32 *newest = s->spectra + s->lookahead_frames * spectrum_size;
     if (tables->highpass.is_on) {
         for (int channel = 0; channel < s->channels; channel++) {
-            highpass_hop(&tables->highpass, s->highpass_states + channel * HIGHPASS_STATE,
-                         s->samples + channel * s->capacity + s->end);
+            double *state = s->highpass_states + channel * HIGHPASS_STATE;
+            float *hop = s->samples + channel * s->capacity + s->end;
+            if (!s->has_begun) {
+                highpass_begin(&tables->highpass, state, hop);
+            }
+            highpass_hop(&tables->highpass, state, hop);
         }
     }
+    s->has_begun = 1;
     s->end += HOP_SAMPLES;
-    memmove(s->spectra, s->spectra + spectrum_size,
-            sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
+    memmove(s->spectra, s->spectra + spectrum_size, sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
     for (int channel = 0; channel < s->channels; channel++) {
         const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
         stft_analysis(&tables->window, frame, newest + channel * BINS, s->work);

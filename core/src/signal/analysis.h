@@ -30,18 +30,19 @@ typedef struct analysis_tables {
 
 typedef struct analysis {
     int channels, lookahead_frames, future_samples;
-    int kept;     /* samples that the next hop will look back on */
-    int capacity; /* of a channel's samples */
-    int end;      /* of what has been heard */
-    float *samples;             /* channels * capacity */
-    complex32 *spectra;         /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
-    complex32 *comb;            /* channels * 481, of the decided frame */
+    int kept;                /* samples that the next hop will look back on */
+    int capacity;            /* of a channel's samples */
+    int end;                 /* of what has been heard */
+    float *samples;          /* channels * capacity */
+    complex32 *spectra;      /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
+    complex32 *comb;         /* channels * 481, of the decided frame */
+    int has_begun;           /* whether there was a hop */
     double *highpass_states; /* channels * HIGHPASS_STATE */
     float *features;
     features_state features_state;
     float *coherence; /* bands */
     float *power;     /* RELATIVE_BINS, of the newest frame; where the network is given them */
-    float *energy; /* bands each */
+    float *energy;    /* bands each */
     float *energy_comb;
     float *correlation;
     float *one_channel;
@@ -53,7 +54,8 @@ typedef struct analysis {
     pitch pitch;
 } analysis;
 
-void analysis_tables_init(analysis_tables *tables, const analysis_params *params, const struct kernel *kernel, arena *a);
+void analysis_tables_init(analysis_tables *tables, const analysis_params *params, const struct kernel *kernel,
+                          arena *a);
 void analysis_init(analysis *s, const analysis_tables *tables, int channels, arena *a);
 void analysis_reset(analysis *s, const analysis_tables *tables);
 

@@ -32,7 +32,22 @@ void bands_init(bands *b, const int32_t *edges, int count, arena *a) {
 }
 
 /* Four partial sums: one alone would wait for itself at every bin. */
+#ifdef __GNUC__
 typedef float lanes __attribute__((vector_size(16)));
+
+static inline lanes add_products(lanes sum, lanes a, lanes b) { return sum + a * b; }
+#else
+typedef struct lanes {
+    float of[4];
+} lanes;
+
+static inline lanes add_products(lanes sum, lanes a, lanes b) {
+    for (int i = 0; i < 4; i++) {
+        sum.of[i] += a.of[i] * b.of[i];
+    }
+    return sum;
+}
+#endif
 
 static inline lanes lanes_at(const float *x) {
     lanes four;
@@ -40,18 +55,22 @@ static inline lanes lanes_at(const float *x) {
     return four;
 }
 
-static inline float sum_of(lanes four) { return (four[0] + four[1]) + (four[2] + four[3]); }
+static inline float sum_of(lanes four) {
+    float of[4];
+    memcpy(of, &four, sizeof of);
+    return (of[0] + of[1]) + (of[2] + of[3]);
+}
 
 static void gather(const bands *b, const float *bins, float *values) {
     values[0] = 0.0f;
     for (int band = 0; band < b->count - 1; band++) {
         int k = b->edges[band], end = band < b->count - 2 ? b->edges[band + 1] : BINS;
-        lanes lower = {0}, upper = {0};
+        lanes lower = {0}, upper = lower;
         float lower_rest = 0.0f, upper_rest = 0.0f;
         for (; k + 4 <= end; k += 4) {
             lanes four = lanes_at(bins + k);
-            lower += lanes_at(b->to_lower + k) * four;
-            upper += lanes_at(b->to_upper + k) * four;
+            lower = add_products(lower, lanes_at(b->to_lower + k), four);
+            upper = add_products(upper, lanes_at(b->to_upper + k), four);
         }
         for (; k < end; k++) {
             lower_rest += b->to_lower[k] * bins[k];

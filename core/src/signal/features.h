@@ -14,9 +14,9 @@ typedef struct features_state {
 
 /* What is known of a frame. */
 typedef struct features_input {
-    const float *energy;     /* bands, of the newest frame, mean over channels */
-    const float *power;      /* RELATIVE_BINS bins of the same */
-    const float *coherence;  /* bands, of the decided frame */
+    const float *energy;    /* bands, of the newest frame, mean over channels */
+    const float *power;     /* RELATIVE_BINS bins of the same */
+    const float *coherence; /* bands, of the decided frame */
     float period_samples, correlation;
 } features_input;
 

@@ -52,6 +52,18 @@ void highpass_init(highpass *h, double corner_hz, arena *a) {
     }
 }
 
+void highpass_begin(const highpass *h, double state[HIGHPASS_STATE], const float *x) {
+    const highpass_section *first = &h->sections[0];
+    double mean = 0.0;
+    for (int n = 0; n < HOP_SAMPLES; n++) {
+        mean += x[n] / (double)HOP_SAMPLES;
+    }
+    /* what the recursion would hold, with nothing coming out of the first section */
+    state[0] = (first->b1 + first->b2) * mean;
+    state[1] = first->b2 * mean;
+    state[2] = state[3] = 0.0;
+}
+
 void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x) {
     const highpass_section *p = &h->sections[0], *q = &h->sections[1];
     double p1 = state[0], p2 = state[1], q1 = state[2], q2 = state[3];

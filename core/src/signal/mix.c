@@ -7,8 +7,8 @@
 #include "signal/postfilter.h"
 
 void mix_init(mix *m, int bands, int channels, arena *a) {
-    m->mixed_energy = ARENA_TAKE(a, float, bands *channels);
-    m->noisy_energy = ARENA_TAKE(a, float, bands *channels);
+    m->mixed_energy = ARENA_TAKE(a, float, bands * channels);
+    m->noisy_energy = ARENA_TAKE(a, float, bands * channels);
     m->total_mixed = ARENA_TAKE(a, float, bands);
     m->total_noisy = ARENA_TAKE(a, float, bands);
     m->gains = ARENA_TAKE(a, float, bands);

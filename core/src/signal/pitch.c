@@ -36,7 +36,7 @@ void pitch_tables_init(pitch_tables *tables, const kernel *k, arena *a) {
 void pitch_init(pitch *p, int lookahead_frames, int channels, arena *a) {
     p->channels = channels;
     p->back = lookahead_frames > 1 ? lookahead_frames - 1 : 0;
-    p->low = ARENA_TAKE(a, float, PITCH_SEGMENT *channels);
+    p->low = ARENA_TAKE(a, float, PITCH_SEGMENT * channels);
 }
 
 void pitch_reset(pitch *p) {

@@ -58,7 +58,7 @@ static int signal_fits(const percepnet_signal *signal, int block_count, percepne
     } else if (signal->bands < 2 || signal->bands > BINS) {
         error_say(error, "bands is %ld: give 2 to %d", (long)signal->bands, BINS);
     } else if (!edges_increase(signal)) {
-        error_say(error, "band_edges do not increase from 0 to at most %d: give the centres of the bands in bins of 50 Hz",
+        error_say(error, "band_edges do not increase from 0 to at most %d: give centres of bands in bins of 50 Hz",
                   BINS - 1);
     } else if (corner_hz != 0.0f && !(corner_hz >= 1.0f && corner_hz <= HIGHPASS_MAX_HZ)) {
         error_say(error, "highpass_hz is %g: give 0, or 1 to %g", (double)corner_hz, (double)HIGHPASS_MAX_HZ);
@@ -78,8 +78,8 @@ percepnet_analyser *percepnet_analyser_create(const percepnet_signal *signal, in
     if (!signal_fits(signal, block_count, error)) {
         return NULL;
     }
-    analysis_params params = {signal->lookahead_frames, signal->bands,  signal->band_edges,
-                              signal->highpass_hz,      blocks,         block_count};
+    analysis_params params = {signal->lookahead_frames, signal->bands, signal->band_edges,
+                              signal->highpass_hz,      blocks,        block_count};
     if (channels < 1 || channels > CHANNELS_MAX) {
         error_say(error, "channels is %ld: give 1 to %d", (long)channels, CHANNELS_MAX);
         return NULL;
@@ -100,9 +100,7 @@ percepnet_analyser *percepnet_analyser_create(const percepnet_signal *signal, in
 
 void percepnet_analyser_destroy(percepnet_analyser *analyser) { memory_give_back(analyser); }
 
-void percepnet_analyser_reset(percepnet_analyser *analyser) {
-    analysis_reset(&analyser->analysis, &analyser->tables);
-}
+void percepnet_analyser_reset(percepnet_analyser *analyser) { analysis_reset(&analyser->analysis, &analyser->tables); }
 
 int32_t percepnet_analyser_features(const percepnet_analyser *analyser) { return analyser->tables.layout.count; }
 

@@ -18,7 +18,9 @@ static void read_input(const percepnet_stream *s, int channel, int64_t from, int
     if (count > old && s->call.x) {
         samples_read(s->call.x, s->call.x_format, channel, from + old - s->received, count - old, to + old);
     } else if (count > old) {
-        memset(to + old, 0, sizeof(float) * (size_t)(count - old));
+        for (int n = old; n < count; n++) {
+            to[n] = s->rest[channel];
+        }
     }
 }
 

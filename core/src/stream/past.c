@@ -13,9 +13,7 @@ void past_reset(past *p) {
     memset(p->samples, 0, sizeof(float) * (size_t)p->channels * (size_t)p->capacity);
 }
 
-static float *channel_of(const past *p, int channel) {
-    return p->samples + (size_t)channel * (size_t)p->capacity;
-}
+static float *channel_of(const past *p, int channel) { return p->samples + (size_t)channel * (size_t)p->capacity; }
 
 void past_append(past *p, const void *x, samples_format format, int64_t count) {
     int newest = count < p->capacity ? (int)count : p->capacity;

@@ -7,10 +7,10 @@
 
 #define RATE_48K_HZ 48000
 #define STOPBAND_DB 100.0
-#define PASSBAND 0.94          /* of the narrower band; the stop band begins at its edge, so that nothing is folded */
-#define EXACT_PHASES_MAX 1024  /* of unusual rates there are more, and they are interpolated: error below -115 dB */
-#define TAPS_MAX 1285          /* from 48 kHz to 8 kHz */
-#define OUTPUTS_TOGETHER 32
+#define PASSBAND 0.94         /* of the narrower band; the stop band begins at its edge, so that nothing is folded */
+#define EXACT_PHASES_MAX 1024 /* of unusual rates there are more, and they are interpolated: error below -115 dB */
+#define TAPS_MAX 1285         /* from 48 kHz to 8 kHz */
+#define OUTPUTS_TOGETHER 48
 
 static const double PI = 3.14159265358979323846;
 
@@ -105,7 +105,7 @@ void resampler_init(resampler *r, int source_hz, int target_hz, int64_t start, i
     r->step_rest = source_hz % target_hz;
     r->first_rest = (int)(rest < 0 ? rest + target_hz : rest);
     r->first_newest = (int)((start - r->first_rest) / target_hz);
-    /* After whole hops an output may stand before the next source sample, by less than one and by what it starts with. */
+    /* After whole hops an output may stand before the next source sample, by one and by what the first one does. */
     r->kept = r->taps - 1 + 1 - r->first_newest;
     r->capacity = r->kept + inputs_max;
     r->kernel = k;

@@ -1,9 +1,9 @@
 /* From the stream's own rate to 48 kHz and back, exactly aligned in time and with a short, known delay.
 
    A Kaiser-windowed sinc, one row of coefficients for every position that an output sample can have between two input
-   samples. Output n stands at (n * source_hz + start) / target_hz source samples. The newest source sample that it needs
-   is the one at or before that position; what it shows is the signal half a filter earlier. A sample depends on nothing
-   but its neighbours, so that how a stream is cut into chunks cannot matter. */
+   samples. Output n stands at (n * source_hz + start) / target_hz source samples. The newest source sample that it
+   needs is the one at or before that position; what it shows is the signal half a filter earlier. A sample depends on
+   nothing but its neighbours, so that how a stream is cut into chunks cannot matter. */
 
 #ifndef RESAMPLER_H
 #define RESAMPLER_H
@@ -39,7 +39,7 @@ void resampler_reset(resampler *r);
 /* Where the next source samples of a channel go, before resampler_run. */
 float *resampler_input(const resampler *r, int channel);
 
-/* The next outputs, once `inputs` have been added to the source: enough that the last output stands before their end. */
+/* The next outputs, once `inputs` have been added to the source: the last output stands before their end. */
 void resampler_run(resampler *r, int inputs, int outputs, float *y, int64_t stride);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 typedef struct samples_format {
-    int int16; /* or float */
+    int int16;                         /* or float */
     int64_t channel_step, sample_step; /* in memory, in samples */
 } samples_format;
 

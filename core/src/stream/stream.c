@@ -82,6 +82,7 @@ static void stream_init(percepnet_stream *s, const percepnet_model *model, const
     s->hop_48k = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
     s->hop = ARENA_TAKE(a, float, channels * s->hop_max);
     s->dry = ARENA_TAKE(a, float, s->hop_max);
+    s->rest = ARENA_TAKE(a, float, channels);
     s->left = ARENA_TAKE(a, float, channels * s->extra_samples);
 }
 
@@ -230,7 +231,23 @@ int64_t percepnet_stream_process_int16(percepnet_stream *s, percepnet_block *blo
     return process(s, block, 1, x, samples, stride, y, capacity);
 }
 
-/* With as much silence as makes hops of all that the delay holds back. */
+/* Silence; or the offset that a high-pass takes away, without a step. */
+static void set_rest(percepnet_stream *s) {
+    int newest = s->received < s->hop_max ? (int)s->received : s->hop_max;
+    for (int channel = 0; channel < s->options.channels; channel++) {
+        double sum = 0.0;
+        if (s->model->tables.highpass.is_on && newest) {
+            past_read(&s->past, channel, newest, newest, s->dry);
+            samples_repair(s->dry, newest);
+            for (int n = 0; n < newest; n++) {
+                sum += s->dry[n];
+            }
+        }
+        s->rest[channel] = newest ? (float)(sum / newest) : 0.0f;
+    }
+}
+
+/* With as much of it as makes hops of all that the delay holds back. */
 static int64_t flush(percepnet_stream *s, int int16, void *y, int64_t capacity) {
     int32_t rate_hz = s->options.sample_rate_hz;
     int64_t end = s->received + s->path_samples, out = s->received;
@@ -243,6 +260,7 @@ static int64_t flush(percepnet_stream *s, int int16, void *y, int64_t capacity) 
     }
     stream_call call = {.y = y, .wanted = rest, .samples = hop_start(rate_hz, hops_for(rate_hz, end)) - s->received};
     call.y_format = format_of(s, int16, capacity);
+    set_rest(s);
     run(s, NULL, &call);
     percepnet_stream_reset(s);
     return rest;

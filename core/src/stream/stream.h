@@ -13,7 +13,7 @@
 
 /* What one call brings and wants. */
 typedef struct stream_call {
-    const void *x; /* NULL: silence */
+    const void *x; /* NULL: behind the end */
     void *y;
     samples_format x_format, y_format;
     int64_t samples; /* of each channel of x */
@@ -33,13 +33,14 @@ struct percepnet_stream {
     network_work work; /* for one frame */
     resampler to_48k, from_48k;
     past past;
-    float *hop_48k;    /* channels * 480 */
-    float *hop;        /* channels * hop_max, at the stream's rate */
-    float *dry;        /* hop_max, of one channel */
-    float *left;       /* channels * extra_samples: what calls have not had room for */
-    int left_samples;  /* of each channel */
-    int bypassed;      /* whether the last hop ended as the input */
-    int64_t received;  /* samples before this call */
+    float *hop_48k;       /* channels * 480 */
+    float *hop;           /* channels * hop_max, at the stream's rate */
+    float *dry;           /* hop_max, of one channel */
+    float *rest;          /* of each channel, what a stream goes on with behind its end */
+    float *left;          /* channels * extra_samples: what calls have not had room for */
+    int left_samples;     /* of each channel */
+    int bypassed;         /* whether the last hop ended as the input */
+    int64_t received;     /* samples before this call */
     int64_t taken, given; /* hops */
     int64_t refused_hops;
     stream_call call;

@@ -74,3 +74,4 @@ from percepnet.model.table import (
 from percepnet.model.table import (
     Node as Node,
 )
+from percepnet.reference.layers import KINDS as KINDS

@@ -1,38 +1,98 @@
-"""The container of model files, safetensors: a header of JSON that says where each tensor is, and their bytes.
+"""The container of model files: safetensors, read from memory by the same rules as in `core/src/safetensors.c`.
 
-By the rules of core/src/safetensors.c. Nothing is copied: a tensor is a view of the file.
+The package `safetensors` writes our files. It does not read them, because what it takes depends on its version: this
+reader and the core's take and refuse the same files, whatever is wrong with them.
 """
 
+import json
 import struct
-from itertools import pairwise
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from percepnet.errors import ModelError
-from percepnet.model.strict_json import JsonObject, parse, plain, shown
 
-METADATA = "__metadata__"
-HEADER_MAX = 100_000_000  # as safetensors itself
-INTEGER_MAX = 2**53
-DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I8": np.dtype("i1")}  # those of model files
+HEADER_MAX = 100_000_000  # bytes, as safetensors itself
+DEPTH_MAX = 64  # of JSON
+NUMBER_MAX = 64  # characters of a number in JSON
+BYTES = {"F32": 4, "I8": 1}
+_TYPES = {"F32": "<f4", "I8": "i1"}
 
 
-class StoredTensor(NamedTuple):
-    """Where a tensor is, and what the file says that it is."""
+class Stored(NamedTuple):
+    """A tensor where it lies in a file."""
 
-    type_name: str
+    type: str  # as safetensors says it
     shape: tuple[int, ...]
     data: memoryview
 
     def array(self) -> npt.NDArray[Any]:
-        """It as an array that cannot be written to. Only of the types in `DTYPES`."""
-        return np.frombuffer(self.data, DTYPES[self.type_name]).reshape(self.shape)
+        """Its numbers, read-only and perhaps at an odd address. Only for the types in `BYTES`."""
+        return np.frombuffer(self.data, _TYPES[self.type]).reshape(self.shape)
 
 
-def read_container(data: bytes) -> tuple[str | None, dict[str, StoredTensor]]:
-    """What is in a file.
+class _Object(dict[str, Any]):
+    """An object of JSON. As everywhere, the last one of several members of a name counts."""
+
+    repeats: bool
+
+
+def parse_json(text: bytes) -> Any:
+    """A whole text of JSON, without what is none in other languages.
+
+    Raises
+    ------
+    ValueError
+        If it is not well-formed JSON in UTF-8, if a number has more than 64 characters or a string half a character, or
+        if it is nested deeper than 64.
+    """
+    try:
+        value = json.loads(
+            text.decode(), object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant
+        )
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    inside = [(value, 0)]
+    while inside:
+        value_there, depth = inside.pop()
+        if depth > DEPTH_MAX:
+            raise ValueError("nested too deep")
+        if isinstance(value_there, str):
+            value_there.encode()  # refuses surrogates
+        elif isinstance(value_there, dict):
+            inside += ((entry, depth + 1) for member in value_there.items() for entry in member)
+        elif isinstance(value_there, list):
+            inside += ((entry, depth + 1) for entry in value_there)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    found = _Object(pairs)
+    found.repeats = len(found) < len(pairs)
+    return found
+
+
+def _integer(text: str) -> int:
+    return int(_short(text))
+
+
+def _real(text: str) -> float:
+    return float(_short(text))
+
+
+def _short(text: str) -> str:
+    if len(text) > NUMBER_MAX:
+        raise ValueError("a number is too long")
+    return text
+
+
+def _constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def read_container(data: bytes) -> tuple[dict[str, Any], dict[str, Stored]]:
+    """Metadata and tensors of a file.
 
     Parameters
     ----------
@@ -40,74 +100,68 @@ def read_container(data: bytes) -> tuple[str | None, dict[str, StoredTensor]]:
 
     Returns
     -------
-    description : str or None
-        What the file says of the model; None if it does not.
-    tensors : dict of str to StoredTensor
-        In the order of the header.
+    metadata : dict of str to Any
+        Not checked.
+    tensors : dict of str to Stored
+        Inside the file, each as long as its shape says.
 
     Raises
     ------
     ModelError
-        If it is no such file, or not a whole one.
+        If it is not a whole safetensors file.
     """
-    header, start = _header(data)
-    body = memoryview(data)[start:]
-    tensors: dict[str, StoredTensor] = {}
-    spans = []
-    for name, entry in header.pairs:
-        if name == METADATA:
-            continue
-        if name in tensors:
-            raise _damaged(f"the tensor {plain(name)} twice")
-        tensors[name], span = _tensor(name, entry, body)
-        spans.append(span)
-    spans.sort()
-    if any(end != begin for (_, end), (begin, _) in pairwise([(0, 0), *spans, (len(body), 0)])):
-        raise _damaged("tensors that overlap or leave a gap")
-    metadata = header.get(METADATA)
-    description = metadata.get("percepnet") if isinstance(metadata, dict) else None
-    return description if isinstance(description, str) else None, tensors
+    header, body = _split(data)
+    metadata = header.pop("__metadata__", {})
+    tensors = {name: _stored(entry, body) for name, entry in header.items()}
+    if (found := sum(len(tensor.data) for tensor in tensors.values())) != len(body):
+        raise _damaged(f"tensors of {found} bytes in {len(body)}")
+    return (metadata if isinstance(metadata, dict) else {}), tensors
 
 
-def _header(data: bytes) -> tuple[JsonObject, int]:
+def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
     if len(data) < 9 or data[8:9] != b"{":
         raise ModelError(
-            f"file: expected a safetensors file, found {len(data)} bytes of something else: not a percepnet model"
+            f"expected a safetensors file, found {len(data)} bytes of something else: not a percepnet model"
         )
     (length,) = struct.unpack("<Q", data[:8])
-    if length > len(data) - 8:
+    if length + 8 > len(data):
         raise ModelError(
             f"header: expected {length} bytes, found {len(data) - 8}: the file is truncated; copy it again"
         )
     if length > HEADER_MAX:
-        raise ModelError(f"header: expected at most {HEADER_MAX} bytes, found {length}: not a percepnet model")
+        raise _damaged("header too large")
     try:
-        header = parse(data[8 : 8 + length])
+        header = parse_json(data[8 : 8 + length])
     except ValueError:
-        raise _damaged("what is no JSON") from None
-    assert isinstance(header, JsonObject)  # it begins with a brace
-    return header, 8 + length
+        raise _damaged("header is not JSON") from None
+    if not isinstance(header, _Object):
+        raise _damaged("header is not JSON")
+    if header.repeats:
+        raise _damaged("a name is there twice")
+    return header, memoryview(data)[8 + length :]
 
 
-def _tensor(name: str, entry: Any, body: memoryview) -> tuple[StoredTensor, tuple[int, int]]:
-    value = entry if isinstance(entry, dict) else {}
-    type_name, shape, offsets = value.get("dtype"), value.get("shape"), value.get("data_offsets")
-    if not isinstance(type_name, str) or not _are_sizes(shape) or not _are_sizes(offsets) or len(offsets) != 2:
-        raise _damaged(f"an entry of {plain(name)} that is none")
+def _stored(entry: Any, body: memoryview) -> Stored:
+    given = entry if isinstance(entry, dict) else {}
+    kind, shape, offsets = given.get("dtype"), _counts(given.get("shape")), _counts(given.get("data_offsets"))
+    if shape is None or offsets is None or len(offsets) != 2:
+        raise _damaged("the entry of a tensor is damaged")
     begin, end = offsets
-    if end < begin or end > len(body):
-        raise _damaged(f"{plain(name)} outside the file")
-    size = DTYPES[type_name].itemsize if type_name in DTYPES else 0
+    if not begin <= end <= len(body):
+        raise _damaged("a tensor lies outside the file")
+    kind = kind if isinstance(kind, str) else "?"
+    count = 1
     for length in shape:
-        size *= length
-    if type_name in DTYPES and size != end - begin:
-        raise _damaged(f"{plain(name)} longer or shorter than its shape")
-    return StoredTensor(shown(type_name)[1:-1], tuple(shape), body[begin:end]), (begin, end)
+        count *= length
+    if kind in BYTES and end - begin != count * BYTES[kind]:
+        raise _damaged("a tensor is longer or shorter than its shape")
+    return Stored(kind, shape, body[begin:end])
 
 
-def _are_sizes(value: Any) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(type(size) is int and 0 <= size <= INTEGER_MAX for size in value)
+def _counts(value: Any) -> tuple[int, ...] | None:
+    sound = isinstance(value, list) and all(type(entry) is int and entry >= 0 for entry in value)
+    return tuple(value) if sound else None
 
 
-def _damaged(found: str) -> ModelError:
-    return ModelError(f"header: expected a whole safetensors file, found {found}; copy or download it again")
+def _damaged(why: str) -> ModelError:
+    return ModelError(f"not a whole safetensors file ({why}); copy or download it again")

@@ -2,8 +2,7 @@
 
 A model file is a safetensors file. Its metadata have one entry, `percepnet`, which `percepnet.model.header` reads and
 writes. Its tensors have the names of :meth:`Architecture.shapes`. A matrix is float32, or int8 with one float32 scale
-for each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels those integers stay as they
-are.
+for each of its rows in a second tensor, `NAME.scale`; from the file to the core's kernels the integers stay the same.
 """
 
 import os
@@ -12,7 +11,6 @@ import weakref
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,22 +18,20 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from percepnet.errors import ModelError
-from percepnet.model.container import StoredTensor, read_container
-from percepnet.model.header import FORMAT, Header, check_info, read_header, write_header
-from percepnet.model.quantisation import INT8_MAX, dequantise, quantise
-from percepnet.model.strict_json import plain
+from percepnet.model.container import Stored, read_container
+from percepnet.model.header import FORMAT, FORMAT_VERSION, Header, read_header, write_header
+from percepnet.model.quantisation import dequantise, quantise
 from percepnet.model.table import Architecture
 from percepnet.params import SignalParams
 
 Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[Any]]
-Stored = dict[str, StoredTensor]
 
 DEFAULT_MODEL = "default"
 ALIASES = {"percepnet": DEFAULT_MODEL}  # the article's network, which is the default one at present
 SUFFIX = ".safetensors"
-SCALE_MAX = 1.0  # of a row of 8-bit integers
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
+MESSAGE_MAX = 400  # characters of what is wrong with a file, which could have names of any length
 
 
 class Model:
@@ -53,7 +49,7 @@ class Model:
     Raises
     ------
     ModelError
-        If a weight is missing, unknown, of another shape or type, not finite, or beyond 10^6.
+        If a weight is missing, unknown, of another shape or type, or not finite.
     """
 
     def __init__(
@@ -64,18 +60,14 @@ class Model:
         info: Mapping[str, str] | None = None,
     ) -> None:
         shapes = architecture.shapes(params)
-        for name in weights:
-            if name not in shapes:
-                raise ModelError(f"{plain(str(name))}: found this field, expected none of that name")
+        _check_names(set(weights), set(shapes))
         for name, shape in shapes.items():
-            if name not in weights:
-                raise ModelError(f"{name}: expected this field, found none")
             weight = weights[name]
             _check_shape(name, shape, weight.shape)
             if weight.dtype != np.float32:
                 raise ModelError(f"{name}: expected float32, found {weight.dtype}")
-            _check_numbers(name, weight)
-        check_info(info or {})
+            if not np.isfinite(weight).all():
+                raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
         self._set(params, architecture, dict(info or {}))
         self._weights: Mapping[str, Array] | None = weights
 
@@ -84,6 +76,7 @@ class Model:
         self.architecture = architecture
         self.info = info
         self._file: bytes | None = None
+        self._version = FORMAT_VERSION
         self._lock = threading.Lock()
 
     @classmethod
@@ -96,24 +89,27 @@ class Model:
             If it is truncated, damaged, of a newer format or inconsistent. The message names the field, what was
             expected and what was found.
         """
-        data = bytes(data)  # the same object, but for arrays of bytes that could change later
-        header, tensors = _read(data)
+        try:
+            metadata, tensors = read_container(data)
+            header = read_header(metadata)
+            _check_tensors(tensors, header)
+        except ModelError as error:
+            raise ModelError(_one_line(str(error))) from None
         model = cls.__new__(cls)
         model._set(header.params, header.architecture, header.info)
-        _check_tensors(tensors, header)
         model._file = data
+        model._version = header.version
         model._weights = None
         return model
 
     @property
     def weights(self) -> Mapping[str, Array]:
-        """Every weight in single precision, by name; those of a file are read-only, and decoded when first wanted."""
+        """Every weight in single precision, by name; of a file they are read-only, and decoded when first asked for."""
         with self._lock:
             if self._weights is None:
                 assert self._file is not None
-                _, tensors = _read(self._file)
-                names = self.architecture.shapes(self.params)
-                self._weights = MappingProxyType({name: _decoded(name, tensors) for name in names})
+                _, tensors = read_container(self._file)
+                self._weights = {name: _decoded(name, tensors) for name in self.architecture.shapes(self.params)}
             return self._weights
 
     @property
@@ -136,20 +132,30 @@ class Model:
         """
         if self._file is not None and not exact:
             return self._file
+        return self._encoded(exact)
+
+    def to_newest_bytes(self) -> bytes:
+        """The same with `exact` False, of the newest format: older files are written anew, their integers untouched."""
+        return self.to_bytes() if self._version == FORMAT_VERSION else self._encoded(exact=False)
+
+    def _encoded(self, exact: bool) -> bytes:
         architecture = self.architecture.in_single_precision() if exact else self.architecture
         int8_names = architecture.int8_names(self.params)
+        stored = read_container(self._file)[1] if self._file is not None else {}
         tensors: Tensors = {}
         for name, weight in self.weights.items():
-            if name in int8_names:
-                tensors[name], tensors[f"{name}.scale"] = quantise(weight)
-            else:
+            if name not in int8_names:
                 tensors[name] = weight
+            elif name in stored and stored[name].type == "I8":
+                tensors[name], tensors[f"{name}.scale"] = stored[name].array(), stored[f"{name}.scale"].array()
+            else:
+                tensors[name], tensors[f"{name}.scale"] = quantise(weight)
         # one entry, because safetensors writes several in random order, and equal models should be equal files
         return save(_contiguous(tensors), {FORMAT: write_header(self.params, architecture, self.info)})
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model file, its large matrices in 8 bits.
+    """Write a model file of the newest format, its large matrices in 8 bits.
 
     The file appears whole or not at all: it is written beside `path` and then renamed.
 
@@ -161,7 +167,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_bytes(model.to_bytes())
+        beside.write_bytes(model.to_newest_bytes())
         beside.replace(target)
     except OSError as error:
         beside.unlink(missing_ok=True)
@@ -202,7 +208,7 @@ def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
 
 
 _packaged_models: dict[str, Model] = {}
-_file_models: "weakref.WeakValueDictionary[tuple[str | int, ...], Model]" = weakref.WeakValueDictionary()
+_file_models: "weakref.WeakValueDictionary[tuple[str, int, int], Model]" = weakref.WeakValueDictionary()
 _shared_lock = threading.Lock()
 
 
@@ -218,20 +224,12 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
             if path.stem not in _packaged_models:
                 _packaged_models[path.stem] = load_model(path)
             return _packaged_models[path.stem]
-        key = _identity(path)
+        status = path.stat()
+        key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
         model = _file_models.get(key)
         if model is None:
             model = _file_models[key] = load_model(path)
         return model
-
-
-def _identity(path: Path) -> tuple[str | int, ...]:
-    """What changes when a file becomes another one."""
-    try:
-        status = path.stat()
-        return str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def model_names() -> list[str]:
@@ -268,21 +266,17 @@ def _contiguous(tensors: Tensors) -> Tensors:
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
-def _read(data: bytes) -> tuple[Header, Stored]:
-    description, tensors = read_container(data)
-    return read_header(description), tensors
+def _one_line(message: str) -> str:
+    """What a file says stands in messages too: cut, and without what would break the line."""
+    return "".join(c if c.isprintable() else "?" for c in message[:MESSAGE_MAX])
 
 
-def _check_tensors(tensors: Stored, header: Header) -> None:
+def _check_tensors(tensors: dict[str, Stored], header: Header) -> None:
     nodes = header.architecture.nodes(header.params)
-    expected = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
-    scales = {f"{name}.scale" for name, (node, tensor) in expected.items() if node.is_int8(tensor)}
-    for name in tensors:
-        if name not in expected and name not in scales:
-            raise ModelError(f"{plain(name)}: found this field, expected none of that name")
-    for name, (node, tensor) in expected.items():
-        if name not in tensors:
-            raise ModelError(f"{name}: expected this field, found none")
+    tensor_of = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
+    scales = {f"{name}.scale" for name, (node, tensor) in tensor_of.items() if node.is_int8(tensor)}
+    _check_names(set(tensors) - scales, set(tensor_of))
+    for name, (node, tensor) in tensor_of.items():
         _check_shape(name, tensor.shape, tensors[name].shape)
         if node.is_int8(tensor):
             _check_matrix(name, tensors, header.version)
@@ -290,53 +284,53 @@ def _check_tensors(tensors: Stored, header: Header) -> None:
             _check_floats(name, tensors[name])
 
 
-def _check_matrix(name: str, tensors: Stored, version: int) -> None:
+def _check_matrix(name: str, tensors: dict[str, Stored], version: int) -> None:
     weight, scale = tensors[name], tensors.get(f"{name}.scale")
-    if weight.type_name == "F32" and version == 1 and scale is None:  # files of format 1 could hold matrices so
+    if weight.type == "F32" and version == 1:  # files of format 1 could hold their matrices so
+        if scale is not None:
+            raise ModelError(f"{name}: expected type I8 because {name}.scale is there, found F32")
         _check_floats(name, weight)
         return
-    _check_type(name, weight, "I8")
-    if (weight.array() < -INT8_MAX).any():  # products of -128 do not fit the core's sums
-        raise ModelError(f"{name}: expected integers from -{INT8_MAX} to {INT8_MAX}, found -128: the file is damaged")
+    if weight.type != "I8":
+        allowed = "I8 or F32" if version == 1 else "I8"
+        raise ModelError(f"{name}: expected type {allowed}, found {weight.type}")
     if scale is None:
         raise ModelError(f"{name}.scale: expected shape ({weight.shape[0]},), found no such field")
     _check_shape(f"{name}.scale", weight.shape[:1], scale.shape)
-    _check_type(f"{name}.scale", scale, "F32")
+    if scale.type != "F32":
+        raise ModelError(f"{name}.scale: expected type F32, found {scale.type}")
+    steps = scale.array()
     # Training holds these weights to 1/2; a bound of 127 keeps a damaged exponent from overflowing the product
-    numbers = scale.array()
-    if not ((numbers >= 0) & (numbers <= SCALE_MAX)).all():  # NaN is not either
+    if not ((steps >= 0) & (steps <= 1)).all():
         raise ModelError(f"{name}.scale: expected numbers from 0 to 1, found others: the file is damaged")
 
 
-def _check_floats(name: str, weight: StoredTensor) -> None:
-    _check_type(name, weight, "F32")
-    _check_numbers(name, weight.array())
-
-
-def _check_type(name: str, tensor: StoredTensor, expected: str) -> None:
-    if tensor.type_name != expected:
-        raise ModelError(f"{name}: expected type {expected}, found {tensor.type_name}")
-
-
-def _decoded(name: str, tensors: Stored) -> Array:
-    weight = tensors[name].array()
-    decoded = dequantise(weight, tensors[f"{name}.scale"].array()) if weight.dtype == np.int8 else _aligned(weight)
-    decoded.setflags(write=False)
-    return decoded
-
-
-def _aligned(weight: npt.NDArray[Any]) -> Array:
-    # whoever wrote the file may have laid it anywhere, in the byte order of files
-    return np.array(weight, np.float32)
-
-
-def _check_shape(name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
-    if expected != found:
-        raise ModelError(f"{name}: expected shape {expected}, found {plain(str(found))}")
-
-
-def _check_numbers(name: str, weight: npt.NDArray[Any]) -> None:
+def _check_floats(name: str, stored: Stored) -> None:
+    if stored.type != "F32":
+        raise ModelError(f"{name}: expected type F32, found {stored.type}")
+    weight = stored.array()
     if not np.isfinite(weight).all():
         raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
     if (np.abs(weight) > WEIGHT_MAX).any():
         raise ModelError(f"{name}: expected numbers up to {WEIGHT_MAX:g}, found others: the file is damaged")
+
+
+def _decoded(name: str, tensors: dict[str, Stored]) -> Array:
+    weight = tensors[name].array()
+    decoded: Array = weight.astype(np.float32)
+    if tensors[name].type == "I8":
+        decoded = dequantise(weight, tensors[f"{name}.scale"].array().astype(np.float32))
+    decoded.setflags(write=False)
+    return decoded
+
+
+def _check_names(found: set[str], expected: set[str]) -> None:
+    if missing := sorted(expected - found):
+        raise ModelError(f"{missing[0]}: expected this field, found none ({len(missing)} missing in all)")
+    if unknown := sorted(found - expected):
+        raise ModelError(f"{unknown[0]}: found this field, expected none of that name ({len(unknown)} unknown in all)")
+
+
+def _check_shape(name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:
+    if expected != found:
+        raise ModelError(f"{name}: expected shape {expected}, found {found}")

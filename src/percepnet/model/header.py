@@ -5,25 +5,23 @@ that they do not know.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from percepnet.errors import ModelError
-from percepnet.model.container import INTEGER_MAX
+from percepnet.model.container import parse_json
 from percepnet.model.presets import article_network
-from percepnet.model.strict_json import JsonObject, parse, plain, shown
-from percepnet.model.table import HEADS, LAYERS_MAX, UNITS_MAX, Architecture, Layer, checked_name
-from percepnet.params import BINS, FEATURE_SIZES, HIGHPASS_MAX_HZ, LOOKAHEAD_FRAMES_MAX, SignalParams
+from percepnet.model.table import HEADS, UNITS_MAX, Architecture, Layer
+from percepnet.params import FEATURE_SIZES, SignalParams
 from percepnet.reference.layers import KINDS
 
 FORMAT = "percepnet"
 FORMAT_VERSION = 2
 FAMILY = "percepnet"
 INPUTS = ("near",)
+NAME_SHOWN = 47  # characters, of a name that may not have more
 KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
-FORMAT_1_SIZES = ("dense", "conv1", "conv2", "gru", "strength_gru")
 
 
 @dataclass(frozen=True)
@@ -77,118 +75,90 @@ def architecture_from_json(value: Mapping[str, Any]) -> Architecture:
         If a field is missing, of another type, or does not fit.
     """
     layers = _field(value, "layers", list, "a list of layers")
-    if len(layers) > LAYERS_MAX:
-        raise ModelError(f"layers: expected 1 to {LAYERS_MAX}, found {len(layers)}")
-    table = tuple(_layer_from_json(number, layer) for number, layer in enumerate(layers))
     heads = _field(value, "heads", dict, "an object")
-    for head, name in _members(heads):
+    for head, name in heads.items():
         if not isinstance(name, str):
-            raise ModelError(f"heads.{plain(head)}: expected the name of a layer, found {shown(name)}")
-    return Architecture(table, {head: name for head, name in heads.items() if head in HEADS})
+            raise ModelError(f"heads.{head}: expected the name of a layer, found {_shown(name)}")
+    known = {head: name for head, name in heads.items() if head in HEADS}
+    return Architecture(tuple(_layer_from_json(number, layer) for number, layer in enumerate(layers)), known)
 
 
-def read_header(description: str | None) -> Header:
-    """The header of a file, from what its metadata say under the name "percepnet".
+def read_header(metadata: Mapping[str, Any]) -> Header:
+    """The header of a file, from the metadata of a safetensors file, which can hold anything.
 
     Raises
     ------
     ModelError
-        If there is none, if it is of a newer format, or if a field is missing or does not fit. The message names the
-        field, what was expected and what was found.
+        If it is none, of a newer format, or if a field is missing or does not fit. The message names the field, what
+        was expected and what was found.
     """
-    if description is None:
-        raise ModelError(f"metadata: expected an entry {FORMAT!r}, found none: not a percepnet model")
+    text = metadata.get(FORMAT)
+    if not isinstance(text, str):
+        raise ModelError(f"metadata: expected an entry {FORMAT!r}, found {sorted(metadata)}: not a percepnet model")
     try:
-        value = parse(description)
+        value = parse_json(text.encode())
     except ValueError:
-        raise ModelError(f"metadata: expected JSON, found {shown(description)}: not a percepnet model") from None
-    if not isinstance(value, JsonObject):
-        raise ModelError(f"metadata: expected a JSON object, found {shown(value)}: not a percepnet model")
+        value = None
+    if not isinstance(value, dict):
+        raise ModelError(f"metadata: expected a JSON object, found {_shown(text)}: not a percepnet model")
     version = value.get("format_version")
-    if type(version) is int and FORMAT_VERSION < version <= INTEGER_MAX:
+    if type(version) is int and version > FORMAT_VERSION:
         raise ModelError(
             f"format_version: expected up to {FORMAT_VERSION}, found {version}: "
             "the file is of a newer format, use a newer percepnet"
         )
-    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-        raise ModelError(
-            f"format_version: expected 1 to {FORMAT_VERSION}, found {shown(version)}: not a percepnet model"
-        )
-    return _read_1(value) if version == 1 else _read_2(value)
+    if version == FORMAT_VERSION and type(version) is int:
+        return _read_2(value)
+    if version == 1 and type(version) is int:
+        return _read_1(value)
+    raise ModelError(f"format_version: expected 1 to {FORMAT_VERSION}, found {_shown(version)}: not a percepnet model")
 
 
-def check_info(info: Mapping[str, str]) -> None:
-    """Refuse what is no free text by name.
-
-    Raises
-    ------
-    ModelError
-        With the name of the entry.
-    """
-    for name, text in _members(info):
-        if not _is_text(name) or not _is_text(text):
-            raise ModelError(f"info.{plain(str(name))}: expected text, found {shown(text)}")
-
-
-def _read_2(value: JsonObject) -> Header:
+def _read_2(value: dict[str, Any]) -> Header:
     for name in _field(value, "requires", list, "a list of names", default=[]):
-        if not isinstance(name, str) or name not in KNOWN_REQUIREMENTS:
-            raise ModelError(f"requires: expected nothing unknown, found {shown(name)}: use a newer percepnet")
-    family = value.get("family")
+        if name not in KNOWN_REQUIREMENTS:
+            raise ModelError(f"requires: expected nothing unknown, found {_shown(name)}: use a newer percepnet")
+    family = _field(value, "family", str, "text")
     if family != FAMILY:
-        raise ModelError(f"family: expected {FAMILY!r}, found {shown(family)}: use a matching percepnet")
-    inputs = value.get("inputs")
+        raise ModelError(f"family: expected {FAMILY!r}, found {family[:40]!r}: use a matching percepnet")
+    inputs = _field(value, "inputs", list, "a list of names")
     if inputs != list(INPUTS):
-        raise ModelError(f"inputs: expected {list(INPUTS)}, found {shown(inputs)}: use a newer percepnet")
+        raise ModelError(f"inputs: expected {list(INPUTS)}, found {_shown(inputs)}: use a newer percepnet")
     signal = _field(value, "signal", dict, "an object")
-    lookahead, edges = _lookahead_and_edges("signal", signal)
+    blocks = _field(value, "features", list, "a list of names")
+    for block in blocks:
+        if not isinstance(block, str) or block not in FEATURE_SIZES:
+            raise ModelError(f"features: expected {', '.join(FEATURE_SIZES)}, found {_shown(block)}")
     highpass_hz = signal.get("highpass_hz", 0.0)
-    if type(highpass_hz) not in (int, float) or not (highpass_hz == 0 or 1 <= highpass_hz <= HIGHPASS_MAX_HZ):
-        raise ModelError(f"signal.highpass_hz: expected 0, or 1 to {HIGHPASS_MAX_HZ:g}, found {shown(highpass_hz)}")
-    params = SignalParams(lookahead, edges, float(highpass_hz), _feature_blocks(value))
-    architecture = architecture_from_json(value)
-    architecture.nodes(params)  # whether sizes fit together
-    return Header(2, params, architecture, _info(value))
+    if type(highpass_hz) not in (int, float):
+        raise ModelError(f"signal.highpass_hz: expected a number, found {_shown(highpass_hz)}")
+    params = _signal_params("signal", signal, float(highpass_hz))
+    params = replace(params, feature_blocks=tuple(blocks))
+    return Header(2, params, architecture_from_json(value), _info(value))
 
 
-def _read_1(value: JsonObject) -> Header:
+def _read_1(value: dict[str, Any]) -> Header:
     _check_keys("metadata", value, {"format_version", "params", "architecture", "info"})
     _check_keys("params", value["params"], {"lookahead_frames", "band_edges"})
     sizes = value["architecture"]
-    _check_keys("architecture", sizes, set(FORMAT_1_SIZES))
-    params = SignalParams(*_lookahead_and_edges("params", value["params"]))
-    for name in FORMAT_1_SIZES:
-        if type(sizes[name]) is not int or not 1 <= sizes[name] <= UNITS_MAX:
-            raise ModelError(
-                f"architecture.{name}: expected an integer from 1 to {UNITS_MAX}, found {shown(sizes[name])}"
-            )
+    _check_keys("architecture", sizes, {"dense", "conv1", "conv2", "gru", "strength_gru"})
+    for name, units in sizes.items():
+        if type(units) is not int or not 1 <= units <= UNITS_MAX:
+            raise ModelError(f"architecture.{name}: expected an integer from 1 to {UNITS_MAX}, found {_shown(units)}")
+    params = _signal_params("params", value["params"])
     return Header(1, params, article_network(**sizes), _info(value))
 
 
-def _lookahead_and_edges(where: str, value: Mapping[str, Any]) -> tuple[int, tuple[int, ...]]:
+def _signal_params(where: str, value: dict[str, Any], highpass_hz: float = 0.0) -> SignalParams:
     lookahead, edges = value.get("lookahead_frames"), value.get("band_edges")
     if not isinstance(edges, list) or not all(type(edge) is int for edge in edges):
-        raise ModelError(f"{where}.band_edges: expected a list of integers, found {shown(edges)}")
-    if len(edges) < 2 or edges[0] != 0 or edges[-1] >= BINS or any(low >= high for low, high in pairwise(edges)):
-        raise ModelError(
-            f"{where}.band_edges: expected numbers that increase from 0 to at most {BINS - 1}, found {shown(edges)}"
-        )
-    if type(lookahead) is not int or not 0 <= lookahead <= LOOKAHEAD_FRAMES_MAX:
-        raise ModelError(
-            f"{where}.lookahead_frames: expected an integer from 0 to {LOOKAHEAD_FRAMES_MAX}, found {shown(lookahead)}"
-        )
-    return lookahead, tuple(edges)
-
-
-def _feature_blocks(value: JsonObject) -> tuple[str, ...]:
-    blocks: list[str] = []
-    for block in _field(value, "features", list, "a list of names"):
-        if not isinstance(block, str) or block not in FEATURE_SIZES or block in blocks:
-            raise ModelError(f"features: expected known blocks, each once, found {shown(block)}")
-        blocks.append(block)
-    if not blocks:
-        raise ModelError("features: expected at least one block, found []")
-    return tuple(blocks)
+        raise ModelError(f"{where}.band_edges: expected a list of integers, found {_shown(edges)}")
+    if type(lookahead) is not int:
+        raise ModelError(f"{where}.lookahead_frames: expected an integer, found {_shown(lookahead)}")
+    try:
+        return SignalParams(lookahead, tuple(edges), highpass_hz)
+    except ModelError as error:
+        raise ModelError(f"{where}.{error}") from None
 
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:
@@ -201,52 +171,47 @@ def _layer_to_json(layer: Layer) -> dict[str, Any]:
         "dilation": kind.has_taps,
         "depthwise": kind.has_taps,
     }
-    values = asdict(layer) | {"inputs": list(layer.inputs)}
-    return {name: value for name, value in values.items() if said.get(name, True)}
+    return {name: value for name, value in asdict(layer).items() if said.get(name, True)}
 
 
 def _layer_from_json(number: int, value: Any) -> Layer:
     if not isinstance(value, dict):
-        raise ModelError(f"layers.{number}: expected an object, found {shown(value)}")
+        raise ModelError(f"layers.{number}: expected an object, found {_shown(value)}")
     known = {entry.name for entry in fields(Layer)}
     given = {name: entry for name, entry in value.items() if name in known}
-    name = checked_name(number, given.get("name"))
+    name, inputs = given.get("name"), given.get("inputs")
+    if not isinstance(name, str):
+        raise ModelError(f"layers.{number}.name: expected text, found {_shown(name)}")
     if not isinstance(given.get("kind"), str):
-        raise ModelError(f"layers.{name}.kind: expected text, found {shown(given.get('kind'))}")
-    inputs = given.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
-        raise ModelError(f"layers.{name}.inputs: expected a list of names, found {shown(inputs)}")
+        raise ModelError(f"layers.{name[:NAME_SHOWN]}.kind: expected text, found {_shown(given.get('kind'))}")
+    if not isinstance(inputs, list) or not all(isinstance(entry, str) for entry in inputs):
+        raise ModelError(f"layers.{name[:NAME_SHOWN]}.inputs: expected a list of names, found {_shown(inputs)}")
     return Layer(**given | {"inputs": tuple(inputs)})
 
 
-def _info(value: JsonObject) -> dict[str, str]:
-    info = _field(value, "info", dict, "a JSON object")
-    check_info(info)
+def _info(value: dict[str, Any]) -> dict[str, str]:
+    info = value.get("info")
+    if not isinstance(info, dict):
+        raise ModelError(f"info: expected a JSON object, found {_shown(info)}")
+    for name, text in info.items():
+        if not isinstance(text, str):
+            raise ModelError(f"info.{name}: expected text, found {_shown(text)}")
     return dict(info)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it can be written to a file: half characters cannot."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def _members(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """All of them, also those whose name comes again later."""
-    return value.pairs if isinstance(value, JsonObject) else value.items()
 
 
 def _field(value: Mapping[str, Any], name: str, kind: type, words: str, default: Any = None) -> Any:
     found = value.get(name, default)
     if not isinstance(found, kind):
-        raise ModelError(f"{name}: expected {words}, found {shown(found)}")
+        raise ModelError(f"{name}: expected {words}, found {_shown(found)}")
     return found
 
 
 def _check_keys(name: str, value: Any, expected: set[str]) -> None:
     if not isinstance(value, dict):
-        raise ModelError(f"{name}: expected a JSON object, found {shown(value)}")
+        raise ModelError(f"{name}: expected a JSON object, found {_shown(value)}")
     if set(value) != expected:
-        raise ModelError(f"{name}: expected the fields {sorted(expected)}, found {shown(sorted(value))}")
+        raise ModelError(f"{name}: expected the fields {sorted(expected)}, found {_shown(sorted(value))}")
+
+
+def _shown(value: Any) -> str:
+    return ascii(value)[:60]

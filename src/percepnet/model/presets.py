@@ -1,4 +1,4 @@
-"""Networks by name: the article's, and smaller ones of its shape."""
+"""Networks by name: the article's, smaller ones of its shape, and ones of gated linear recurrences."""
 
 from collections.abc import Mapping
 
@@ -49,10 +49,60 @@ def article_network(
     )
 
 
+def gated_network(width: int = 192, blocks: int = 4, dense: int = 128, hidden: int = 288) -> Architecture:
+    """Gated linear recurrences with residuals and normalisation: half the weights of a GRU, and trained in parallel.
+
+    features -> dense -> conv1 -> conv2 -> blocks -> gains, strengths, speech probability
+
+    A block is a recurrence and then two dense layers, each pair behind a normalisation and beside a residual. What the
+    normalisations give is limited to [-1, 1] by the 8 bits of the matrices behind them.
+
+    Parameters
+    ----------
+    width : int
+        Units of the convolutions and of the blocks.
+    blocks : int
+    dense, hidden : int
+        Units of the first layer, and between the two dense layers of a block.
+
+    Returns
+    -------
+    Architecture
+    """
+    layers = [
+        Layer("dense", "dense", ("features",), dense, "tanh"),
+        Layer("conv1", "convolution", ("dense",), width, "tanh", "int8", CONV1_TAPS),
+        Layer("conv2", "convolution", ("conv1",), width, "tanh", "int8", CONV2_TAPS),
+    ]
+    last = "conv2"
+    for number in range(1, blocks + 1):
+        norm, memory, recalled, mixed = (f"{part}{number}" for part in ("norm", "memory", "recalled", "mixed"))
+        norm_wide, wide, narrow, block = (f"{part}{number}" for part in ("norm_wide", "wide", "narrow", "block"))
+        layers += [
+            Layer(norm, "normalisation", (last,)),
+            Layer(memory, "gated_recurrence", (norm,), width, precision="int8"),
+            Layer(recalled, "dense", (memory,), width, precision="int8"),
+            Layer(mixed, "sum", (last, recalled)),
+            Layer(norm_wide, "normalisation", (mixed,)),
+            Layer(wide, "dense", (norm_wide,), hidden, "relu", "int8"),
+            Layer(narrow, "dense", (wide,), width, precision="int8"),
+            Layer(block, "sum", (mixed, narrow)),
+        ]
+        last = block
+    layers += [
+        Layer("gain", "dense", (last,), BANDS, "sigmoid"),
+        Layer("strength", "dense", (last,), BANDS, "sigmoid"),
+        Layer("speech", "dense", (last,), 1, "sigmoid"),
+    ]
+    return Architecture(tuple(layers), {"gains": "gain", "strengths": "strength", "speech": "speech"})
+
+
 PRESETS: Mapping[str, Architecture] = {
     "percepnet": article_network(),
     "default": article_network(),
     "medium": article_network(dense=96, conv1=128, conv2=384, gru=384),
     "small": article_network(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64),
+    "gated": gated_network(),
+    "gated_small": gated_network(width=96, dense=96, hidden=144),
     "tiny": article_network(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
 }

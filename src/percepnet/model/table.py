@@ -7,10 +7,9 @@ three layers are heads: gains and strengths have one unit a band, the speech pro
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from percepnet.errors import ModelError
-from percepnet.model.strict_json import plain, shown
 from percepnet.params import SignalParams
 from percepnet.reference.layers import KINDS, Activation, Kind, Shape, Tensor
 
@@ -20,9 +19,6 @@ UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a
 LAYERS_MAX = 128
 TAPS_MAX = 64
 DILATION_MAX = 256
-# Of all layers together, so that a file of some kilobytes cannot ask each stream for gigabytes.
-ALL_UNITS_MAX = LAYERS_MAX * UNITS_MAX
-ALL_PAST_MAX = 2**24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,46}")  # 47 characters, and safe in the names of tensors
 HEADS = ("gains", "strengths", "speech")
 OPTIONAL_HEADS = ("speech",)
@@ -115,9 +111,9 @@ class Architecture:
                 raise ModelError(f"heads.{head}: expected the name of a layer, found no such field")
         for head, name in self.heads.items():
             if head not in HEADS:
-                raise ModelError(f"heads.{plain(head)}: expected {', '.join(HEADS)}, found another head")
+                raise ModelError(f"heads.{head}: expected {', '.join(HEADS)}, found another head")
             if name not in known - {FEATURES}:
-                raise ModelError(f"heads.{head}: expected the name of a layer, found {shown(name)}")
+                raise ModelError(f"heads.{head}: expected the name of a layer, found {name!r}")
 
     def nodes(self, params: SignalParams) -> tuple[Node, ...]:
         """The layers with their sizes for a signal path.
@@ -128,26 +124,18 @@ class Architecture:
             If sizes do not fit together.
         """
         units = {FEATURES: params.features}
-        nodes: list[Node] = []
-        all_units = all_past = 0
+        nodes = []
         for layer in self.layers:
             kind = KINDS[layer.kind]
             inputs = tuple(units[name] for name in layer.inputs)
             size = kind.units(inputs) if layer.units is None else params.bands if layer.units == BANDS else layer.units
             where = f"layers.{layer.name}"
             if size == 0:
-                raise ModelError(f"{where}.inputs: expected inputs of one size, found {shown(list(inputs))}")
-            all_units += size
-            if all_units > ALL_UNITS_MAX:
-                raise ModelError(f"{where}.units: expected at most {ALL_UNITS_MAX} in all layers, found {all_units}")
+                raise ModelError(f"{where}.inputs: expected inputs of one size, found {list(inputs)}")
+            if size > LAYERS_MAX * UNITS_MAX:
+                raise ModelError(f"{where}.inputs: expected at most {LAYERS_MAX * UNITS_MAX} units, found {size}")
             if layer.depthwise and size != inputs[0]:
                 raise ModelError(f"{where}.units: expected {inputs[0]}, as it is depthwise, found {size}")
-            all_past += (layer.taps - 1) * layer.dilation * inputs[0]
-            if all_past > ALL_PAST_MAX:
-                raise ModelError(
-                    f"{where}.taps: expected at most {ALL_PAST_MAX} numbers in the memory of all convolutions, "
-                    f"found {all_past}"
-                )
             shape = Shape(inputs, size, layer.activation, layer.taps, layer.dilation, layer.depthwise)
             nodes.append(Node(layer, kind, shape))
             units[layer.name] = size
@@ -159,7 +147,7 @@ class Architecture:
                 raise ModelError(f"heads.{head}: expected {expected} units, found {node.shape.units}")
             if node.layer.activation != "sigmoid":
                 raise ModelError(
-                    f"heads.{head}: expected a layer of activation 'sigmoid', found {shown(node.layer.activation)}"
+                    f"heads.{head}: expected a layer of activation 'sigmoid', found {node.layer.activation!r}"
                 )
         return tuple(nodes)
 
@@ -181,28 +169,17 @@ class Architecture:
         return Architecture(tuple(replace(layer, precision="float32") for layer in self.layers), self.heads)
 
 
-def checked_name(number: int, name: Any) -> str:
-    """The name of a layer, which is checked before all others, because messages say it.
-
-    Raises
-    ------
-    ModelError
-        If it is none.
-    """
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ModelError(
-            f"layers.{number}.name: expected up to 47 lower-case letters, digits and underscores, found {shown(name)}"
-        )
-    return name
-
-
 def _check_layer(number: int, layer: Layer, known: set[str]) -> None:
-    where = f"layers.{checked_name(number, layer.name)}"
+    if not NAME.fullmatch(layer.name):
+        raise ModelError(
+            f"layers.{number}.name: expected up to 47 lower-case letters, digits and underscores, found {layer.name!r}"
+        )
+    where = f"layers.{layer.name}"
     if layer.name in known:
         raise ModelError(f"{where}.name: expected another one, found it twice")
     kind = KINDS.get(layer.kind)
     if kind is None:
-        raise ModelError(f"{where}.kind: expected one of {', '.join(KINDS)}, found {shown(layer.kind)}")
+        raise ModelError(f"{where}.kind: expected one of {', '.join(KINDS)}, found {layer.kind!r}")
     if not kind.inputs_min <= len(layer.inputs) <= kind.inputs_max:
         count = (
             str(kind.inputs_min) if kind.inputs_min == kind.inputs_max else f"{kind.inputs_min} to {kind.inputs_max}"
@@ -210,7 +187,7 @@ def _check_layer(number: int, layer: Layer, known: set[str]) -> None:
         raise ModelError(f"{where}.inputs: expected {count}, found {len(layer.inputs)}")
     for name in layer.inputs:
         if name not in known:
-            raise ModelError(f"{where}.inputs: expected earlier layers or 'features', found {shown(name)}")
+            raise ModelError(f"{where}.inputs: expected earlier layers or 'features', found {name!r}")
     _check_sizes(where, layer, kind)
 
 
@@ -219,21 +196,20 @@ def _check_sizes(where: str, layer: Layer, kind: type[Kind]) -> None:
         in_range = type(layer.units) is int and 1 <= layer.units <= UNITS_MAX
         if not in_range and layer.units != BANDS:
             raise ModelError(
-                f"{where}.units: expected an integer from 1 to {UNITS_MAX} or 'bands', found {shown(layer.units)}"
+                f"{where}.units: expected an integer from 1 to {UNITS_MAX} or 'bands', found {layer.units!r}"
             )
     elif layer.units is not None:
-        raise ModelError(f"{where}.units: expected none for {layer.kind}, found {shown(layer.units)}")
+        raise ModelError(f"{where}.units: expected none for {layer.kind}, found {layer.units!r}")
     if layer.activation not in (get_args(Activation) if kind.has_activation else ("linear",)):
-        raise ModelError(f"{where}.activation: expected one that {layer.kind} has, found {shown(layer.activation)}")
+        raise ModelError(f"{where}.activation: found {layer.activation!r}, which {layer.kind} does not have")
     if layer.precision not in (get_args(Precision) if kind.has_precision else ("float32",)):
-        raise ModelError(f"{where}.precision: expected one that {layer.kind} has, found {shown(layer.precision)}")
+        raise ModelError(f"{where}.precision: found {layer.precision!r}, which {layer.kind} does not have")
     for name, value, most in (("taps", layer.taps, TAPS_MAX), ("dilation", layer.dilation, DILATION_MAX)):
         if type(value) is not int or not 1 <= value <= (most if kind.has_taps else 1):
             raise ModelError(
-                f"{where}.{name}: expected an integer from 1 to {most if kind.has_taps else 1}, found {shown(value)}"
+                f"{where}.{name}: expected an integer from 1 to {most if kind.has_taps else 1}, found {value!r}"
             )
     if type(layer.depthwise) is not bool or (layer.depthwise and not kind.has_taps):
-        found = shown(layer.depthwise)
-        raise ModelError(f"{where}.depthwise: expected false, or true of a convolution, found {found}")
+        raise ModelError(f"{where}.depthwise: found {layer.depthwise!r}, which {layer.kind} does not have")
     if layer.depthwise and layer.precision == "int8":
         raise ModelError(f"{where}.precision: expected 'float32' of a depthwise convolution, found 'int8'")

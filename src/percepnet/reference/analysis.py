@@ -57,7 +57,7 @@ class Analysis:
     def reset(self) -> None:
         """Forget everything heard so far."""
         self._pitch.reset()
-        self._highpass = Highpass(self.params.highpass_hz, self.channels)
+        self._highpass = Highpass(self.params.highpass_hz)
         self._features = Features(self.params)
         self._x = np.zeros((self.channels, self._history), dtype=np.float32)
         self._fine = np.zeros(

@@ -77,7 +77,10 @@ class FrameEnhancer:
 
     def _step(self, hop: np.ndarray) -> np.ndarray:
         frames = self._analysis.push(hop)
-        gains, strengths = self._network.step(frames.features[0], self._state)
+        decided = self._network.outputs(frames.features[0], self._state)
+        heads = self.model.architecture.heads
+        gains, strengths = decided[heads["gains"]], decided[heads["strengths"]]
+        self.speech_probability = float(decided[heads["speech"]][0]) if "speech" in heads else None
         if not self.comb_filter:
             strengths = np.zeros_like(strengths)
         spectrum = enhance_spectrum(

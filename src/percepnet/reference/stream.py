@@ -189,11 +189,19 @@ class Stream:
         """
         end = self._received + self._delay_samples
         hops = -(-end * FRAMES_PER_SECOND // self.sample_rate_hz)
-        silence = np.zeros((self.channels, self._hop_start(hops) - self._received), dtype=np.float32)
-        y = np.concatenate((self._ready, self._run(silence)), axis=1)
+        rest = np.repeat(self._rest(), self._hop_start(hops) - self._received, axis=1)
+        y = np.concatenate((self._ready, self._run(rest)), axis=1)
         y = y[:, : self._received + self.latency_samples - self._returned]
         self.reset()
         return from_float32(y, np.empty((self.channels, 0), dtype))
+
+    def _rest(self) -> Samples:
+        """What a stream goes on with behind its end: silence; or the offset that a high-pass takes away."""
+        if not self.model.params.highpass_hz or not self._received:
+            return np.zeros((self.channels, 1), dtype=np.float32)
+        valid = np.where(np.abs(self._pending) <= VALID_MAX, self._pending, np.float32(0))
+        newest = min(self._received, math.ceil(self.sample_rate_hz / FRAMES_PER_SECOND))
+        return np.concatenate((self._past, valid), axis=1)[:, -newest:].mean(axis=1, keepdims=True)
 
     def _hop_start(self, hop: int) -> int:
         return -(-hop * self.sample_rate_hz // FRAMES_PER_SECOND)

@@ -1,5 +1,6 @@
 """Checkpoints of trainings: reading them, and finding in them the network that they are of."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor
 
 from percepnet.errors import ModelError, PercepNetError
-from percepnet.model.presets import article_network
-from percepnet.model.table import Architecture, Layer
+from percepnet.model import architecture_from_json, architecture_to_json, article_network
+from percepnet.model.table import Architecture
 from percepnet.params import PERCEPNET_FEATURES, SignalParams
 from percepnet.training.network import TrainingNetwork
 
@@ -41,7 +42,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def network_fields(network: TrainingNetwork) -> dict[str, Any]:
     """What a checkpoint says of its network, as plain data; `checkpoint_network` reads it."""
-    return {"architecture": asdict(network.architecture), "params": asdict(network.params)}
+    return {"architecture": architecture_to_json(network.architecture), "params": asdict(network.params)}
 
 
 def checkpoint_network(path: Path, checkpoint: Mapping[str, Any], weights: str = "average") -> TrainingNetwork:
@@ -103,7 +104,13 @@ def load_weights(path: Path, network: TrainingNetwork, checkpoint: Mapping[str, 
 
 
 def _params(value: Any) -> SignalParams:
-    given: dict[str, Any] = dict(PARAMS_BEFORE) | _fields("params", value, SignalParams, PARAMS_BEFORE)
+    _check_type("params", value, Mapping)
+    given: dict[str, Any] = {**PARAMS_BEFORE, **value}
+    known = {field.name for field in fields(SignalParams)}
+    if unknown := sorted(given.keys() - known):
+        raise ModelError(f"params.{unknown[0]}: found this field, expected none of that name")
+    if missing := sorted(known - given.keys()):
+        raise ModelError(f"params.{missing[0]}: expected this field, found none")
     _check_type("params.lookahead_frames", given["lookahead_frames"], int)
     _check_type("params.highpass_hz", given["highpass_hz"], (int, float))
     tuples = {"band_edges": int, "feature_blocks": str}
@@ -111,31 +118,13 @@ def _params(value: Any) -> SignalParams:
 
 
 def _architecture(value: Any) -> Architecture:
-    if isinstance(value, Mapping) and value.keys() == ARTICLE_SIZES:
+    _check_type("architecture", value, Mapping)
+    if value.keys() == ARTICLE_SIZES:
         return article_network(**value)  # from when there was no other network
-    table = _fields("architecture", value, Architecture)
-    layers = []
-    for number, row in enumerate(_tuple("architecture.layers", table["layers"], Mapping)):
-        where = f"architecture.layers.{number}"
-        given = _fields(where, row, Layer)
-        for name in ("name", "kind"):
-            _check_type(f"{where}.{name}", given[name], str)
-        layers.append(Layer(**given | {"inputs": _tuple(f"{where}.inputs", given["inputs"], str)}))
-    _check_type("architecture.heads", table["heads"], Mapping)
-    for head, name in table["heads"].items():
-        _check_type(f"architecture.heads.{head}", name, str)
-    return Architecture(tuple(layers), table["heads"])
-
-
-def _fields(where: str, value: Any, kind: type[Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What is given of a dataclass: all of its fields and no other."""
-    _check_type(where, value, Mapping)
-    known = {field.name for field in fields(kind)}
-    if unknown := sorted(value.keys() - known):
-        raise ModelError(f"{where}.{unknown[0]}: found this field, expected none of that name")
-    if missing := sorted(known - value.keys() - (optional or {}).keys()):
-        raise ModelError(f"{where}.{missing[0]}: expected this field, found none")
-    return dict(value)
+    try:
+        return architecture_from_json(json.loads(json.dumps(value)))  # tuples become lists
+    except TypeError as error:
+        raise ModelError(f"architecture: expected plain data, found something else ({error})") from error
 
 
 def _tuple(where: str, value: Any, kind: Any) -> tuple[Any, ...]:

@@ -29,6 +29,7 @@ from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
 from percepnet.training.levels import active_rms, amplitude
 from percepnet.training.mixing import Mixer, MixingConfig, Mixture
+from percepnet.training.rows import RowLayout
 
 if TYPE_CHECKING:  # the processes that make features do without it
     from torch import Tensor
@@ -48,6 +49,9 @@ NICENESS = 5  # features yield to the training, which in turn waits for none of 
 VALID_NAME = "valid.npy"
 PAUSE_DB = 45.0  # below active speech; room tone begins at 50
 PAUSE_HOPS = 4
+SPEECH_DB = 30.0  # below active speech, down to which a hop is speech; room tone begins 20 dB lower
+SPEECH_HOPS = 2
+SILENCE_POWER = 1e-12
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,21 @@ def known(mixture: Mixture, params: SignalParams) -> npt.NDArray[np.bool_]:
     return np.where(speech[:, None], spoken, unspoken)
 
 
+def is_speech(clean: Array, params: SignalParams) -> npt.NDArray[np.bool_]:
+    """Which frames are speech: within 30 dB of its active level, or two hops beside such a one.
+
+    Returns
+    -------
+    np.ndarray [shape=(frames,)]
+        Row t belongs to frame t - M, as in `training_example`.
+    """
+    hops = clean[: len(clean) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
+    power = np.sum(hops.astype(np.float64) ** 2, axis=1) / HOP_SAMPLES
+    loud = power > max(float(active_rms(clean)) ** 2 * 10 ** (-SPEECH_DB / 10), SILENCE_POWER)
+    wide = np.convolve(loud, np.ones(2 * SPEECH_HOPS + 1), "same") > 0
+    return np.concatenate([np.zeros(params.lookahead_frames, bool), wide])[: len(wide)]
+
+
 def pause_power(clean: Array) -> float:
     """Mean square of samples below which speech is taken to pause."""
     return float(active_rms(clean) ** 2 * 10 ** (-PAUSE_DB / 10))
@@ -128,21 +147,23 @@ def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: f
 
     Returns
     -------
-    np.ndarray [shape=(frames, features + 2 * bands)]
+    np.ndarray [shape=(frames, columns of RowLayout)]
 
     Raises
     ------
     PercepNetError
         If there are numbers that are not finite, for three mixtures in turn.
     """
+    analysed = RowLayout(params).analysed
     for attempt in range(ATTEMPTS):
         mixture = mixer.mixture([*seed, attempt], seconds)
         features, gains, strengths = training_example(
-            mixture.clean, mixture.noisy, params, steady=True, analysis=engine.analysis
+            mixture.clean, mixture.noisy, analysed, steady=True, analysis=engine.analysis
         )
         gains = np.maximum(gains, np.float32(amplitude(-mixture.limit_db)))
         gains[~known(mixture, params)] = UNKNOWN
-        rows = np.concatenate([features, gains, strengths], axis=1)
+        speech = is_speech(mixture.clean, params).astype(np.float32)[:, None]
+        rows = np.concatenate([features, gains, strengths, speech], axis=1)
         if np.isfinite(rows).all():
             return rows
         warnings.warn(f"the mixture of seed {[*seed, attempt]} has features that are not finite", stacklevel=2)
@@ -154,7 +175,7 @@ def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequence
 
     Returns
     -------
-    np.ndarray [shape=(sequences, frames, features + 2 * bands)]
+    np.ndarray [shape=(sequences, frames, columns of RowLayout)]
     """
     rows = [sequence(mixer, params, [*seed, number], seconds).astype(np.float16) for number in range(sequences)]
     return np.stack(rows)
@@ -223,7 +244,7 @@ class Shards:
 
         Returns
         -------
-        np.ndarray or Tensor [shape=(batch, frames, features + 2 * bands)]
+        np.ndarray or Tensor [shape=(batch, frames, columns of RowLayout)]
         """
         return np.stack([shard[row] for shard, row in self._picked(rng, batch)]).astype(np.float32)
 

@@ -26,7 +26,14 @@ from torch import Tensor
 
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
-from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, SignalParams
+from percepnet.params import (
+    BAND_EDGES,
+    ERB_EDGES_34,
+    FRAMES_PER_SECOND,
+    HIGHPASS_HZ,
+    PERCEPNET_FEATURES,
+    SignalParams,
+)
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import CENTRE_DB, SPAN_DB
 from percepnet.training.adversarial import AdversarialConfig, Adversary
@@ -47,11 +54,12 @@ from percepnet.training.features import (
 from percepnet.training.gpu_shards import GpuShards, fits
 from percepnet.training.growth import grown
 from percepnet.training.listening import SCORES, Listening
-from percepnet.training.loss import LossWeights, total_loss
+from percepnet.training.loss import LossWeights, speech_loss, total_loss
 from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
 from percepnet.training.pace import Pace
 from percepnet.training.rebanding import rebanded
+from percepnet.training.rows import RowLayout
 from percepnet.training.sparsity import Pruning, SparsityConfig
 from percepnet.training.tensorboard import Board
 
@@ -92,6 +100,10 @@ class Config:
     bands : int or None
         34, the article's, or 48; None for 34, or for those of `init`. From one to the other `init` is interpolated.
     lookahead_frames : int
+    highpass_hz : float
+        Corner of the high-pass in front of everything, 0 for none; of a network that does not start from `init`.
+    features : tuple of str
+        Blocks that the network is given (`percepnet.params.FEATURE_SIZES`), if not those of PercepNet; the same.
     seed : int
     batch : int
         Sequences trained on side by side, by each process.
@@ -137,6 +149,8 @@ class Config:
     resume: bool = False
     bands: int | None = None
     lookahead_frames: int = 2
+    highpass_hz: float = HIGHPASS_HZ
+    features: tuple[str, ...] = ()
     seed: int = 0
     batch: int = 32
     chunk_frames: int = 125
@@ -322,7 +336,6 @@ class Trainer:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
                 torch.use_deterministic_algorithms(True, warn_only=True)
         self.network = _initial_network(config).to(self.device)
-        _band_levels(self.network.params)  # refused at once, not after hours of making features
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY
@@ -392,12 +405,15 @@ class Trainer:
         state: State | None = None
         losses = []
         chunks = (torch.split(part, self.config.chunk_frames, dim=1) for part in self._parts(rows))
-        for features, gain_target, strength_target, mask, energies in zip(*chunks, strict=True):
+        for features, gain_target, strength_target, mask, energies, speech in zip(*chunks, strict=True):
             with self._autocast():
-                gains, strengths, state = self.parallel(features, state)
+                heads, state = self.parallel(features, state)
+            gains, strengths = heads["gains"], heads["strengths"]
             loss, gain, strength = total_loss(
                 gains.float(), strengths.float(), gain_target, strength_target, mask, energies, self.config.loss
             )
+            if "speech" in heads:
+                loss = loss + self.config.loss.speech * speech_loss(heads["speech"].float(), speech)
             if self.adversary is not None:
                 loss = loss + self.adversary.judge(loss, gains, gain_target, mask, energies)
             self._update(loss)
@@ -414,13 +430,14 @@ class Trainer:
 
         Parameters
         ----------
-        held_out : np.ndarray [shape=(sequences, frames, features + 2 * bands)]
+        held_out : np.ndarray [shape=(sequences, frames, columns of RowLayout)]
         """
         totals = np.zeros(3)
         for start in range(0, len(held_out), VALID_BATCH):
             rows = torch.from_numpy(held_out[start : start + VALID_BATCH].astype(np.float32)).to(self.device)
-            features, gain_target, strength_target, mask, energies = self._parts(rows)
-            gains, strengths, _ = self.average(features)
+            features, gain_target, strength_target, mask, energies, _ = self._parts(rows)
+            heads, _ = self.average(features)
+            gains, strengths = heads["gains"], heads["strengths"]
             losses = total_loss(gains, strengths, gain_target, strength_target, mask, energies, self.config.loss)
             totals += len(rows) * np.array([loss.item() for loss in losses])
         self.validation = dict(zip(LOSSES, (totals / len(held_out)).tolist(), strict=True))
@@ -463,15 +480,16 @@ class Trainer:
         self.validation = state["validation"]
 
     def _parts(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Features, gains, strengths, where they are known, and band energies of the frames that they are for."""
-        params = self.network.params
-        features, gains, strengths = torch.split(rows, [params.features, params.bands, params.bands], dim=-1)
+        """Features, gains, strengths, where these are known, energies of the bands that they are for, and speech."""
+        params, layout = self.network.params, RowLayout(self.network.params)
+        gains = rows[..., layout.gains]
         mask = (gains >= 0).to(rows.dtype)
-        energies = band_energies(features, params)
+        energies = band_energies(rows[..., layout.levels], params)
         # energies are those of the newest frame
         late = params.lookahead_frames
         energies = torch.cat([energies[:, :1].expand(-1, late, -1), energies[:, : rows.shape[1] - late]], dim=1)
-        return features, gains.clamp(min=0), strengths, mask, energies
+        features, strengths, speech = rows[..., layout.features], rows[..., layout.strengths], rows[..., layout.speech]
+        return features, gains.clamp(min=0), strengths, mask, energies, speech
 
     def _autocast(self) -> torch.autocast:
         # Where it is not in the hardware, bfloat16 is emulated and slower than float32. On a GPU autocast runs GRUs in
@@ -497,34 +515,21 @@ class Trainer:
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
 
 
-def band_energies(features: Tensor, params: SignalParams) -> Tensor:
-    """Band energies of the newest frames, from the features.
+def band_energies(levels: Tensor, params: SignalParams) -> Tensor:
+    """Band energies from the features `band_levels`.
 
     Parameters
     ----------
-    features : Tensor [shape=(..., features)]
+    levels : Tensor [shape=(..., bands)]
     params : SignalParams
 
     Returns
     -------
     Tensor [shape=(..., bands)]
-
-    Raises
-    ------
-    PercepNetError
-        If the features do not have band levels.
     """
-    widths = torch.from_numpy(bands_of(params.band_edges).widths).to(features)
-    level_db = float(SPAN_DB) * features[..., _band_levels(params)] + float(CENTRE_DB)
+    widths = torch.from_numpy(bands_of(params.band_edges).widths).to(levels)
+    level_db = float(SPAN_DB) * levels + float(CENTRE_DB)
     return widths * 10 ** (level_db / 10)
-
-
-def _band_levels(params: SignalParams) -> slice:
-    block = params.feature_slices.get("band_levels")
-    if block is None:
-        found = ", ".join(params.feature_blocks)
-        raise PercepNetError(f"features: expected band_levels, which the loss weights bands by, found {found}")
-    return block
 
 
 def corpus_info(clips: dict[str, list[Clip]]) -> dict[str, str]:
@@ -602,7 +607,8 @@ def _read_settings(path: Path) -> Config:
     try:
         values = json.loads(path.read_text())
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        values = {"sparsity": {}, "adversarial": {}} | values  # runs from before these tables were there have none
+        # runs from before these settings were there have none
+        values = {"sparsity": {}, "adversarial": {}, "highpass_hz": 0.0} | values
         return Config(**values | {name: kind(**values[name]) for name, kind in TABLES.items()})
     except OSError:
         raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None
@@ -618,7 +624,9 @@ def _refuse_empty(config: Config, speech: list[Clip]) -> None:
 def _initial_network(config: Config) -> TrainingNetwork:
     if config.init is None:
         edges = BAND_EDGES[config.bands] if config.bands else ERB_EDGES_34
-        return TrainingNetwork(SignalParams(config.lookahead_frames, edges), PRESETS[config.preset or DEFAULT_PRESET])
+        blocks = config.features or PERCEPNET_FEATURES
+        params = SignalParams(config.lookahead_frames, edges, config.highpass_hz, blocks)
+        return TrainingNetwork(params, PRESETS[config.preset or DEFAULT_PRESET])
     model = load_model(config.init)
     if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
         model = rebanded(model, BAND_EDGES[config.bands])
@@ -701,7 +709,7 @@ def _shards(trainer: Trainer, folder: Path) -> Shards:
     """The run's, in the memory of the GPU where there is one with room for them."""
     config, params = trainer.config, trainer.network.params
     frames = config.ring * config.shard_sequences * config.sequence_seconds * FRAMES_PER_SECOND
-    size_bytes = frames * (params.features + 2 * params.bands) * np.dtype(np.float16).itemsize
+    size_bytes = frames * RowLayout(params).count * np.dtype(np.float16).itemsize
     return GpuShards(folder, trainer.device) if fits(trainer.device, size_bytes) else Shards(folder)
 
 

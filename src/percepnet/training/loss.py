@@ -15,6 +15,7 @@ LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
 # x ** gamma has an infinite slope at 0, which is where re-implementations report their NaNs
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
+PROBABILITY_MIN = 1e-4
 # Speech over everything else. In between, settings for noisy and for clear speech both count.
 NOISY_DB = 10.0
 CLEAR_DB = 30.0
@@ -33,6 +34,8 @@ class LossWeights:
         Weight of the strength loss relative to the gain loss. Not published.
     quartic : float
         lambda_4 of P21 and C_4 of P20.
+    speech : float
+        Weight of the cross-entropy of the speech probability, of networks that say it.
     strength_floor : float
         Weight of a strength in a band without speech. The strength matters as far as there is speech to be heard:
         elsewhere the gain removes the band, whatever the comb filter does.
@@ -56,6 +59,7 @@ class LossWeights:
     kind: LossKind = "P21"
     strength: float = 1.0
     quartic: float = 10.0
+    speech: float = 0.1
     strength_floor: float = 0.05
     loudness: float = 5.0
     exponent: float | None = None
@@ -164,6 +168,21 @@ def loudness_loss(
     weight = weight / weight.mean(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(energies.dtype).tiny)
     distance = (_power(found, exponent) - _power(target, exponent)) ** 2
     return (weight * distance).mean()
+
+
+def speech_loss(found: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of the speech probability.
+
+    Parameters
+    ----------
+    found, target : Tensor [shape=(batch, frames, 1)]
+        From 0 to 1.
+
+    Returns
+    -------
+    Tensor [shape=()]
+    """
+    return torch.nn.functional.binary_cross_entropy(found.clamp(PROBABILITY_MIN, 1 - PROBABILITY_MIN), target)
 
 
 def total_loss(

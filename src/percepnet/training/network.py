@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from percepnet.model import Model
-from percepnet.model.table import FEATURES, Architecture
+from percepnet.model.table import FEATURES, Architecture, Layer
 from percepnet.params import SignalParams
 from percepnet.training.layers import KINDS, SequenceLayer
 
+NORMALISED_SPREAD = 3.0  # standard deviations of what is normalised, that 8 bits have room for
 WEIGHT_LIMIT = 0.5  # P21: weights held to +-1/2 lose nothing by 8 bits
 
 # What is carried from one piece of a sequence to the next, by layer; the same as reference.network.NetworkState.
@@ -40,28 +41,12 @@ class TrainingNetwork(nn.Module):
         for layer, _, _ in self._nodes:
             module = self._layer(layer.name)
             module.initialise()
+            self._fit_to_8_bits(layer)
             self._bounded[layer.name] = module.is_bounded([self._bounded[name] for name in layer.inputs])
         self.clamp_weights()
 
-    def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
+    def forward(self, features: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
         """Run a batch of sequences.
-
-        Parameters
-        ----------
-        features : Tensor [shape=(batch, frames, features)]
-        state : dict of Tensor, or None
-            What an earlier call returned, to continue its sequences; None starts from zeros.
-
-        Returns
-        -------
-        gains, strengths : Tensor [shape=(batch, frames, bands)]
-        state : dict of Tensor
-        """
-        heads, after = self.outputs(features, state)
-        return heads["gains"], heads["strengths"], after
-
-    def outputs(self, features: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
-        """Run a batch of sequences, for all heads.
 
         Parameters
         ----------
@@ -92,6 +77,15 @@ class TrainingNetwork(nn.Module):
         """The state before the first frame, zeros, for a batch like `features`."""
         shapes = {node.layer.name: node.kind.state(node.shape) for node in self._nodes}
         return {name: features.new_zeros(len(features), *shape) for name, shape in shapes.items() if shape}
+
+    @torch.no_grad()
+    def _fit_to_8_bits(self, layer: Layer) -> None:
+        """Let what a normalisation gives to an 8-bit matrix lie within [-1, 1], and the matrix make up for it."""
+        before = [node for node in self._nodes if node.layer.name in layer.inputs]
+        if layer.precision == "int8" and all(node.layer.kind == "normalisation" for node in before):
+            for node in before:
+                cast(Tensor, self._layer(node.layer.name).weight).fill_(1 / NORMALISED_SPREAD)
+            cast(Tensor, self._layer(layer.name).weight).mul_(NORMALISED_SPREAD)
 
     @torch.no_grad()
     def clamp_weights(self) -> None:

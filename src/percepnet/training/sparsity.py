@@ -5,7 +5,7 @@ The core reads and multiplies only those blocks of 16 outputs by 4 inputs that h
 the smallest blocks go first, a few at a time, so that the others learn to do without them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -128,9 +128,9 @@ def thinned(model: Model, config: SparsityConfig) -> Model:
         return model
     weights = dict(model.weights)
     for name in gru_matrices(model.architecture, model.params):
-        weight = torch.from_numpy(weights[name])
+        weight = torch.from_numpy(weights[name].copy())  # those of a file are read-only
         weights[name] = (weight * _gate_masks(weight, config.densities(1.0))).numpy()
-    return replace(model, weights=weights)
+    return Model(model.params, model.architecture, weights, model.info)
 
 
 class Pruning:

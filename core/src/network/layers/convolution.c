@@ -16,7 +16,7 @@ static void init(layer *l, const layer_description *d, arena *a) {
         matvec_init(&l->matrices[0], &m, l->kernel, a);
         return;
     }
-    l->weight = ARENA_TAKE(a, float, d->taps *d->units); /* tap by tap */
+    l->weight = ARENA_TAKE(a, float, d->taps * d->units); /* tap by tap */
     l->bias = ARENA_TAKE(a, float, d->units);
     if (a->memory) {
         memcpy(l->bias, d->tensors[1].data, sizeof(float) * (size_t)d->units);
