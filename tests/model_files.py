@@ -209,7 +209,7 @@ WRONG: tuple[Wrong, ...] = (
     ),
     *(
         Wrong(f"high-pass {v!r}", "signal.highpass_hz", _key("signal", "highpass_hz", to=v))
-        for v in (-1, 0.5, 100.5, "30", None, True, [30], 1e308, 10**400)
+        for v in (-1, 0.5, 100.5, "30", None, True, [30], 1e308)
     ),
     *(
         Wrong(f"features {v!r}", "features", _key("features", to=v))
