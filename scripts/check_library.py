@@ -181,7 +181,8 @@ def check_symbols(library: Installed) -> str:
     need("nm", "readelf")
     file = next(library.prefix.rglob("libpercepnet.so"))
     soname = re.findall(r"SONAME.*\[(.*)\]", run(["readelf", "-d", str(file)]))
-    require(soname == ["libpercepnet.so.0"], f"its SONAME is {soname}")
+    abi = re.search(r"^#define PERCEPNET_ABI (\d+)", (CORE / "include" / "percepnet.h").read_text(), re.M)
+    require(abi is not None and soname == [f"libpercepnet.so.{abi[1]}"], f"its SONAME is {soname}")
     exported = {line.split()[-1] for line in run(["nm", "-D", "--defined-only", str(file)]).splitlines()}
     require(exported == declared(), f"it exports {sorted(exported ^ declared())} too much or too little")
     return f"{file.resolve().name}, SONAME {soname[0]}, exports the {len(exported)} functions of the header"

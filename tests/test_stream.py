@@ -251,7 +251,7 @@ def test_model_is_loaded_by_name_or_taken_as_it_is() -> None:
     with pytest.raises(ModelError, match="nowhere: not a model file"):
         Enhancer(model="nowhere")
     model = identity_system.IdentityModel()
-    model.params = SimpleNamespace(latency_samples=480)  # type: ignore[assignment]
+    model.params = SimpleNamespace(latency_samples=480, highpass_hz=0.0)  # type: ignore[assignment]
     assert Enhancer(model=model).latency_samples == 480
     np.testing.assert_array_equal(enhance(noise(1000), 48000, model=model), noise(1000))
 

@@ -16,6 +16,7 @@ from percepnet.training.features import (
     Producers,
     Recordings,
     Shards,
+    is_speech,
     known,
     known_bands,
     make_shard,
@@ -24,6 +25,7 @@ from percepnet.training.features import (
     write_shard,
 )
 from percepnet.training.mixing import Mixture
+from percepnet.training.rows import RowLayout
 
 PARAMS = SignalParams()
 
@@ -74,7 +76,7 @@ def test_pauses_are_known_beyond_the_bandwidth_of_the_speech():
     np.testing.assert_array_equal(mask[44:], np.tile(unspoken, (56, 1)))
 
 
-def test_a_row_is_features_then_gains_then_strengths():
+def test_a_row_is_features_then_gains_then_strengths_then_speech():
     mixer = FixedMixer(bandwidth_hz=8000)
     rows = sequence(mixer, PARAMS, [0], 0.2)
     features, gains, strengths = training_example(
@@ -84,7 +86,30 @@ def test_a_row_is_features_then_gains_then_strengths():
     np.testing.assert_array_equal(rows[:, :70], features)
     np.testing.assert_array_equal(rows[:, 70:104][:, known], gains[:, known])
     assert (rows[:, 70:104][:, ~known] == UNKNOWN).all()
-    np.testing.assert_array_equal(rows[:, 104:], strengths)
+    np.testing.assert_array_equal(rows[:, 104:138], strengths)
+    np.testing.assert_array_equal(rows[:, 138], is_speech(mixer.result.clean, PARAMS))
+
+
+def test_levels_stand_behind_features_that_do_not_have_them():
+    params = SignalParams(feature_blocks=("relative_band_levels", "pitch"))
+    layout = RowLayout(params)
+    mixer = FixedMixer()
+    rows = sequence(mixer, params, [0], 0.2)
+    assert rows.shape[1] == layout.count == 36 + 34 + 34 + 34 + 1
+    of_percepnet = sequence(mixer, PARAMS, [0], 0.2)
+    other = RowLayout(PARAMS)
+    assert other.count == 70 + 34 + 34 + 1
+    for block in ("levels", "gains", "strengths", "speech"):
+        np.testing.assert_array_equal(rows[:, getattr(layout, block)], of_percepnet[:, getattr(other, block)])
+
+
+def test_speech_is_what_is_loud_and_two_hops_around_it():
+    rng = np.random.default_rng(0)
+    clean = (1e-4 * rng.standard_normal(48000)).astype(np.float32)
+    clean[9600:19200] *= 1000
+    found = is_speech(clean, PARAMS)
+    np.testing.assert_array_equal(np.flatnonzero(found), np.arange(20 - 2 + 2, 40 + 2 + 2))  # decided two hops later
+    assert not is_speech(np.zeros(48000, np.float32), PARAMS).any()
 
 
 @pytest.mark.filterwarnings("ignore:the mixture of seed", "ignore:invalid value:RuntimeWarning")
@@ -101,7 +126,7 @@ def test_shards_are_reproducible(recordings):
     mixer = recordings.mixer("train")
     one = make_shard(mixer, PARAMS, [5, 0, 3], 2, 0.3)
     two = make_shard(recordings.mixer("train"), PARAMS, [5, 0, 3], 2, 0.3)
-    assert one.shape == (2, 30, 138)
+    assert one.shape == (2, 30, 139)
     assert one.dtype == np.float16
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, make_shard(mixer, PARAMS, [5, 0, 4], 2, 0.3))
@@ -187,7 +212,7 @@ def test_processes_keep_a_ring(recordings, tmp_path):
     index = int(kept[-1].stem.removeprefix("shard-"))
     expected = make_shard(recordings.mixer("train"), PARAMS, [5, 0, index], 2, 0.3)
     np.testing.assert_array_equal(np.load(kept[-1]), expected)
-    assert np.load(folder / "valid.npy").shape == (4, 30, 138)
+    assert np.load(folder / "valid.npy").shape == (4, 30, 139)
 
 
 def test_what_a_process_could_not_finish_is_deleted(recordings, tmp_path):

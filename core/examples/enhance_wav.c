@@ -269,7 +269,7 @@ static int prepare(job *j, const percepnet_model *model, float limit_db) {
     j->chunk = j->in.rate_hz / 100 * BLOCK_HOPS;
     j->capacity = (j->late > j->chunk ? j->late : (int64_t)j->chunk) + PERCEPNET_READY_MAX(0, rate_hz);
     /* without a block it would be the same to the bit, and slower */
-    j->block = percepnet_block_create(model, (int32_t)j->in.channels, BLOCK_HOPS);
+    j->block = percepnet_block_create(model, (int32_t)j->in.channels, BLOCK_HOPS, NULL);
     j->x = malloc(j->chunk * frame_bytes);
     j->y = malloc((size_t)j->capacity * frame_bytes);
     return (j->block && j->x && j->y) || fail("%s: out of memory", j->in.path);

@@ -343,12 +343,12 @@ static void run_streams(described *d, const percepnet_model *model, source *s) {
     in_pieces(stream, NULL, s, &c, y);
     require(!d->tame || numbers(y, count), "samples are numbers");
 
-    percepnet_block *block = percepnet_block_create(model, c.options.channels, 1 + (int32_t)(byte(s) % 40));
+    percepnet_block *block = percepnet_block_create(model, c.options.channels, 1 + (int32_t)(byte(s) % 40), NULL);
     require(block != NULL, "a block is given");
     in_pieces(stream, block, s, &c, again);
     require(!d->tame || !memcmp(y, again, size), "blocks give the same bits");
 
-    percepnet_batch *batch = percepnet_batch_create(model, 1 + (int32_t)(byte(s) % 3));
+    percepnet_batch *batch = percepnet_batch_create(model, 1 + (int32_t)(byte(s) % 3), NULL);
     require(batch != NULL, "a batch is given");
     in_company(batch, stream, other, s, &c, &theirs, again);
     require(!d->tame || !memcmp(y, again, size), "company changes no bit");

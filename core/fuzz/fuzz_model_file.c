@@ -2,6 +2,7 @@
    end is read.
 
        fuzz_model_file SECONDS [SEED]    damaged files, from a seed on; 0 seconds repeat the one of a seed
+       clang -fsanitize=fuzzer -DFUZZ_LIBFUZZER ...    files of libFuzzer's
 
    core/check.sh runs it under the sanitizers for a while. */
 
@@ -15,7 +16,60 @@
 #include "model_file.h"
 #include "network/layers.h"
 #include "percepnet.h"
-#include "tests/model_files.h"
+#include "model_files.h"
+
+static void require(int holds, const char *what) {
+    if (!holds) {
+        fprintf(stderr, "failed: %s\n", what);
+        abort();
+    }
+}
+
+static void check_description(const model_description *d, const char *data, size_t size) {
+    require(d->bands >= 2 && d->bands <= BINS && d->layer_count >= 1 && d->layer_count <= LAYERS_MAX, "sizes in range");
+    require(d->gains >= 0 && d->gains < d->layer_count && d->speech < d->layer_count, "heads are layers");
+    for (int i = 0; i < d->layer_count; i++) {
+        const layer_description *l = &d->layers[i];
+        for (int k = 0; k < l->input_count; k++) {
+            require(l->inputs[k] >= FEATURES_LAYER && l->inputs[k] < i, "inputs are earlier layers");
+        }
+        for (int t = 0; t < TENSORS_MAX; t++) {
+            const char *at = l->tensors[t].data;
+            require(!at || (at >= data && at <= data + size), "tensors are in the file");
+        }
+    }
+}
+
+/* Whether it was a model. */
+static int attempt(const void *file, size_t size) {
+    static model_description d;
+    percepnet_error error = {{0}};
+    char *data = malloc(size ? size : 1); /* no byte more: what is read beyond is found */
+    require(data != NULL, "memory for the test itself");
+    if (size) {
+        memcpy(data, file, size);
+    }
+    int fits = model_file_read(data, size, &d, &error);
+    require(fits == 0 || fits == 1, "yes or no");
+    require(fits || (error.message[0] && !strchr(error.message, '\n')), "a refusal is one line");
+    percepnet_model *model = percepnet_model_load(data, size, NULL);
+    require(!model == !fits, "a model is made of what fits, and of nothing else");
+    if (fits) {
+        check_description(&d, data, size);
+    }
+    percepnet_model_destroy(model);
+    free(data);
+    return fits;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    attempt(data, size);
+    return 0;
+}
+
+#ifndef FUZZ_LIBFUZZER
 
 #define TEXT_MAX 12000
 #define DESCRIPTION_MAX 4000 /* as a string of JSON it can become six times as long */
@@ -30,13 +84,6 @@ static uint64_t next(void) { /* splitmix64 */
 }
 
 static size_t below(size_t n) { return n ? (size_t)(next() % n) : 0; }
-
-static void require(int holds, const char *what) {
-    if (!holds) {
-        fprintf(stderr, "failed: %s\n", what);
-        abort();
-    }
-}
 
 /* Bytes that damage makes longer and shorter, up to TEXT_MAX. */
 typedef struct bytes {
@@ -321,7 +368,7 @@ static void damage_bytes(bytes *b) {
     DAMAGES[below(sizeof DAMAGES / sizeof *DAMAGES)](b);
 }
 
-/* ---- A file, and what is read of it ---- */
+/* ---- Whole files with damage ---- */
 
 static void set(bytes *b, const char *data, size_t size) {
     b->size = size < TEXT_MAX ? size : TEXT_MAX;
@@ -370,41 +417,6 @@ static void damaged_file(bytes *file) {
     }
 }
 
-static void check_description(const model_description *d, const char *data, size_t size) {
-    require(d->bands >= 2 && d->bands <= BINS && d->layer_count >= 1 && d->layer_count <= LAYERS_MAX, "sizes in range");
-    require(d->gains >= 0 && d->gains < d->layer_count && d->speech < d->layer_count, "heads are layers");
-    for (int i = 0; i < d->layer_count; i++) {
-        const layer_description *l = &d->layers[i];
-        for (int k = 0; k < l->input_count; k++) {
-            require(l->inputs[k] >= FEATURES_LAYER && l->inputs[k] < i, "inputs are earlier layers");
-        }
-        for (int t = 0; t < TENSORS_MAX; t++) {
-            const char *at = l->tensors[t].data;
-            require(!at || (at >= data && at <= data + size), "tensors are in the file");
-        }
-    }
-}
-
-/* Whether it was a model. */
-static int attempt(const bytes *file) {
-    static model_description d;
-    percepnet_error error = {{0}};
-    char *data = malloc(file->size ? file->size : 1); /* no byte more: what is read beyond is found */
-    require(data != NULL, "memory for the test itself");
-    memcpy(data, file->at, file->size);
-    int fits = model_file_read(data, file->size, &d, &error);
-    require(fits == 0 || fits == 1, "yes or no");
-    require(fits || (error.message[0] && !strchr(error.message, '\n')), "a refusal is one line");
-    percepnet_model *model = percepnet_model_load(data, file->size, NULL);
-    require(!model == !fits, "a model is made of what fits, and of nothing else");
-    if (fits) {
-        check_description(&d, data, file->size);
-    }
-    percepnet_model_destroy(model);
-    free(data);
-    return fits;
-}
-
 static uint64_t seed;
 
 /* The sanitizers end a process through it too, so that it can say what to repeat. */
@@ -428,7 +440,7 @@ int main(int count, char **arguments) {
     for (;; seed++) {
         random_state = seed;
         damaged_file(&file);
-        models += (unsigned long long)attempt(&file);
+        models += (unsigned long long)attempt(file.at, file.size);
         files++;
         total += file.size;
         if (difftime(time(NULL), started) >= seconds) {
@@ -438,3 +450,5 @@ int main(int count, char **arguments) {
     printf("%llu model files, %llu bytes: %llu of use, the others refused\n", files, total, models);
     return 0;
 }
+
+#endif

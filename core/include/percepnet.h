@@ -171,16 +171,18 @@ PERCEPNET_API int64_t percepnet_stream_refused_hops(const percepnet_stream *stre
 PERCEPNET_API float percepnet_stream_speech_probability(const percepnet_stream *stream);
 
 /* Room for `hops` hops of 10 ms of one stream after the other, 1 to 1024, of up to so many channels. NULL if a number is
-   out of range, or without memory. */
-PERCEPNET_API percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops);
+   out of range, which `error` names, or without memory. */
+PERCEPNET_API percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops,
+                                                      percepnet_error *error);
 PERCEPNET_API void percepnet_block_destroy(percepnet_block *block);
 
 /* ---- Many streams at once ---- */
 
 /* Room for the network of `decisions` decisions at once, 1 to 1024: with it, weights are read once for all of them. A
    stream takes one, or one a channel if they are not linked; a batch serves any number of streams. NULL if the number is
-   out of range, or without memory. */
-PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t decisions);
+   out of range, which `error` names, or without memory. */
+PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t decisions,
+                                                      percepnet_error *error);
 PERCEPNET_API void percepnet_batch_destroy(percepnet_batch *batch);
 
 /* The arguments of percepnet_stream_process, or of percepnet_stream_process_int16, for one stream of a batch. */

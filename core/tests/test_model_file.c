@@ -1,29 +1,14 @@
 /* Model files are read as they say, and what is wrong with one is named. */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "model_file.h"
 #include "model_files.h"
 #include "network/layers.h"
 #include "signal/feature_blocks.h"
-
-static int failures;
-
-static void check(int holds, const char *what) {
-    if (!holds) {
-        failures++;
-        printf("failed: %s\n", what);
-    }
-}
+#include "testing.h"
 
 /* Read from memory that ends where the file does. */
 static int read_exactly(const char *file, size_t size, model_description *d, percepnet_error *error) {
-    char *copy = malloc(size ? size : 1);
-    if (!copy) {
-        abort();
-    }
+    char *copy = allocate(size ? size : 1);
     memcpy(copy, file, size);
     memset(error->message, 0, sizeof error->message);
     int fits = model_file_read(copy, size, d, error);
@@ -281,6 +266,5 @@ int main(void) {
     test_truncation();
     test_numbers();
     test_depth();
-    printf(failures ? "%d failures\n" : "model files are read as they say\n", failures);
-    return failures != 0;
+    return testing_end();
 }

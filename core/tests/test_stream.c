@@ -207,7 +207,7 @@ static void test_cuts(const percepnet_model *model, int32_t rate_hz, int channel
         free(y);
     }
     for (int hops = 1; hops <= 40; hops = 3 * hops + 1) {
-        percepnet_block *block = percepnet_block_create(model, channels + hops % 2, hops);
+        percepnet_block *block = percepnet_block_create(model, channels + hops % 2, hops, NULL);
         float *y = enhance(stream, block, &s, hops < 10 ? 1 << 30 : 9000);
         check(same(y, whole, channels * length), "blocks give the same bits as single hops");
         percepnet_block_destroy(block);
@@ -312,7 +312,7 @@ static void test_bypass(const percepnet_model *model, int32_t rate_hz, int int16
         s.x[903] = -0.0f;
     }
     percepnet_stream *stream = stream_of(model, &o);
-    percepnet_block *block = percepnet_block_create(model, 2, 16);
+    percepnet_block *block = percepnet_block_create(model, 2, 16, NULL);
     int latency = percepnet_stream_latency(stream);
     int64_t length = length_of(&s, stream);
     float *bypassed = enhance(stream, block, &s, 4000);
@@ -490,7 +490,8 @@ static void test_batch(const percepnet_model *model, const percepnet_model *othe
     float *y[STREAMS], *alone[STREAMS];
     int done[STREAMS] = {0}, running = 1;
     int64_t at[STREAMS] = {0};
-    percepnet_batch *batch = percepnet_batch_create(model, decisions), *stranger = percepnet_batch_create(other, 1);
+    percepnet_batch *batch = percepnet_batch_create(model, decisions, NULL),
+                    *stranger = percepnet_batch_create(other, 1, NULL);
     mixed_scenes(all);
     for (int i = 0; i < STREAMS; i++) {
         streams[i] = stream_of(model, &all[i].options);
@@ -564,10 +565,10 @@ static void test_options(const percepnet_model *model) {
     percepnet_error error;
     percepnet_stream_create(model, &(percepnet_options){.sample_rate_hz = 7999}, &error);
     check(!strcmp(error.message, "sample_rate_hz is 7999: give 8000 to 192000"), "an error says what to do");
-    check(!percepnet_block_create(model, 1, 0) && !percepnet_block_create(model, 0, 4) &&
-              !percepnet_block_create(model, 1, 1025) && !percepnet_block_create(model, 1025, 1),
+    check(!percepnet_block_create(model, 1, 0, NULL) && !percepnet_block_create(model, 0, 4, NULL) &&
+              !percepnet_block_create(model, 1, 1025, NULL) && !percepnet_block_create(model, 1025, 1, NULL),
           "no block is refused");
-    check(!percepnet_batch_create(model, 0) && !percepnet_batch_create(model, 1025), "no batch is refused");
+    check(!percepnet_batch_create(model, 0, NULL) && !percepnet_batch_create(model, 1025, NULL), "no batch is refused");
     check(!strcmp(percepnet_version(), PERCEPNET_VERSION), "the version is the header's");
     check(percepnet_abi() == PERCEPNET_ABI, "and the ABI");
 }
@@ -577,7 +578,8 @@ static void test_refused_calls(const percepnet_model *model, const percepnet_mod
     percepnet_options o = options_for(16000, 2);
     scene s = scene_of(o, 0, 12);
     percepnet_stream *stream = stream_of(model, &o);
-    percepnet_block *narrow = percepnet_block_create(model, 1, 8), *strange = percepnet_block_create(other, 2, 8);
+    percepnet_block *narrow = percepnet_block_create(model, 1, 8, NULL),
+                    *strange = percepnet_block_create(other, 2, 8, NULL);
     int64_t length = length_of(&s, stream);
     float *whole = enhance(stream, NULL, &s, 1 << 30), *y = room_for(&s, stream), z[2];
     int half = s.samples / 2;

@@ -161,9 +161,9 @@ def library() -> ctypes.CDLL:
         ("stream_refused_hops", number, [handle]),
         ("stream_speech_probability", ctypes.c_float, [handle]),
         ("stream_inspect", None, [handle, pointer(_Frame)]),
-        ("block_create", handle, [handle, ctypes.c_int32, ctypes.c_int32]),
+        ("block_create", handle, [handle, ctypes.c_int32, ctypes.c_int32, pointer(Error)]),
         ("block_destroy", None, [handle]),
-        ("batch_create", handle, [handle, ctypes.c_int32]),
+        ("batch_create", handle, [handle, ctypes.c_int32, pointer(Error)]),
         ("batch_destroy", None, [handle]),
         ("batch_process", ctypes.c_int32, [handle, pointer(_Chunk), ctypes.c_int32]),
     ):
@@ -446,8 +446,10 @@ class Stream:
         if self._block_hops == 1 or hops < min(BLOCK_HOPS_MIN, self._block_hops):
             return None
         if self._block is None:
-            made = self._core.percepnet_block_create(self._core_model.handle, self.channels, self._block_hops)
-            why = "there is no memory for a block: give shorter chunks"
+            why = Error()
+            made = self._core.percepnet_block_create(
+                self._core_model.handle, self.channels, self._block_hops, ctypes.byref(why)
+            )
             self._block = _Owned(self._core_model, made, self._core.percepnet_block_destroy, why)
         return self._block.handle
 
@@ -567,8 +569,8 @@ class Batch:
     ) -> None:
         self._core = library()
         self._core_model = _core_model(model, exact, kernel)
-        made = self._core.percepnet_batch_create(self._core_model.handle, decisions)
-        why = f"there is no batch of {decisions} decisions: give 1 to {AT_ONCE_MAX}, or free memory"
+        why = Error()
+        made = self._core.percepnet_batch_create(self._core_model.handle, decisions, ctypes.byref(why))
         self._batch = _Owned(self._core_model, made, self._core.percepnet_batch_destroy, why)
 
     def process(self, streams: Sequence[Stream], chunks: Sequence[AnySamples]) -> list[AnySamples]:

@@ -1,5 +1,6 @@
 /* One frame of each of many decisions through the network at once. */
 
+#include "error.h"
 #include "memory.h"
 #include "stream/stream.h"
 #include "subnormals.h"
@@ -30,8 +31,9 @@ static void batch_init(percepnet_batch *b, const percepnet_model *model, int dec
     b->waiting = ARENA_TAKE(a, waiting, decisions);
 }
 
-percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t decisions) {
+percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t decisions, percepnet_error *error) {
     if (decisions < 1 || decisions > DECISIONS_MAX) {
+        error_say(error, "decisions is %ld: give 1 to %d", (long)decisions, DECISIONS_MAX);
         return NULL;
     }
     percepnet_batch sizes;
@@ -41,6 +43,8 @@ percepnet_batch *percepnet_batch_create(const percepnet_model *model, int32_t de
     if (b) {
         a = arena_behind(b, sizeof *b);
         batch_init(b, model, decisions, &a);
+    } else {
+        error_say(error, "no memory for a batch of %ld decisions: give it fewer", (long)decisions);
     }
     return b;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "error.h"
 #include "memory.h"
 #include "stream/stream.h"
 
@@ -28,8 +29,14 @@ static void block_init(percepnet_block *b, const percepnet_model *model, int cha
     b->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
 }
 
-percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops) {
-    if (channels < 1 || channels > CHANNELS_MAX || hops < 1 || hops > HOPS_MAX) {
+percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops,
+                                        percepnet_error *error) {
+    if (channels < 1 || channels > CHANNELS_MAX) {
+        error_say(error, "channels is %ld: give 1 to %d", (long)channels, CHANNELS_MAX);
+        return NULL;
+    }
+    if (hops < 1 || hops > HOPS_MAX) {
+        error_say(error, "hops is %ld: give 1 to %d", (long)hops, HOPS_MAX);
         return NULL;
     }
     percepnet_block sizes;
@@ -39,6 +46,8 @@ percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t ch
     if (b) {
         a = arena_behind(b, sizeof *b);
         block_init(b, model, channels, hops, &a);
+    } else {
+        error_say(error, "no memory for a block of %ld hops: give it fewer", (long)hops);
     }
     return b;
 }

@@ -7,6 +7,15 @@
 
 #define HOPS_PER_SECOND 100
 
+static inline int64_t common_divisor(int64_t a, int64_t b) {
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 static inline int64_t hop_start(int32_t rate_hz, int64_t hop) {
     return (hop * rate_hz + HOPS_PER_SECOND - 1) / HOPS_PER_SECOND;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "signal/constants.h"
+#include "stream/hops.h"
 
 #define RATE_48K_HZ 48000
 #define STOPBAND_DB 100.0
@@ -24,15 +25,6 @@ int resampler_half_width_samples(int sample_rate_hz) {
     double nyquist_hz = narrower_hz(sample_rate_hz) / 2.0;
     double transition = 2.0 * PI * (1.0 - PASSBAND) * nyquist_hz / RATE_48K_HZ;
     return (int)ceil((STOPBAND_DB - 8.0) / (2.285 * transition) / 2.0);
-}
-
-static int common_divisor(int a, int b) {
-    while (b) {
-        int rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
 }
 
 /* The modified Bessel function of the first kind and order 0, by its series: all terms are positive. */
@@ -94,7 +86,7 @@ static void fill_rows(resampler *r, const filter *f, int rows, int phases) {
 void resampler_init(resampler *r, int source_hz, int target_hz, int64_t start, int channels, int inputs_max,
                     const kernel *k, arena *a) {
     filter f = filter_of(source_hz, target_hz);
-    int row_hz = common_divisor(source_hz, target_hz), phases = target_hz / row_hz;
+    int row_hz = (int)common_divisor(source_hz, target_hz), phases = target_hz / row_hz;
     int exact = phases <= EXACT_PHASES_MAX, rows = exact ? phases : EXACT_PHASES_MAX + 1;
     int64_t rest = start % target_hz;
     r->target_hz = target_hz;

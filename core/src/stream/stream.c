@@ -22,15 +22,6 @@ static int delay_48k_samples(const percepnet_stream *s) {
     return (s->model->tables.lookahead_frames + 1) * HOP_SAMPLES + 2 * half_width;
 }
 
-static int64_t common_divisor(int64_t a, int64_t b) {
-    while (b) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* After a call, at most so many samples wait for the rest of their hop, and as many have to have been held back: a call
    ends at any multiple of a block, which is 100 * block / rate hops. */
 static int extra_samples(const percepnet_options *o) {

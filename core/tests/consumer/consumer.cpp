@@ -50,7 +50,7 @@ static Stream create(const Model &model, std::int32_t rate_hz) {
 
 static std::vector<float> enhance(const Model &model, std::int32_t rate_hz, const std::vector<char> &raw) {
     const Stream stream = create(model, rate_hz);
-    const Block block(percepnet_block_create(model.get(), 1, 32), percepnet_block_destroy);
+    const Block block(percepnet_block_create(model.get(), 1, 32, nullptr), percepnet_block_destroy);
     std::vector<float> x(raw.size() / sizeof(float));
     std::copy(raw.begin(), raw.begin() + static_cast<std::ptrdiff_t>(x.size() * sizeof(float)),
               reinterpret_cast<char *>(x.data()));
