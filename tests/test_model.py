@@ -21,6 +21,8 @@ from percepnet.model import (
     Architecture,
     Layer,
     Model,
+    architecture_from_json,
+    architecture_to_json,
     article_network,
     block_density,
     dequantise,
@@ -507,11 +509,11 @@ LAYER_FAULTS = [
     (0, {"units": None}, "layers.first.units: expected an integer from 1 to 4096"),
     (3, {"units": 6}, "layers.both.units: expected none for sum"),
     (2, {"units": 7}, "layers.alone.units: expected 6, as it is depthwise"),
-    (0, {"activation": "swish"}, "layers.first.activation: found 'swish'"),
-    (0, {"activation": None}, "layers.first.activation: found None"),
-    (5, {"activation": "tanh"}, "layers.slow.activation: found 'tanh', which gru does not have"),
-    (0, {"precision": "int4"}, "layers.first.precision: found 'int4'"),
-    (4, {"precision": "int8"}, "layers.even.precision: found 'int8', which normalisation does not have"),
+    (0, {"activation": "swish"}, "layers.first.activation: expected one that dense has, found 'swish'"),
+    (0, {"activation": None}, "layers.first.activation: expected one that dense has, found None"),
+    (5, {"activation": "tanh"}, "layers.slow.activation: expected one that gru has, found 'tanh'"),
+    (0, {"precision": "int4"}, "layers.first.precision: expected one that dense has, found 'int4'"),
+    (4, {"precision": "int8"}, "layers.even.precision: expected one that normalisation has, found 'int8'"),
     (2, {"precision": "int8"}, "layers.alone.precision: expected 'float32' of a depthwise convolution"),
     (1, {"taps": 0}, "layers.wide.taps: expected an integer from 1 to 64"),
     (1, {"taps": 65}, "layers.wide.taps: expected an integer from 1 to 64"),
@@ -519,8 +521,8 @@ LAYER_FAULTS = [
     (0, {"taps": 2}, "layers.first.taps: expected an integer from 1 to 1"),
     (1, {"dilation": 257}, "layers.wide.dilation: expected an integer from 1 to 256"),
     (0, {"dilation": 2}, "layers.first.dilation: expected an integer from 1 to 1"),
-    (1, {"depthwise": 1}, "layers.wide.depthwise: found 1"),
-    (0, {"depthwise": True}, "layers.first.depthwise: found True, which dense does not have"),
+    (1, {"depthwise": 1}, "layers.wide.depthwise: expected one that convolution has, found 1"),
+    (0, {"depthwise": True}, "layers.first.depthwise: expected one that dense has, found True"),
     (0, {"units": 7}, "layers.both.inputs: expected inputs of one size"),
     (8, {"units": 6}, "heads.gains: expected 5 units, found 6"),
     (9, {"activation": "tanh"}, "heads.strengths: expected a layer of activation 'sigmoid'"),
@@ -584,7 +586,7 @@ def test_concatenations_do_not_grow_beyond_bounds(path):
     rewrite(
         path, change_metadata=lambda metadata: metadata.update(layers=rows, heads={"gains": "l0", "strengths": "l0"})
     )
-    assert refused(path).startswith("layers.l2.inputs: expected at most 524288 units")
+    assert refused(path).startswith("layers.l2.units: expected at most 524288 in all layers")
 
 
 @pytest.mark.parametrize(
@@ -787,3 +789,16 @@ def test_density_counts_blocks_that_are_not_full():
     weight[0, 0] = 1
     assert block_density(weight) == 0.5
     assert block_density(np.ones((20, 6), np.float32)) == 1
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_table_comes_back_from_its_json(preset):
+    assert architecture_from_json(architecture_to_json(PRESETS[preset])) == PRESETS[preset]
+
+
+@pytest.mark.parametrize("info", [{"half": "\ud800"}, {"\ud800": "half"}, {"hours": 3}])
+def test_info_that_cannot_be_written(info):
+    architecture, params = PRESETS["tiny"], SignalParams()
+    weights = {name: np.zeros(shape, np.float32) for name, shape in architecture.shapes(params).items()}
+    with pytest.raises(ModelError, match=r"^info\..*: expected text"):
+        Model(params, architecture, weights, info)

@@ -5,6 +5,7 @@
 
 #define DEPTH_MAX 64
 #define NUMBER_MAX 64                  /* characters */
+#define POWER_MAX 300
 #define INTEGER_MAX 9007199254740992.0 /* 2^53 */
 
 /* ---- Checking ---- */
@@ -356,6 +357,18 @@ int json_equals(json string, const char *text) {
     return json_text(string, found, sizeof found) >= 0 && !strcmp(found, text);
 }
 
+/* Small powers of ten are exact, their inverses are not; and powers end before numbers do. */
+static double scaled(double digits, int64_t exponent) {
+    if (digits == 0.0) {
+        return 0.0;
+    }
+    if (exponent >= 0) {
+        return digits * pow(10.0, (double)exponent);
+    }
+    double first = exponent < -POWER_MAX ? POWER_MAX : (double)-exponent;
+    return digits / pow(10.0, first) / pow(10.0, (double)-exponent - first);
+}
+
 int json_number(json value, double *number) {
     const char *at = value.start;
     if (!at || !(*at == '-' || is_digit(*at))) {
@@ -379,8 +392,7 @@ int json_number(json value, double *number) {
         }
         exponent = negative ? -exponent : exponent;
     }
-    exponent += shift; /* small powers of ten are exact, their inverses are not */
-    *number = sign * (exponent < 0 ? digits / pow(10.0, (double)-exponent) : digits * pow(10.0, (double)exponent));
+    *number = sign * scaled(digits, exponent + shift);
     return 1;
 }
 

@@ -14,7 +14,11 @@
 #define WEIGHT_MAX 1e6f /* beyond, products could overflow, and no training ends there */
 #define SCALE_MAX 1.0f
 #define SUFFIX_MAX 32
-#define INPUT_UNITS_MAX (LAYERS_MAX * UNITS_MAX)
+#define WEIGHT_8_BITS_MIN (-127) /* products of -128 do not fit the sums of the kernels */
+/* Of all layers together, so that a file of some kilobytes cannot ask each stream for gigabytes. */
+#define ALL_UNITS_MAX (LAYERS_MAX * UNITS_MAX)
+#define ALL_PAST_MAX (1 << 24)
+#define SPANS_MAX (2 * TENSORS_MAX * LAYERS_MAX)
 
 /* Where the tensors of a layer are in the file, and their scales. */
 typedef struct slots {
@@ -30,6 +34,10 @@ typedef struct model_reader {
     percepnet_error *error;
     int version;
     int feature_count;
+    int64_t all_units, all_past; /* of the layers so far */
+    struct span {
+        const char *begin, *end;
+    } spans[SPANS_MAX]; /* where all tensors lie */
     slots slots[LAYERS_MAX];
 } model_reader;
 
@@ -41,7 +49,7 @@ static int read_edges(model_reader *r, const char *where, json edges) {
     json item;
     char shown[JSON_SHOWN];
     d->bands = 0;
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(edges) && json_next(&walk, NULL, &item)) {
         int64_t edge, least = d->bands ? d->band_edges[d->bands - 1] + 1 : 0;
         if (!json_integer(item, &edge)) {
             error_say(r->error, "%s.band_edges: expected a list of integers, found %s", where, json_shown(item, shown));
@@ -95,7 +103,7 @@ static int read_features(model_reader *r, json features) {
     json item;
     char name[32], shown[JSON_SHOWN];
     unsigned seen = 0;
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(features) && json_next(&walk, NULL, &item)) {
         int block = json_text(item, name, sizeof name) < 0 ? -1 : feature_block_of(name);
         if (block < 0 || (seen & 1u << block)) {
             error_say(r->error, "features: expected known blocks, each once, found %s", json_shown(item, shown));
@@ -191,9 +199,8 @@ static int read_units(model_reader *r, json value, layer_description *l, const i
             return 0;
         }
         l->units = l->kind->units(input_units, l->input_count);
-        if (l->units < 1 || l->units > INPUT_UNITS_MAX) {
-            error_say(r->error, "layers.%s.inputs: expected inputs of one size, and at most %d units in all, found %d",
-                      l->name, INPUT_UNITS_MAX, l->units);
+        if (l->units < 1) {
+            error_say(r->error, "layers.%s.inputs: expected inputs of one size, found others", l->name);
             return 0;
         }
         return 1;
@@ -227,13 +234,13 @@ static int read_how(model_reader *r, json value, layer_description *l) {
     int bits = read_word(precision, PRECISIONS, l->kind->has_precision ? 2 : 1, 0);
     char shown[JSON_SHOWN];
     if (how < 0) {
-        error_say(r->error, "layers.%s.activation: found %s, which %s does not have", l->name,
-                  json_shown(activation, shown), l->kind->name);
+        error_say(r->error, "layers.%s.activation: expected one that %s has, found %s", l->name, l->kind->name,
+                  json_shown(activation, shown));
         return 0;
     }
     if (bits < 0) {
-        error_say(r->error, "layers.%s.precision: found %s, which %s does not have", l->name,
-                  json_shown(precision, shown), l->kind->name);
+        error_say(r->error, "layers.%s.precision: expected one that %s has, found %s", l->name, l->kind->name,
+                  json_shown(precision, shown));
         return 0;
     }
     l->activation = (enum activation)how;
@@ -264,8 +271,8 @@ static int read_taps(model_reader *r, json value, layer_description *l) {
     }
     l->depthwise = depthwise.start ? json_boolean(depthwise) : 0;
     if (l->depthwise < 0 || (l->depthwise && !l->kind->has_taps)) {
-        error_say(r->error, "layers.%s.depthwise: found %s, which %s does not have", l->name,
-                  json_shown(depthwise, shown), l->kind->name);
+        error_say(r->error, "layers.%s.depthwise: expected one that %s has, found %s", l->name, l->kind->name,
+                  json_shown(depthwise, shown));
         return 0;
     }
     if (l->depthwise && l->in_8_bits) {
@@ -281,6 +288,23 @@ static int read_taps(model_reader *r, json value, layer_description *l) {
     return 1;
 }
 
+/* What a layer adds to the memory of each stream. */
+static int check_memory(model_reader *r, const layer_description *l) {
+    r->all_units += l->units;
+    r->all_past += (int64_t)(l->taps - 1) * l->dilation * l->input_units;
+    if (r->all_units > ALL_UNITS_MAX) {
+        error_say(r->error, "layers.%s.units: expected at most %d in all layers, found %lld", l->name, ALL_UNITS_MAX,
+                  (long long)r->all_units);
+        return 0;
+    }
+    if (r->all_past > ALL_PAST_MAX) {
+        error_say(r->error, "layers.%s.taps: expected at most %d numbers in the memory of all convolutions, found %lld",
+                  l->name, ALL_PAST_MAX, (long long)r->all_past);
+        return 0;
+    }
+    return 1;
+}
+
 static int read_layer(model_reader *r, json value) {
     layer_description *l = &r->d->layers[r->d->layer_count];
     int units[LAYER_INPUTS_MAX];
@@ -291,7 +315,7 @@ static int read_layer(model_reader *r, json value) {
         return 0;
     }
     if (!read_name(r, value, l) || !read_inputs(r, value, l, units) || !read_units(r, value, l, units) ||
-        !read_how(r, value, l) || !read_taps(r, value, l)) {
+        !read_how(r, value, l) || !read_taps(r, value, l) || !check_memory(r, l)) {
         return 0;
     }
     r->d->layer_count++;
@@ -302,7 +326,7 @@ static int read_layers(model_reader *r, json layers) {
     json_walk walk = {layers, NULL};
     json item;
     char shown[JSON_SHOWN];
-    while (json_next(&walk, NULL, &item)) {
+    while (json_is_array(layers) && json_next(&walk, NULL, &item)) {
         if (r->d->layer_count == LAYERS_MAX) {
             error_say(r->error, "layers: expected 1 to %d, found more", LAYERS_MAX);
             return 0;
@@ -556,11 +580,28 @@ static int place_of(const model_reader *r, json name, int *tensor, int *is_scale
     return -1;
 }
 
+static int compare_spans(const void *a, const void *b) {
+    const struct span *x = a, *y = b;
+    const char *one = x->begin == y->begin ? x->end : x->begin, *other = x->begin == y->begin ? y->end : y->begin;
+    return one < other ? -1 : one > other;
+}
+
+static int follow_each_other(struct span *spans, int count, const safetensors *file) {
+    const char *end = file->data;
+    qsort(spans, (size_t)count, sizeof *spans, compare_spans);
+    for (int i = 0; i < count; end = spans[i++].end) {
+        if (spans[i].begin != end) {
+            return 0;
+        }
+    }
+    return end == file->data + file->size;
+}
+
 static int collect(model_reader *r, const safetensors *file) {
     json_walk walk = {file->header, NULL};
     stored_tensor t;
     int found, tensor, is_scale;
-    uint64_t bytes = 0;
+    int count = 0;
     char shown[JSON_SHOWN];
     for (int i = 0; i < r->d->layer_count; i++) {
         const layer_description *l = &r->d->layers[i];
@@ -579,10 +620,10 @@ static int collect(model_reader *r, const safetensors *file) {
         }
         *is_found = 1;
         (is_scale ? s->scales : s->tensors)[tensor] = t;
-        bytes += t.bytes;
+        r->spans[count++] = (struct span){t.data, (const char *)t.data + t.bytes};
     }
-    if (found == 0 && bytes != file->size) {
-        return safetensors_damaged(r->error, "its tensors are not all of its data");
+    if (found == 0 && !follow_each_other(r->spans, count, file)) {
+        return safetensors_damaged(r->error, "tensors overlap or leave a gap");
     }
     return found == 0;
 }
@@ -621,6 +662,17 @@ static int check_type(model_reader *r, const char *name, const stored_tensor *t,
         error_say(r->error, "%s: expected type %s, found %s", name, type_name, t->type_name);
     }
     return t->type == type;
+}
+
+static int check_integers(model_reader *r, const char *name, const stored_tensor *t) {
+    const signed char *integers = t->data;
+    for (size_t i = 0; i < t->bytes; i++) {
+        if (integers[i] < WEIGHT_8_BITS_MIN) {
+            error_say(r->error, "%s: expected integers from -127 to 127, found -128: the file is damaged", name);
+            return 0;
+        }
+    }
+    return 1;
 }
 
 static int check_floats(model_reader *r, const char *name, const stored_tensor *t, float least, float most,
@@ -665,7 +717,7 @@ static int bind_tensor(model_reader *r, int number, int i) {
         return 0;
     }
     l->tensors[i].scale = s->scales[i].data;
-    return check_shape(r, scale_name, &s->scales[i], shape->shape, 1) &&
+    return check_integers(r, name, &s->tensors[i]) && check_shape(r, scale_name, &s->scales[i], shape->shape, 1) &&
            check_type(r, scale_name, &s->scales[i], TYPE_F32, "F32") &&
            check_floats(r, scale_name, &s->scales[i], 0.0f, SCALE_MAX, "numbers from 0 to 1");
 }

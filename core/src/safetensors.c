@@ -54,6 +54,9 @@ static enum tensor_type type_of(json value, char name[8]) {
     if (json_text(value, name, 8) < 0) {
         strcpy(name, "?");
     }
+    for (char *at = name; *at; at++) {
+        *at = *at >= ' ' && *at <= '~' ? *at : '?';
+    }
     return !strcmp(name, "F32") ? TYPE_F32 : !strcmp(name, "I8") ? TYPE_I8 : TYPE_OTHER;
 }
 

@@ -174,7 +174,7 @@ static const struct change ENTRIES[] = {
     {"\"data_offsets\":[0,80]", "\"data_offsets\":[1e3,80]", "not a whole"},
     {"\"data_offsets\":[0,80]", "\"data_offsets\":[99999999,100000079]", "not a whole"},
     {"\"data_offsets\":[0,80]", "\"data_offsets\":[18446744073709551536,18446744073709551616]", "not a whole"},
-    {"\"data_offsets\":[80,96]", "\"x\":{},\"data_offsets\":[0,16]", ""}, /* an overlap is harmless */
+    {"\"data_offsets\":[80,96]", "\"x\":{},\"data_offsets\":[0,16]", "not a whole"}, /* an overlap */
     {"{\"__metadata__\"", "{\"metadata\"", "metadata: "},
     {"{\"percepnet\"", "{\"percept\"", "metadata: "},
     {"{\"__metadata__\"", "{\"__metadata__\":{},\"__metadata__\"", "not a whole"},

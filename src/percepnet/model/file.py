@@ -8,7 +8,7 @@ for each of its rows in a second tensor, `NAME.scale`; from the file to the core
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from safetensors.numpy import save
 
 from percepnet.errors import ModelError
 from percepnet.model.container import Stored, read_container
-from percepnet.model.header import FORMAT, FORMAT_VERSION, Header, read_header, write_header
-from percepnet.model.quantisation import dequantise, quantise
+from percepnet.model.header import FORMAT, FORMAT_VERSION, Header, check_info, read_header, write_header
+from percepnet.model.quantisation import INT8_MAX, dequantise, quantise
 from percepnet.model.table import Architecture
 from percepnet.params import SignalParams
 
@@ -31,7 +31,7 @@ DEFAULT_MODEL = "default"
 ALIASES = {"percepnet": DEFAULT_MODEL}  # the article's network, which is the default one at present
 SUFFIX = ".safetensors"
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
-MESSAGE_MAX = 400  # characters of what is wrong with a file, which could have names of any length
+MESSAGE_MAX = 255  # characters of what is wrong with a file, which could have names of any length: as in the core
 
 
 class Model:
@@ -60,7 +60,7 @@ class Model:
         info: Mapping[str, str] | None = None,
     ) -> None:
         shapes = architecture.shapes(params)
-        _check_names(set(weights), set(shapes))
+        _check_names(weights, shapes)
         for name, shape in shapes.items():
             weight = weights[name]
             _check_shape(name, shape, weight.shape)
@@ -68,6 +68,7 @@ class Model:
                 raise ModelError(f"{name}: expected float32, found {weight.dtype}")
             if not np.isfinite(weight).all():
                 raise ModelError(f"{name}: expected finite numbers, found NaN or infinity")
+        check_info(info or {})
         self._set(params, architecture, dict(info or {}))
         self._weights: Mapping[str, Array] | None = weights
 
@@ -268,14 +269,14 @@ def _contiguous(tensors: Tensors) -> Tensors:
 
 def _one_line(message: str) -> str:
     """What a file says stands in messages too: cut, and without what would break the line."""
-    return "".join(c if c.isprintable() else "?" for c in message[:MESSAGE_MAX])
+    return "".join(c if " " <= c <= "~" else "?" for c in message[:MESSAGE_MAX])
 
 
 def _check_tensors(tensors: dict[str, Stored], header: Header) -> None:
     nodes = header.architecture.nodes(header.params)
     tensor_of = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
     scales = {f"{name}.scale" for name, (node, tensor) in tensor_of.items() if node.is_int8(tensor)}
-    _check_names(set(tensors) - scales, set(tensor_of))
+    _check_names([name for name in tensors if name not in scales], tensor_of)
     for name, (node, tensor) in tensor_of.items():
         _check_shape(name, tensor.shape, tensors[name].shape)
         if node.is_int8(tensor):
@@ -296,6 +297,8 @@ def _check_matrix(name: str, tensors: dict[str, Stored], version: int) -> None:
         raise ModelError(f"{name}: expected type {allowed}, found {weight.type}")
     if scale is None:
         raise ModelError(f"{name}.scale: expected shape ({weight.shape[0]},), found no such field")
+    if (weight.array() < -INT8_MAX).any():  # products of -128 do not fit the core's sums
+        raise ModelError(f"{name}: expected integers from -{INT8_MAX} to {INT8_MAX}, found -128: the file is damaged")
     _check_shape(f"{name}.scale", weight.shape[:1], scale.shape)
     if scale.type != "F32":
         raise ModelError(f"{name}.scale: expected type F32, found {scale.type}")
@@ -324,11 +327,13 @@ def _decoded(name: str, tensors: dict[str, Stored]) -> Array:
     return decoded
 
 
-def _check_names(found: set[str], expected: set[str]) -> None:
-    if missing := sorted(expected - found):
-        raise ModelError(f"{missing[0]}: expected this field, found none ({len(missing)} missing in all)")
-    if unknown := sorted(found - expected):
+def _check_names(found: Iterable[str], expected: Iterable[str]) -> None:
+    # in the order of the file and of the table, as in the core
+    known, there = set(expected), set(found)
+    if unknown := [name for name in found if name not in known]:
         raise ModelError(f"{unknown[0]}: found this field, expected none of that name ({len(unknown)} unknown in all)")
+    if missing := [name for name in expected if name not in there]:
+        raise ModelError(f"{missing[0]}: expected this field, found none ({len(missing)} missing in all)")
 
 
 def _check_shape(name: str, expected: tuple[int, ...], found: tuple[int, ...]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from percepnet.errors import ModelError
-from percepnet.model.container import parse_json
+from percepnet.model.container import members, parse_json
 from percepnet.model.presets import article_network
 from percepnet.model.table import HEADS, UNITS_MAX, Architecture, Layer
 from percepnet.params import FEATURE_SIZES, SignalParams
@@ -76,7 +76,7 @@ def architecture_from_json(value: Mapping[str, Any]) -> Architecture:
     """
     layers = _field(value, "layers", list, "a list of layers")
     heads = _field(value, "heads", dict, "an object")
-    for head, name in heads.items():
+    for head, name in members(heads):
         if not isinstance(name, str):
             raise ModelError(f"heads.{head}: expected the name of a layer, found {_shown(name)}")
     known = {head: name for head, name in heads.items() if head in HEADS}
@@ -116,7 +116,7 @@ def read_header(metadata: Mapping[str, Any]) -> Header:
 
 def _read_2(value: dict[str, Any]) -> Header:
     for name in _field(value, "requires", list, "a list of names", default=[]):
-        if name not in KNOWN_REQUIREMENTS:
+        if not isinstance(name, str) or name not in KNOWN_REQUIREMENTS:
             raise ModelError(f"requires: expected nothing unknown, found {_shown(name)}: use a newer percepnet")
     family = _field(value, "family", str, "text")
     if family != FAMILY:
@@ -171,7 +171,8 @@ def _layer_to_json(layer: Layer) -> dict[str, Any]:
         "dilation": kind.has_taps,
         "depthwise": kind.has_taps,
     }
-    return {name: value for name, value in asdict(layer).items() if said.get(name, True)}
+    values = asdict(layer) | {"inputs": list(layer.inputs)}
+    return {name: value for name, value in values.items() if said.get(name, True)}
 
 
 def _layer_from_json(number: int, value: Any) -> Layer:
@@ -193,10 +194,29 @@ def _info(value: dict[str, Any]) -> dict[str, str]:
     info = value.get("info")
     if not isinstance(info, dict):
         raise ModelError(f"info: expected a JSON object, found {_shown(info)}")
-    for name, text in info.items():
-        if not isinstance(text, str):
-            raise ModelError(f"info.{name}: expected text, found {_shown(text)}")
+    check_info(info)
     return dict(info)
+
+
+def check_info(info: Mapping[str, str]) -> None:
+    """Refuse what is no free text by name.
+
+    Raises
+    ------
+    ModelError
+        With the name of the entry.
+    """
+    for name, text in members(info):
+        if not _is_text(name) or not _is_text(text):
+            raise ModelError(f"info.{str(name)[:NAME_SHOWN]}: expected text, found {_shown(text)}")
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it can be written to a file: half characters cannot."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _field(value: Mapping[str, Any], name: str, kind: type, words: str, default: Any = None) -> Any:

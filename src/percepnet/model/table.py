@@ -19,6 +19,9 @@ UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a
 LAYERS_MAX = 128
 TAPS_MAX = 64
 DILATION_MAX = 256
+# Of all layers together, so that a file of some kilobytes cannot ask each stream for gigabytes.
+ALL_UNITS_MAX = LAYERS_MAX * UNITS_MAX
+ALL_PAST_MAX = 2**24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,46}")  # 47 characters, and safe in the names of tensors
 HEADS = ("gains", "strengths", "speech")
 OPTIONAL_HEADS = ("speech",)
@@ -124,7 +127,8 @@ class Architecture:
             If sizes do not fit together.
         """
         units = {FEATURES: params.features}
-        nodes = []
+        nodes: list[Node] = []
+        all_units = all_past = 0
         for layer in self.layers:
             kind = KINDS[layer.kind]
             inputs = tuple(units[name] for name in layer.inputs)
@@ -132,10 +136,17 @@ class Architecture:
             where = f"layers.{layer.name}"
             if size == 0:
                 raise ModelError(f"{where}.inputs: expected inputs of one size, found {list(inputs)}")
-            if size > LAYERS_MAX * UNITS_MAX:
-                raise ModelError(f"{where}.inputs: expected at most {LAYERS_MAX * UNITS_MAX} units, found {size}")
+            all_units += size
+            if all_units > ALL_UNITS_MAX:
+                raise ModelError(f"{where}.units: expected at most {ALL_UNITS_MAX} in all layers, found {all_units}")
             if layer.depthwise and size != inputs[0]:
                 raise ModelError(f"{where}.units: expected {inputs[0]}, as it is depthwise, found {size}")
+            all_past += (layer.taps - 1) * layer.dilation * inputs[0]
+            if all_past > ALL_PAST_MAX:
+                raise ModelError(
+                    f"{where}.taps: expected at most {ALL_PAST_MAX} numbers in the memory of all convolutions, "
+                    f"found {all_past}"
+                )
             shape = Shape(inputs, size, layer.activation, layer.taps, layer.dilation, layer.depthwise)
             nodes.append(Node(layer, kind, shape))
             units[layer.name] = size
@@ -201,15 +212,15 @@ def _check_sizes(where: str, layer: Layer, kind: type[Kind]) -> None:
     elif layer.units is not None:
         raise ModelError(f"{where}.units: expected none for {layer.kind}, found {layer.units!r}")
     if layer.activation not in (get_args(Activation) if kind.has_activation else ("linear",)):
-        raise ModelError(f"{where}.activation: found {layer.activation!r}, which {layer.kind} does not have")
+        raise ModelError(f"{where}.activation: expected one that {layer.kind} has, found {layer.activation!r}")
     if layer.precision not in (get_args(Precision) if kind.has_precision else ("float32",)):
-        raise ModelError(f"{where}.precision: found {layer.precision!r}, which {layer.kind} does not have")
+        raise ModelError(f"{where}.precision: expected one that {layer.kind} has, found {layer.precision!r}")
     for name, value, most in (("taps", layer.taps, TAPS_MAX), ("dilation", layer.dilation, DILATION_MAX)):
         if type(value) is not int or not 1 <= value <= (most if kind.has_taps else 1):
             raise ModelError(
                 f"{where}.{name}: expected an integer from 1 to {most if kind.has_taps else 1}, found {value!r}"
             )
     if type(layer.depthwise) is not bool or (layer.depthwise and not kind.has_taps):
-        raise ModelError(f"{where}.depthwise: found {layer.depthwise!r}, which {layer.kind} does not have")
+        raise ModelError(f"{where}.depthwise: expected one that {layer.kind} has, found {layer.depthwise!r}")
     if layer.depthwise and layer.precision == "int8":
         raise ModelError(f"{where}.precision: expected 'float32' of a depthwise convolution, found 'int8'")
