@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 64
-#define NUMBER_MAX 64                  /* characters */
+#define NUMBER_MAX 64 /* characters */
 #define POWER_MAX 300
 #define INTEGER_MAX 9007199254740992.0 /* 2^53 */
 
