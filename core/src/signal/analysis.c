@@ -115,7 +115,7 @@ static void take_in(analysis *s, const analysis_tables *tables) {
             double *state = s->highpass_states + channel * HIGHPASS_STATE;
             float *hop = s->samples + channel * s->capacity + s->end;
             if (!s->has_begun) {
-                highpass_begin(&tables->highpass, state, hop);
+                highpass_begin(state, hop);
             }
             highpass_hop(&tables->highpass, state, hop);
         }

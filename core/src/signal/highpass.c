@@ -52,34 +52,34 @@ void highpass_init(highpass *h, double corner_hz, arena *a) {
     }
 }
 
-void highpass_begin(const highpass *h, double state[HIGHPASS_STATE], const float *x) {
-    const highpass_section *first = &h->sections[0];
+void highpass_begin(double state[HIGHPASS_STATE], const float *x) {
     double mean = 0.0;
     for (int n = 0; n < HOP_SAMPLES; n++) {
         mean += x[n] / (double)HOP_SAMPLES;
     }
-    /* what the recursion would hold, with nothing coming out of the first section */
-    state[0] = (first->b1 + first->b2) * mean;
-    state[1] = first->b2 * mean;
-    state[2] = state[3] = 0.0;
+    state[0] = state[1] = mean;
+    for (int i = 2; i < HIGHPASS_STATE; i++) {
+        state[i] = 0.0;
+    }
 }
 
+/* In direct form: each section waits for one product and one difference of its own last output, and both sections run at
+   once. */
 void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x) {
-    const highpass_section *p = &h->sections[0], *q = &h->sections[1];
-    double p1 = state[0], p2 = state[1], q1 = state[2], q2 = state[3];
+    const double pb = h->sections[0].b0, pa1 = h->sections[0].a1, pa2 = h->sections[0].a2;
+    const double qb = h->sections[1].b0, qa1 = h->sections[1].a1, qa2 = h->sections[1].a2;
+    double x1 = state[0], x2 = state[1], y1 = state[2], y2 = state[3], z1 = state[4], z2 = state[5];
     for (int n = 0; n < HOP_SAMPLES; n++) {
-        double in = x[n], middle = p->b0 * in + p1, out = q->b0 * middle + q1;
-        p1 = p->b1 * in - p->a1 * middle + p2;
-        p2 = p->b2 * in - p->a2 * middle;
-        q1 = q->b1 * middle - q->a1 * out + q2;
-        q2 = q->b2 * middle - q->a2 * out;
-        x[n] = (float)out;
+        double x0 = x[n];
+        double y0 = (pb * ((x0 - x1) - (x1 - x2)) - pa2 * y2) - pa1 * y1;
+        double z0 = (qb * ((y0 - y1) - (y1 - y2)) - qa2 * z2) - qa1 * z1;
+        x2 = x1, x1 = x0, y2 = y1, y1 = y0, z2 = z1, z1 = z0;
+        x[n] = (float)z0;
     }
-    state[0] = p1, state[1] = p2, state[2] = q1, state[3] = q2;
+    const double after[HIGHPASS_STATE] = {x1, x2, y1, y2, z1, z2};
     for (int i = 0; i < HIGHPASS_STATE; i++) {
-        if (fabs(state[i]) < 1e-30) {
-            state[i] = 0.0; /* it would decay for ever, where the processor does not take such numbers as zero */
-        }
+        /* it would decay for ever, where the processor does not take such numbers as zero */
+        state[i] = fabs(after[i]) < 1e-30 ? 0.0 : after[i];
     }
 }
 

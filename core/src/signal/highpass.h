@@ -16,13 +16,14 @@ typedef struct highpass {
     complex32 *undo; /* 481: takes the phase of the filter back */
 } highpass;
 
-#define HIGHPASS_STATE (2 * HIGHPASS_SECTIONS) /* numbers of a channel */
+#define HIGHPASS_STATE                                                                                                 \
+    (2 * HIGHPASS_SECTIONS + 2) /* numbers of a channel: the last two of its input and of each section */
 
 /* A corner of 0 Hz is no filter. */
 void highpass_init(highpass *h, double corner_hz, arena *a);
 
 /* Begin with a hop as if its mean had been there for ever: a stream that has an offset has it from the start. */
-void highpass_begin(const highpass *h, double state[HIGHPASS_STATE], const float *x);
+void highpass_begin(double state[HIGHPASS_STATE], const float *x);
 
 /* Filter the next hop of a channel in place. */
 void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x);

@@ -78,7 +78,9 @@ void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *c
     mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, noisy, comb, e->gains, e->strengths,
                  e->settings.post_filter, e->enhanced);
     for (int channel = 0; channel < e->channels; channel++) {
-        add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);
+        if (e->settings.dry > 0.0f) {
+            add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);
+        }
         highpass_undo_phase(&e->model->tables.highpass, e->enhanced + channel * BINS);
         overlap_add(e, channel, y + channel * stride);
     }
