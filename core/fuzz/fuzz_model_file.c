@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "model_file.h"
+#include "file/model_file.h"
 #include "network/layers.h"
 #include "percepnet.h"
 #include "model_files.h"

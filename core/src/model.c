@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "memory.h"
-#include "model_file.h"
+#include "file/model_file.h"
 
 static void model_init(percepnet_model *model, const model_description *d, const kernel *k, arena *a) {
     analysis_params params = {

@@ -1,6 +1,6 @@
 /* Model files are read as they say, and what is wrong with one is named. */
 
-#include "model_file.h"
+#include "file/model_file.h"
 #include "model_files.h"
 #include "network/layers.h"
 #include "signal/feature_blocks.h"

@@ -402,7 +402,7 @@ def system_version(name: str, model: str | None = None, config: Path | None = No
 def _percepnet_digest(model: str | None) -> str:
     """Hash of the weights and of the code that runs them."""
     folder = Path(percepnet.__file__).parent
-    files = [*folder.glob("*.py"), *folder.glob("_core*"), *folder.glob("reference/*.py")]
+    files = [*folder.glob("*.py"), *folder.glob("_core*"), *folder.glob("reference/*.py"), *folder.glob("model/*.py")]
     weights = (
         Path(model)
         if model and Path(model).is_file()

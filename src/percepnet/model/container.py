@@ -1,4 +1,4 @@
-"""The container of model files: safetensors, read from memory by the same rules as in `core/src/safetensors.c`.
+"""The container of model files: safetensors, read from memory by the same rules as in `core/src/file/safetensors.c`.
 
 The package `safetensors` writes our files. It does not read them, because what it takes depends on its version: this
 reader and the core's take and refuse the same files, whatever is wrong with them.

@@ -1,4 +1,4 @@
-#include "safetensors.h"
+#include "file/safetensors.h"
 
 #include <string.h>
 

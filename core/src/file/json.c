@@ -1,4 +1,4 @@
-#include "json.h"
+#include "file/json.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef SAFETENSORS_H
 #define SAFETENSORS_H
 
-#include "json.h"
+#include "file/json.h"
 #include "percepnet.h"
 
 enum tensor_type { TYPE_OTHER, TYPE_F32, TYPE_I8 };
