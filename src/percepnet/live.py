@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, NoReturn, SupportsIndex, TypeVar
+from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar
 
 import numpy as np
 
@@ -109,8 +109,8 @@ class LiveStream(Generic[AnyStream]):
 
     def _begin(self) -> None:
         self._received = 0
-        channels = self._settings.channels
-        self._form: AnySamples = np.zeros(0 if channels == 1 else (channels, 0), dtype=np.float32)
+        # dtype and number of axes of the last chunk
+        self._form: tuple[np.dtype[Any], int] = (np.dtype(np.float32), 1 if self._settings.channels == 1 else 2)
 
     @property
     def sample_rate(self) -> int:
@@ -188,10 +188,10 @@ class LiveStream(Generic[AnyStream]):
             With the dtype and the axes of the last chunk.
         """
         with self._in_use() as stream:
-            form = self._form
-            y = stream.flush(np.int16 if form.dtype.kind == "i" else np.float32)
+            dtype, axes = self._form
+            y = stream.flush(np.int16 if dtype.kind == "i" else np.float32)
             self._begin()
-            return from_samples(y, form)
+            return from_samples(y, np.empty((0,) * axes, dtype))
 
     def reset(self) -> None:
         """Forget the stream so far, and be ready for another. Limit and bypass stay as they are."""
@@ -254,7 +254,7 @@ class LiveStream(Generic[AnyStream]):
     def _done(self, x: AnySamples, array: AnySamples, y: AnySamples) -> AnySamples:
         """What comes back, once a chunk has gone in."""
         self._received += x.shape[1]
-        self._form = array[..., :0].copy()  # not a view, which would keep the chunk
+        self._form = (array.dtype, array.ndim)
         return from_samples(y, array)
 
 

@@ -14,6 +14,7 @@ from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError
 from percepnet.live import SILENCE, WHOLE_ADVICE, LiveStream, Settings
 from percepnet.model import Model, shared_model
+from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ
 
 ModelLike = Model | str | os.PathLike[str] | None
@@ -147,7 +148,8 @@ class Enhancer(LiveStream[Stream]):
             For an input that the model does not have, after `close`, or while another thread is in a call. After any
             error, the stream goes on as if the call had not been.
         """
-        with self._in_use() as stream:
+        with alone(self._lock, self._owner):
+            stream = self._up_to_date()
             x, array = self._checked(chunk, inputs)
             return self._done(x, array, stream.process(x))
 
