@@ -12,10 +12,9 @@ import soundfile
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
-from models import random_model
 from percepnet.errors import ModelError, PercepNetError
-from percepnet.model import PRESETS, load_model, save_model
-from percepnet.params import BINS, ERB_EDGES_48, SignalParams
+from percepnet.model import PRESETS, load_model
+from percepnet.params import BINS, ERB_EDGES_48, HIGHPASS_HZ, SignalParams
 from percepnet.reference.features import Features
 from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
@@ -23,6 +22,8 @@ from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
 from percepnet.training.fit import Config, Trainer, band_energies, run_training
+from percepnet.training.loss import LossWeights
+from percepnet.training.rows import RowLayout
 
 BANDS, FEATURES = 34, 70
 
@@ -34,7 +35,8 @@ def learnable_shard(seed, sequences=4, frames=40):
     gains = np.repeat((features[..., :1] > 0) * 0.9 + 0.05, BANDS, axis=-1)
     gains[..., -1] = -1
     strengths = np.full((sequences, frames, BANDS), 0.5)
-    return np.concatenate([features, gains, strengths], axis=-1).astype(np.float16)
+    speech = np.ones((sequences, frames, 1))
+    return np.concatenate([features, gains, strengths, speech], axis=-1).astype(np.float16)
 
 
 @pytest.fixture
@@ -159,23 +161,44 @@ def test_band_energies_undo_the_features():
     energies = np.random.default_rng(0).uniform(1e-3, 1, (5, params.bands)).astype(np.float32)
     bins = np.zeros((5, BINS), np.float32)
     rows = Features(params).push(energies, bins, np.zeros_like(energies), np.full(5, 272.0), np.zeros(5))
-    found = band_energies(torch.from_numpy(rows), params).numpy()
+    found = band_energies(torch.from_numpy(rows[:, RowLayout(params).levels]), params).numpy()
     np.testing.assert_allclose(found / found[0, 0], energies / energies[0, 0], rtol=1e-3)
 
 
-def test_band_energies_are_found_wherever_they_are():
-    usual, turned = SignalParams(), SignalParams(feature_blocks=("pitch", "band_levels", "relative_band_levels"))
-    levels = torch.rand(5, usual.bands)
-    others = torch.rand(5, usual.bands), torch.rand(5, 2)
-    found = band_energies(torch.cat([others[1], levels, others[0]], dim=-1), turned)
-    torch.testing.assert_close(found, band_energies(torch.cat([levels, *others], dim=-1), usual))
+def test_band_energies_are_found_wherever_they_are(config):
+    blocks = (("pitch", "band_levels", "relative_band_levels"), ("relative_band_levels", "coherences", "pitch"))
+    levels = torch.rand(2, 20, BANDS)
+    expected = None
+    for features in blocks:
+        trainer = Trainer(replace(config, features=features), {})
+        layout = RowLayout(trainer.network.params)
+        rows = torch.rand(2, 20, layout.count)
+        rows[..., layout.levels] = levels
+        energies = trainer._parts(rows)[4]
+        expected = energies if expected is None else expected
+        torch.testing.assert_close(energies, expected)
 
 
-def test_features_without_band_levels_are_refused(config, tmp_path):
-    params = SignalParams(feature_blocks=("coherences", "relative_band_levels"))
-    save_model(random_model(params=params), tmp_path / "relative.safetensors")
-    with pytest.raises(PercepNetError, match=r"features: expected band_levels, .* found coherences, relative_band"):
-        run_training(replace(config, preset=None, init=str(tmp_path / "relative.safetensors")))
+def test_networks_without_band_levels_are_trained_all_the_same(config):
+    features = ("relative_band_levels", "relative_bin_levels")
+    run_training(
+        replace(config, features=features, preset="gated_small", workers=1, updates=1, shard_sequences=4, ring=1)
+    )
+    model = load_model(Path(config.out) / "model.safetensors")
+    assert model.params.feature_blocks == features
+    assert model.architecture == PRESETS["gated_small"]
+
+
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+def test_speech_probability_is_learnt(config, weight):
+    """Where the loss asks for it: all frames of these shards are speech."""
+    config = prepared(replace(config, preset="gated_small", loss=LossWeights(speech=weight), learning_rate=3e-3))
+    trainer = Trainer(config, {})
+    shards = Shards(Path(config.out) / "shards")
+    for _ in range(5):
+        trainer.train(shards)
+    heads, _ = trainer.network(torch.zeros(1, 20, FEATURES))
+    assert (heads["speech"].mean() > 0.7) == (weight > 0)
 
 
 def test_weights_stay_within_a_half(config):
@@ -235,7 +258,7 @@ def test_export_is_the_average_and_says_what_it_was_trained_on(config, tmp_path)
     run_training(prepared(replace(config, updates=4, exclude=("secret",))))
     exact = export_model(config.out, tmp_path / "m.safetensors", {"licence": "CC0"})
     model = load_model(tmp_path / "m.safetensors")
-    assert model.params == SignalParams()
+    assert model.params == SignalParams(highpass_hz=HIGHPASS_HZ)
     assert model.info["licence"] == "CC0"
     assert model.info["speech/s"] == "0.0 h, CC0"
     assert model.info["updates"] == "4"
@@ -255,6 +278,7 @@ def as_before_tables(path):
 
 
 def test_a_checkpoint_from_before_tables_is_exported_and_resumed(config, tmp_path):
+    config = replace(config, highpass_hz=0.0)  # there was none
     run_training(prepared(replace(config, updates=4)))
     expected = export_model(config.out, tmp_path / "new.safetensors")
     as_before_tables(Path(config.out) / "checkpoint.pt")

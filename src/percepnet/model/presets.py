@@ -102,7 +102,7 @@ PRESETS: Mapping[str, Architecture] = {
     "default": article_network(),
     "medium": article_network(dense=96, conv1=128, conv2=384, gru=384),
     "small": article_network(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64),
+    "tiny": article_network(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
     "gated": gated_network(),
     "gated_small": gated_network(width=96, dense=96, hidden=144),
-    "tiny": article_network(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
 }
