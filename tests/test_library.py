@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.importorskip("hatchling", reason="the flags of the build are compared: pip install 'percepnet[wheels]'")
+
 import check_library
 from check_library import CHECKS, LibraryError, Missing, Workplace, wasm_imports
 from percepnet import native

@@ -53,11 +53,7 @@ void highpass_init(highpass *h, double corner_hz, arena *a) {
 }
 
 void highpass_begin(double state[HIGHPASS_STATE], const float *x) {
-    double mean = 0.0;
-    for (int n = 0; n < HOP_SAMPLES; n++) {
-        mean += x[n] / (double)HOP_SAMPLES;
-    }
-    state[0] = state[1] = mean;
+    state[0] = state[1] = x[0];
     for (int i = 2; i < HIGHPASS_STATE; i++) {
         state[i] = 0.0;
     }

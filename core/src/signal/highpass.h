@@ -22,7 +22,7 @@ typedef struct highpass {
 /* A corner of 0 Hz is no filter. */
 void highpass_init(highpass *h, double corner_hz, arena *a);
 
-/* Begin with a hop as if its mean had been there for ever: a stream that has an offset has it from the start. */
+/* Begin with a hop as if its first sample had been there for ever: a stream that has an offset has it from the start. */
 void highpass_begin(double state[HIGHPASS_STATE], const float *x);
 
 /* Filter the next hop of a channel in place. */

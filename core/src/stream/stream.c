@@ -222,19 +222,14 @@ int64_t percepnet_stream_process_int16(percepnet_stream *s, percepnet_block *blo
     return process(s, block, 1, x, samples, stride, y, capacity);
 }
 
-/* Silence; or the offset that a high-pass takes away, without a step. */
+/* Silence; or the last sample, where a high-pass takes it away: a step would be heard. */
 static void set_rest(percepnet_stream *s) {
-    int newest = s->received < s->hop_max ? (int)s->received : s->hop_max;
     for (int channel = 0; channel < s->options.channels; channel++) {
-        double sum = 0.0;
-        if (s->model->tables.highpass.is_on && newest) {
-            past_read(&s->past, channel, newest, newest, s->dry);
-            samples_repair(s->dry, newest);
-            for (int n = 0; n < newest; n++) {
-                sum += s->dry[n];
-            }
+        s->rest[channel] = 0.0f;
+        if (s->model->tables.highpass.is_on && s->received) {
+            past_read(&s->past, channel, 1, 1, &s->rest[channel]);
+            samples_repair(&s->rest[channel], 1);
         }
-        s->rest[channel] = newest ? (float)(sum / newest) : 0.0f;
     }
 }
 

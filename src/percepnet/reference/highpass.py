@@ -69,7 +69,7 @@ def recursion(corner_hz: float, x: np.ndarray, state: np.ndarray) -> tuple[np.nd
 
 
 def beginning(corner_hz: float, hop: np.ndarray) -> np.ndarray:
-    """The state before the first hop: as if its mean had been there for ever.
+    """The state before the first hop: as if its first sample had been there for ever.
 
     A stream that has an offset has it from the start, and a step to it would be heard.
 
@@ -82,9 +82,9 @@ def beginning(corner_hz: float, hop: np.ndarray) -> np.ndarray:
     np.ndarray [shape=(..., 4)]
     """
     first = sections(corner_hz)[0]
-    mean = hop.mean(axis=-1, dtype=np.float64)
-    nothing = np.zeros_like(mean)
-    return np.stack([(first.b1 + first.b2) * mean, first.b2 * mean, nothing, nothing], axis=-1)
+    before = hop[..., 0].astype(np.float64)
+    nothing = np.zeros_like(before)
+    return np.stack([(first.b1 + first.b2) * before, first.b2 * before, nothing, nothing], axis=-1)
 
 
 @lru_cache(maxsize=4)

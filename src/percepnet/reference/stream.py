@@ -196,12 +196,11 @@ class Stream:
         return from_float32(y, np.empty((self.channels, 0), dtype))
 
     def _rest(self) -> Samples:
-        """What a stream goes on with behind its end: silence; or the offset that a high-pass takes away."""
+        """What a stream goes on with behind its end: silence; or its last sample, where a high-pass takes it away."""
         if not self.model.params.highpass_hz or not self._received:
             return np.zeros((self.channels, 1), dtype=np.float32)
         valid = np.where(np.abs(self._pending) <= VALID_MAX, self._pending, np.float32(0))
-        newest = min(self._received, math.ceil(self.sample_rate_hz / FRAMES_PER_SECOND))
-        return np.concatenate((self._past, valid), axis=1)[:, -newest:].mean(axis=1, keepdims=True)
+        return np.concatenate((self._past, valid), axis=1)[:, -1:]
 
     def _hop_start(self, hop: int) -> int:
         return -(-hop * self.sample_rate_hz // FRAMES_PER_SECOND)
