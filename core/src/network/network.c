@@ -25,16 +25,14 @@ static void layer_init(layer *l, const layer_description *d, const network *net,
 void network_init(network *net, const model_description *d, const kernel *k, arena *a) {
     layer sizes[LAYERS_MAX]; /* where there is no memory yet */
     layer *layers = ARENA_TAKE(a, layer, d->layer_count);
-    *net = (network){.features = 0,
+    feature_layout features = feature_layout_of(d->feature_blocks, d->feature_block_count, d->bands);
+    *net = (network){.features = features.count,
                      .bands = d->bands,
                      .layer_count = d->layer_count,
                      .layers = layers ? layers : sizes,
                      .gains = d->gains,
                      .strengths = d->strengths,
                      .speech = d->speech};
-    for (int block = 0; block < d->feature_block_count; block++) {
-        net->features += feature_block_size((int)d->feature_blocks[block], d->bands);
-    }
     for (int i = 0; i < d->layer_count; i++) {
         layer *l = &net->layers[i];
         layer_init(l, &d->layers[i], net, k, a);

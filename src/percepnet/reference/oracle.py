@@ -206,7 +206,7 @@ def training_example(
 
     Returns
     -------
-    features : np.ndarray [shape=(n // 480, 2 * bands + 2)]
+    features : np.ndarray [shape=(n // 480, features)]
     gains, strengths : np.ndarray [shape=(n // 480, bands)]
         Row t holds what to decide when hop t has arrived: the targets of frame t - M.
     """
