@@ -23,6 +23,7 @@ from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
 from percepnet.model import Model, load_model
 from percepnet.plot import Spectrogram, require_matplotlib, save_before_after
+from percepnet.plugins.command import plugin_path
 from percepnet.stream import Enhancer, enhance_blocks
 from percepnet.training.command import export, train
 from percepnet.training.corpus_command import corpus
@@ -183,7 +184,7 @@ class _Result:
         )
 
 
-for _command in (train, export, oracle, evaluate, bench):
+for _command in (train, export, oracle, evaluate, bench, plugin_path):
     app.command()(_command)
 app.add_typer(corpus, name="corpus")
 
