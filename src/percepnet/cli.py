@@ -21,6 +21,8 @@ from percepnet.audio import FORMATS, AudioInfo, create_audio, open_audio
 from percepnet.bench.command import bench
 from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
+from percepnet.live.command import live
+from percepnet.live.mic_command import mic
 from percepnet.model import Model, load_model
 from percepnet.plot import Spectrogram, require_matplotlib, save_before_after
 from percepnet.plugins.command import plugin_path
@@ -184,9 +186,10 @@ class _Result:
         )
 
 
-for _command in (train, export, oracle, evaluate, bench, plugin_path):
+for _command in (train, export, oracle, evaluate, bench, live, plugin_path):
     app.command()(_command)
 app.add_typer(corpus, name="corpus")
+app.add_typer(mic, name="mic")
 
 
 def _plan(inputs: list[Path], output: Path, *, into_folder: bool) -> list[_Job]:
