@@ -80,18 +80,18 @@ def start_pulse(server: Server) -> subprocess.Popen:
     process = server.start(
         "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes",
         "-L", f"module-native-protocol-unix socket={socket}", "-L", f"{null} sink_name=fakemic",
-        "-L", f"{null} sink_name=speaker", "-L", "module-remap-source source_name=mic master=fakemic.monitor",
+        "-L", f"{null} sink_name=speaker",
     )  # fmt: skip
     server.environment["PULSE_SERVER"] = f"unix:{socket}"
     server.until("pactl", "info")
-    server.run("pactl", "set-default-source", "mic")
+    server.run("pactl", "set-default-source", "fakemic.monitor")
     server.run("pactl", "set-default-sink", "speaker")
     return process
 
 
 @contextmanager
 def pulseaudio():
-    """PulseAudio with the sinks "fakemic", whose monitor is the microphone "mic", and "speaker"; ALSA leads to it."""
+    """PulseAudio with the sinks "fakemic", whose monitor is the microphone, and "speaker"; ALSA leads to it."""
     need("pulseaudio", "pactl", "paplay", "parec")
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
@@ -119,8 +119,6 @@ def pipewire(*, pulse: bool = False):
             server.start("pipewire")
             server.until("pw-cli", "info", "0")
             server.start("wireplumber")
-            if pulse:
-                server.start("pipewire-pulse")
             for name in ("fakemic", "speaker"):
                 properties = (
                     f"{{ factory.name=support.null-audio-sink node.name={name} node.description={name} "
@@ -128,6 +126,10 @@ def pipewire(*, pulse: bool = False):
                 )
                 server.run("pw-cli", "create-node", "adapter", properties)
             server.until("pw-dump", shows='"speaker"')
+            if pulse:
+                server.start("pipewire-pulse")
+                server.until("pactl", "set-default-source", "fakemic.monitor")
+                server.run("pactl", "set-default-sink", "speaker")
             time.sleep(0.5)  # until the session manager has seen them
             yield server
         finally:

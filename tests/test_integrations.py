@@ -26,7 +26,7 @@ def clip():
 
 
 def snr_db(x, clean):
-    """Level of x where the clean speech is loud, above that where it pauses; a codec keeps levels, and not waveforms."""
+    """Level of x where the clean speech is loud, above that where it pauses: a codec keeps levels, and no waveforms."""
     x, clean = np.asarray(x, np.float64), np.asarray(clean, np.float64)
     size = 1 << (len(x) + len(clean)).bit_length()
     lag = int(np.argmax(np.fft.irfft(np.fft.rfft(x, size) * np.conj(np.fft.rfft(clean, size)))))

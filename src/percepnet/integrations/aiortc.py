@@ -1,5 +1,7 @@
 """aiortc: a track that gives the frames of another one enhanced. See docs/bots.md, and examples/aiortc_call.py."""
 
+from typing import Any
+
 import numpy as np
 
 from percepnet.errors import extra_packages
@@ -75,7 +77,7 @@ class EnhancedTrack(MediaStreamTrack):
             When the track has ended.
         """
         try:
-            frame = await self.track.recv()
+            frame: Any = await self.track.recv()
         except MediaStreamError:
             self.stop()
             raise

@@ -1,6 +1,7 @@
 """16-bit frames of a call in, as many samples out: what every framework wants, over one `Enhancer`."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,9 @@ class FrameStream:
     ) -> None:
         self.model: Model = model if isinstance(model, Model) else shared_model(model)
         self._limit_db = attenuation_limit_db
-        self._settings = {"post_filter": post_filter, "comb_filter": comb_filter, "link_channels": link_channels}
+        self._settings: dict[str, Any] = {
+            "post_filter": post_filter, "comb_filter": comb_filter, "link_channels": link_channels
+        }  # fmt: skip
         self._enabled = bool(enabled)
         self._enhancer: Enhancer | None = None
         self._form: tuple[int, int] | None = None  # rate and channels that the enhancer was asked for

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,26 +59,27 @@ def live(
             post_filter=post_filter,
             buffer_s=buffer / 1000,
         )
+        session.open()
+        started_cpu_s = _cpu_s()
         view = stack.enter_context(View(session))
-        try:
+        with suppress(KeyboardInterrupt):  # the usual end
             session.run(view.wait, duration)
-        except KeyboardInterrupt:
-            pass  # the usual end
-    figures = _figures(session.status)
+    figures = _figures(session.status, started_cpu_s)
     if as_json:
         print(json.dumps(figures, indent=2))
     else:
         print(
             f"{figures['duration_s']:.1f} s, {figures['dropouts']} dropouts, delay {figures['delay_ms']:.1f} ms "
             f"({figures['enhancer_ms']:.1f} of it the enhancer's), load {100 * figures['load']:.1f} %, "
-            f"processor {100 * figures['processor_share']:.1f} %",
+            f"processor {100 * figures['processor_running']:.1f} %",
             file=sys.stderr,
         )
 
 
-def _figures(status: Status) -> dict[str, Any]:
-    used = os.times()
+def _figures(status: Status, started_cpu_s: float) -> dict[str, Any]:
+    used_s = _cpu_s()
     known = status.device_max_s > 0
+    seconds = status.duration_s or float("inf")
     return {
         "duration_s": status.duration_s,
         "sample_rate_hz": status.rate_hz,
@@ -91,5 +92,11 @@ def _figures(status: Status) -> dict[str, Any]:
         "device_ms": [1000 * status.device_min_s, 1000 * status.device_max_s] if known else None,
         "load": status.load,
         "load_max": status.load_max,
-        "processor_share": (used.user + used.system) / status.duration_s if status.duration_s else 0.0,
+        "processor_running": (used_s - started_cpu_s) / seconds,
+        "processor_starting_s": started_cpu_s,
     }
+
+
+def _cpu_s() -> float:
+    used = os.times()
+    return used.user + used.system

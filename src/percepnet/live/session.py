@@ -25,9 +25,10 @@ BUFFER_S = 0.05
 RETRY_S = 1.0
 OVERLOAD = 0.95  # of the time that a block lasts
 OVERLOAD_BLOCKS = 10  # in a row
+GROWN_S = 0.25  # of a device's delay beyond twice its buffer: what a gap has left in a driver
+SETTLED_S = 4.0  # after which a delay counts
 PASS_S = 5.0  # that the sound passes through after it
-DEVICE_STEP_S = 0.0005  # smaller changes of a device's delay are rounding
-SMOOTHING = 0.02  # of load, a block
+SMOOTHING = 0.02  # of load and delay, a block
 
 
 @dataclass
@@ -107,7 +108,8 @@ class Session:
         self._bypass = False
         self._enhancer: Enhancer | None = None
         self._stream: Any = None
-        self._last_call_s = 0.0
+        self._last_call_s = self._opened_s = 0.0
+        self._delay_now_s = 0.0
         self._slow = 0
         self._pass_until_s = 0.0
         self._late: collections.deque[AnySamples] = collections.deque()
@@ -135,32 +137,40 @@ class Session:
         self._limit_db = limit_db
 
     def run(self, wait: Callable[[float], bool], duration_s: float | None = None) -> None:
-        """Run until `wait` says so, or for a time.
+        """Run, after `open`, until `wait` says so, or for a time. Devices that go away are waited for.
 
         Parameters
         ----------
         wait : callable
             Waits for about so many seconds, shows what is to be shown, and returns whether to go on.
         duration_s : float or None
-
-        Raises
-        ------
-        AudioError
-            If the devices cannot be opened at the beginning. Later they are waited for.
         """
-        self._open()
         ends_s = None if duration_s is None else time.monotonic() + duration_s
         try:
             while wait(0.25) and (ends_s is None or time.monotonic() < ends_s):
                 if self._recording is not None and self._recording.error and not self.status.message:
                     self.status.message = self._recording.error
-                if not self._stream.active or time.monotonic() - self._last_call_s > SILENT_S:
-                    self._reopen(wait, ends_s)
+                if self._delay_has_grown():
+                    self._reopen(wait, ends_s, "the delay had grown: the devices are opened again")
+                elif not self._stream.active or time.monotonic() - self._last_call_s > SILENT_S:
+                    self._reopen(wait, ends_s, "the device is gone: waiting for it")
         finally:
             self._close()
             self._finish_recording()
 
-    def _open(self) -> None:
+    def _delay_has_grown(self) -> bool:
+        """Whether sound waits in a driver, after a gap: there is no way to take it out but to begin anew."""
+        opened_s = self._last_call_s - self._opened_s
+        return opened_s > SETTLED_S and self._delay_now_s > 2 * self._buffer_s + GROWN_S
+
+    def open(self) -> None:
+        """Open the devices: sound flows from here on.
+
+        Raises
+        ------
+        AudioError
+            If they cannot be opened.
+        """
         sd = portaudio()
         source = find_device("input", self._wanted[0])
         target = find_device("output", self._wanted[1]) if self._play else None
@@ -169,7 +179,8 @@ class Session:
         self._prepare(rate_hz, block)
         with refusals():
             self._stream = self._make(sd, source, target, rate_hz, block)
-            self._last_call_s = time.monotonic()
+            self._last_call_s = self._opened_s = time.monotonic()
+            self._delay_now_s = 0.0
             self._stream.start()
 
     def _make(self, sd: Any, source: Device, target: Device | None, rate_hz: int, block: int) -> Any:
@@ -201,16 +212,16 @@ class Session:
         if self._recording is not None:
             self._recording.start(rate_hz, self._enhancer.latency_samples)
 
-    def _reopen(self, wait: Callable[[float], bool], ends_s: float | None) -> None:
+    def _reopen(self, wait: Callable[[float], bool], ends_s: float | None, why: str) -> None:
         status = self.status
-        status.message = "the device is gone: waiting for it"
+        status.message = why
         self._close()
         sd = portaudio()
         while wait(RETRY_S) and (ends_s is None or time.monotonic() < ends_s):
             sd._terminate()  # PortAudio lists devices only when it begins
             sd._initialize()
             try:
-                self._open()
+                self.open()
             except AudioError:
                 self._close()
                 continue
@@ -290,11 +301,12 @@ class Session:
         if not 0 < delay_s < 10:  # drivers that do not know say 0
             return
         status = self.status
-        if abs(delay_s - status.device_s) > DEVICE_STEP_S:
-            status.device_s = delay_s
-        if status.blocks > 100:  # it has settled
-            status.device_min_s = min(status.device_min_s, delay_s)
-            status.device_max_s = max(status.device_max_s, delay_s)
+        # smoothed over a second, as drivers round to what they move at once
+        self._delay_now_s += SMOOTHING * (delay_s - self._delay_now_s) if self._delay_now_s else delay_s
+        status.device_s = self._delay_now_s
+        if self._last_call_s - self._opened_s > SETTLED_S:
+            status.device_min_s = min(status.device_min_s, self._delay_now_s)
+            status.device_max_s = max(status.device_max_s, self._delay_now_s)
 
 
 class _Nothing:

@@ -36,7 +36,7 @@ class View:
 
     def __enter__(self) -> "View":
         if self._keys:
-            self._keys.__enter__()
+            self._keys.start()
             print(HELP, file=sys.stderr)
         return self
 
@@ -44,7 +44,7 @@ class View:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._keys:
-            self._keys.__exit__()
+            self._keys.end()
         if self._is_terminal:
             print(file=sys.stderr)
 
@@ -99,16 +99,17 @@ class View:
 class _Keys:
     """Single keys of a terminal."""
 
-    def __enter__(self) -> "_Keys":
+    def start(self) -> None:
+        """Give keys without waiting for the end of a line."""
         if os.name != "nt":
             import termios
             import tty
 
             self._before: Any = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin)
-        return self
 
-    def __exit__(self) -> None:
+    def end(self) -> None:
+        """As it was."""
         if os.name != "nt":
             import termios
 
