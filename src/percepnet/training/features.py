@@ -23,13 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet import engine
+from percepnet.acoustics.levels import active_rms, amplitude
+from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
 from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
-from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
-from percepnet.training.levels import active_rms, amplitude
-from percepnet.training.mixing import Mixer, MixingConfig, Mixture
+from percepnet.training.corpus import Clip, of_split
+from percepnet.training.manifest import Split
 from percepnet.training.rows import RowLayout
+from percepnet.training.sampling import ClipPool
+from percepnet.training.store import AudioStore
 
 if TYPE_CHECKING:  # the processes that make features do without it
     from torch import Tensor
@@ -85,7 +88,7 @@ class Recordings:
         return Mixer(
             ClipPool(AudioStore(speech, self.folder), "source", weights),
             ClipPool(AudioStore(noise, self.folder), "category") if noise else None,
-            AudioStore(rooms, self.folder) if rooms else None,
+            AudioStore(rooms, self.folder) if rooms else (),
             self.mixing,
         )
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from percepnet.acoustics.mixing import MixingConfig
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import (
@@ -55,7 +56,6 @@ from percepnet.training.gpu_shards import GpuShards, fits
 from percepnet.training.growth import grown
 from percepnet.training.listening import SCORES, Listening
 from percepnet.training.loss import LossWeights, speech_loss, total_loss
-from percepnet.training.mixing import MixingConfig
 from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
 from percepnet.training.pace import Pace
 from percepnet.training.rebanding import rebanded
