@@ -5,9 +5,9 @@ that keeps the first reflections and shortens the reverberation to 200 ms, a ran
 to 48 kHz) and RNNoise (random second-order filters on each signal, clipping, 16-bit rounding).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +15,26 @@ import scipy.fft
 import scipy.signal
 import soxr
 
+from percepnet.acoustics.levels import active_rms, amplitude, fit_length, rms
+from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, EARLY_S, direct_first, shortened, simulated_room
+from percepnet.acoustics.synthetic_noise import calls, equalised, fan, hum, knocks, swelling, tilted_noise
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.corpus import AudioStore, ClipPool
-from percepnet.training.levels import active_rms, amplitude, fit_length, rms
-from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, EARLY_S, direct_first, shortened, simulated_room
-from percepnet.training.synthetic_noise import calls, equalised, fan, hum, knocks, swelling, tilted_noise
 
 Array = npt.NDArray[np.float32]
 
 LOWPASS_TRANSITION_HZ = 200.0
+FADE_SAMPLES = SAMPLE_RATE_HZ // 100
 EVENT_AROUND_SAMPLES = 4 * SAMPLE_RATE_HZ  # in which an event is the loudest moment
 NEARLY_CLEAN_DB = 40.0  # the level of speech over everything else from which a recording had better be left alone
 LIMIT_SLOPE = 1.5  # decibels more of attenuation for each decibel that speech is nearer to the rest
 LOWPASS_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000)  # what narrower sources are sampled at
+
+
+class Source(Protocol):
+    """What speech and noise are drawn from."""
+
+    def draw(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
+        """A stretch of sound [shape=(samples,)] at 48 kHz, and where its spectrum ends, in Hz."""
 
 
 class Mixture(NamedTuple):
@@ -79,6 +86,10 @@ class MixingConfig:
         Of recorded noises that are cut to short events, which come again at random times.
     reverse_share, noise_room_share : float
         Of noises that are played backwards, and of those in a simulated room.
+    pause_share, pause_min_s, pause_max_s : float
+        Speech that begins late, or stops for a while.
+    distance_share, distance_max_db : float
+        Speech of which a stretch is softer by up to so much, as of somebody who is far away; the noise stays.
     filter_share : float
         That each half of a random second-order filter does something.
     equaliser_share, speech_colour_db, noise_colour_db : float
@@ -117,6 +128,11 @@ class MixingConfig:
     equaliser_share: float = 0.5
     speech_colour_db: float = 2.0
     noise_colour_db: float = 5.0
+    pause_share: float = 0.0
+    pause_min_s: float = 0.5
+    pause_max_s: float = 6.0
+    distance_share: float = 0.0
+    distance_max_db: float = 40.0
     filter_share: float = 0.35
     room_share: float = 0.4
     measured_room_share: float = 0.3
@@ -133,25 +149,25 @@ class Mixer:
 
     Parameters
     ----------
-    speech : ClipPool
-    noise : ClipPool or None
+    speech : Source
+    noise : Source or None
         Without one, all noises are synthetic.
-    rooms : AudioStore or None
-        Impulse responses; without any, all rooms are simulated.
+    rooms : iterable of np.ndarray [shape=(n,)]
+        Impulse responses at 48 kHz; without any, all rooms are simulated.
     config : MixingConfig, optional
     """
 
     def __init__(
         self,
-        speech: ClipPool,
-        noise: ClipPool | None = None,
-        rooms: AudioStore | None = None,
+        speech: Source,
+        noise: Source | None = None,
+        rooms: Iterable[Array] = (),
         config: MixingConfig | None = None,
     ) -> None:
         self.speech = speech
         self.noise = noise
         self.config = config or MixingConfig()
-        self.rooms = [direct_first(rooms.read(index)) for index in range(len(rooms.clips))] if rooms else []
+        self.rooms = [direct_first(response) for response in rooms]
 
     def mixture(self, seed: int | Sequence[int], seconds: float) -> Mixture:
         """The mixture of a seed.
@@ -170,6 +186,7 @@ class Mixer:
         samples = round(seconds * SAMPLE_RATE_HZ)
         voice, bandwidth_hz = self._voice(rng, samples)
         voice = self._filtered(rng, voice, config.speech_colour_db)
+        voice = self._interrupted(rng, voice)
         clean, noisy = self._in_room(rng, voice) if rng.random() < config.room_share else (voice, voice)
 
         level = active_rms(noisy)
@@ -196,6 +213,20 @@ class Mixer:
     def _voice(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
         config = self.config
         return _played(rng, self.speech, samples, config.speed_share, config.speed_min, config.speed_max)
+
+    def _interrupted(self, rng: np.random.Generator, voice: Array) -> Array:
+        """The voice with a pause, or with a stretch from far away."""
+        config = self.config
+        shares = (config.pause_share, config.distance_share)
+        if any(shares):
+            what = rng.choice(3, p=(*shares, 1 - sum(shares)))
+            if what == 0:
+                seconds = rng.uniform(config.pause_min_s, config.pause_max_s)
+                return _turned_down(rng, voice, round(seconds * SAMPLE_RATE_HZ), 0.0)
+            if what == 1:
+                samples = int(rng.integers(len(voice) // 4, 3 * len(voice) // 4 + 1))
+                return _turned_down(rng, voice, samples, amplitude(-rng.uniform(6, config.distance_max_db)))
+        return voice
 
     def _filtered(self, rng: np.random.Generator, audio: Array, colour_db: float) -> Array:
         """A random microphone: RNNoise's second-order filter, its poles well inside the unit circle, and a colour."""
@@ -262,12 +293,12 @@ class Mixer:
             return self._babble(rng, samples)
         return {1: hum, 2: fan, 4: knocks, 5: calls}[kind](rng, samples)
 
-    def _recording(self, rng: np.random.Generator, noise: ClipPool, samples: int) -> Array:
+    def _recording(self, rng: np.random.Generator, noise: Source, samples: int) -> Array:
         config = self.config
         speeds = (config.noise_speed_share, config.noise_speed_min, config.noise_speed_max)
         return _played(rng, noise, samples, *speeds)[0]
 
-    def _events(self, rng: np.random.Generator, noise: ClipPool, samples: int) -> Array:
+    def _events(self, rng: np.random.Generator, noise: Source, samples: int) -> Array:
         """Something short and loud, now and then: the loudest moment of a recording, and of others."""
         audio = np.zeros(samples, np.float32)
         mean_gap = np.exp(rng.uniform(np.log(0.2), np.log(3))) * SAMPLE_RATE_HZ
@@ -281,7 +312,7 @@ class Mixer:
             at += len(event) // 2 + int(rng.exponential(mean_gap))
         return audio
 
-    def _event(self, rng: np.random.Generator, noise: ClipPool) -> Array:
+    def _event(self, rng: np.random.Generator, noise: Source) -> Array:
         """Of peak 1."""
         around = self._recording(rng, noise, EVENT_AROUND_SAMPLES)
         loudest = int(np.argmax(np.abs(around)))
@@ -357,7 +388,7 @@ def attenuation_limit_db(clean: Array, noisy: Array, clean_limit_db: float) -> f
 
 
 def _played(
-    rng: np.random.Generator, pool: ClipPool, samples: int, share: float, slowest: float, fastest: float
+    rng: np.random.Generator, pool: Source, samples: int, share: float, slowest: float, fastest: float
 ) -> tuple[Array, float]:
     """Recordings at another speed, for a share of the draws, and the bandwidth that they then have."""
     if rng.random() >= share:
@@ -366,6 +397,17 @@ def _played(
     audio, bandwidth_hz = pool.draw(rng, int(np.ceil(samples * speed)) + 1)
     resampled = soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
     return fit_length(resampled, samples), min(bandwidth_hz * speed, SAMPLE_RATE_HZ / 2)
+
+
+def _turned_down(rng: np.random.Generator, audio: Array, samples: int, gain: float) -> Array:
+    """A stretch of the audio, at its beginning in every other case, made softer by a gain."""
+    start = 0 if rng.random() < 0.5 else int(rng.integers(len(audio)))
+    end = min(len(audio), start + samples)
+    fade = min(FADE_SAMPLES, end - start)
+    gains = np.ones(len(audio), np.float32)
+    gains[start:end] = gain
+    gains[start : start + fade] = np.linspace(1 if start else gain, gain, fade, dtype=np.float32)
+    return audio * gains
 
 
 def lowpass(audio: Array, cutoff_hz: float) -> Array:
