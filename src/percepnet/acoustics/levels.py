@@ -8,6 +8,9 @@ Powers = npt.NDArray[np.float64]
 
 ACTIVE_DB = 40.0  # frames within so much of the loudest are active
 LEVEL_FRAME_SAMPLES = 480
+SPEECH_DB = 30.0  # below active speech, down to which a frame is speech; room tone begins 20 dB lower
+BESIDE_FRAMES = 2
+SILENCE_POWER = 1e-12
 BLOCK_FRAMES = 4096  # squared at a time: an hour of audio in 64 bits would take 1.4 GB
 
 
@@ -76,6 +79,23 @@ def active_rms(audio: Array) -> float:
         At 48 kHz.
     """
     return float(np.sqrt(active_power(frame_powers(audio))))
+
+
+def speech_frames(clean: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Which frames of 10 ms of clean speech are speech: within 30 dB of its active level, or two beside such a one.
+
+    Parameters
+    ----------
+    clean : np.ndarray [shape=(n,)]
+        At 48 kHz.
+
+    Returns
+    -------
+    np.ndarray [shape=(n // 480,)]
+    """
+    powers = frame_powers(clean)[: len(clean) // LEVEL_FRAME_SAMPLES]
+    loud = np.pad(powers > max(active_power(powers) * 10 ** (-SPEECH_DB / 10), SILENCE_POWER), BESIDE_FRAMES)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(loud, 2 * BESIDE_FRAMES + 1).any(axis=-1))
 
 
 def power_db(power: float) -> float:

@@ -16,7 +16,7 @@ from percepnet.evaluation.comparison import Comparison
 from percepnet.evaluation.metrics import Scores
 from percepnet.evaluation.recordings import read_recording
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.plot import Spectrogram
+from percepnet.plot import Spectrogram, over_erb
 from percepnet.systems.register import Register
 from percepnet.systems.run import run_system
 from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
@@ -27,6 +27,7 @@ SECONDS_MAX = 20.0
 LOSSLESS_BYTES_MAX = 12_000_000  # of all sound in a page; more is coded with loss
 PICTURE_COLUMNS, PICTURE_ROWS = 640, 120
 PICTURE_COLOURS = 64
+PICTURE_WINDOW_S = 0.04  # harmonics of low voices stand apart
 LEVEL_RANGE_DB = 80.0
 
 
@@ -176,17 +177,15 @@ def _encoded(x: Samples, container: str) -> bytes:
 
 
 def _levels_db(x: Samples) -> Samples:
-    """Spectrogram, high frequencies first [shape=(rows, columns)]."""
-    spectrogram = Spectrogram(SAMPLE_RATE_HZ, len(x))
+    """Spectrogram on the scale of hearing, high frequencies first [shape=(rows, columns)]."""
+    spectrogram = Spectrogram(SAMPLE_RATE_HZ, len(x), PICTURE_WINDOW_S)
     spectrogram.add(x[None])
     spectrogram.finish()
-    levels = spectrogram.power_db()[::-1]
-    for axis, most in enumerate((PICTURE_ROWS, PICTURE_COLUMNS)):
-        size = min(most, levels.shape[axis])
-        edges = np.linspace(0, levels.shape[axis], size + 1).astype(int)
-        sums = np.add.reduceat(levels, edges[:-1], axis=axis)
-        levels = sums / np.expand_dims(np.diff(edges), 1 - axis)
-    return levels.astype(np.float32)
+    power = over_erb(10 ** (spectrogram.power_db() / 10), PICTURE_ROWS, SAMPLE_RATE_HZ / 2)[::-1]
+    levels = 10 * np.log10(power + 1e-20)
+    columns = min(PICTURE_COLUMNS, levels.shape[1])
+    edges = np.linspace(0, levels.shape[1], columns + 1).astype(int)
+    return (np.add.reduceat(levels, edges[:-1], axis=1) / np.diff(edges)).astype(np.float32)
 
 
 def _picture(levels_db: Samples, top_db: float) -> bytes:

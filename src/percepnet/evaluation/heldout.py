@@ -222,7 +222,7 @@ def make_heldout(
     pairs : int
         How many times a passage of speech and a noise are drawn.
     snrs_db : sequence of float
-        Samples-to-noise ratios, active speech level over mean noise level.
+        Signal-to-noise ratios, active speech level over mean noise level.
     crossed : bool
         Mix every pair at all the ratios, instead of one ratio a pair.
     seconds : float
