@@ -96,7 +96,7 @@ class Trainer:
             return None
         sequences = config.batch * config.chunk_frames / (FRAMES_PER_SECOND * config.sequence_seconds)
         pace = Pace(
-            min(config.batch, sequences) / (config.hearings * config.shard_sequences),
+            min(config.batch, sequences) / (config.expected_reuse * config.shard_sequences),
             min(FIRST_SHARDS, config.ring),
             config.ring,
         )
