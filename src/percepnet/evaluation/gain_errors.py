@@ -32,13 +32,13 @@ class GainErrors(NamedTuple):
         Mean error; below 0 where speech is turned down too far.
     spread_db : float
         Standard deviation of the errors.
-    count : int
+    bands : int
         Bands of frames that are in it.
     """
 
     bias_db: float
     spread_db: float
-    count: int
+    bands: int
 
 
 def band_gains(output: Samples, noisy: Samples, params: SignalParams) -> Gains:
