@@ -20,10 +20,11 @@ from percepnet.cli.exits import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATE
 from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
 from percepnet.evaluation.heldout_command import heldout
+from percepnet.plugins.command import plugin_path
 from percepnet.training.command import export, train
 from percepnet.training.corpus_command import corpus
 
-COMMANDS = (enhance.enhance, train, export, oracle, evaluate, heldout, bench)
+COMMANDS = (enhance.enhance, train, export, oracle, evaluate, heldout, bench, plugin_path)
 GROUPS = {"corpus": corpus}
 
 
