@@ -21,6 +21,7 @@ from percepnet.audio import FORMATS, AudioInfo, create_audio, open_audio
 from percepnet.bench.command import bench
 from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
+from percepnet.evaluation.heldout_command import heldout
 from percepnet.model import Model, load_model
 from percepnet.plot import Spectrogram, require_matplotlib, save_before_after
 from percepnet.stream import Enhancer, enhance_blocks
@@ -183,7 +184,7 @@ class _Result:
         )
 
 
-for _command in (train, export, oracle, evaluate, bench):
+for _command in (train, export, oracle, evaluate, heldout, bench):
     app.command()(_command)
 app.add_typer(corpus, name="corpus")
 

@@ -12,12 +12,14 @@ import soundfile
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.compare import OWN_SYSTEM, REFERENCE_SYSTEM, Comparison
+from percepnet.evaluation.comparison import Comparison
 from percepnet.evaluation.metrics import Scores
-from percepnet.evaluation.peers import run_system, start_system
 from percepnet.evaluation.recordings import read_recording
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.plot import Spectrogram, over_erb
+from percepnet.systems.register import Register
+from percepnet.systems.run import run_system
+from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
 CLEAN = "clean"
 RANKED_BY = ("pesq_wb", "dnsmos_ovrl", "si_sdr_db", "srmr")
@@ -103,10 +105,10 @@ def choose_clips(comparison: Comparison, count: int) -> tuple[str, str, list[tup
     return system, measure, chosen
 
 
-def make_clips(comparison: Comparison, count: int) -> list[Clip]:
+def make_clips(comparison: Comparison, register: Register, count: int) -> list[Clip]:
     """Sound and pictures of the recordings that `choose_clips` chooses."""
     _, measure, chosen = choose_clips(comparison, count)
-    heard = [(entry, sounds) for entry in chosen if (sounds := _sounds(comparison, entry[0]))]
+    heard = [(entry, sounds) for entry in chosen if (sounds := _sounds(comparison, register, entry[0]))]
     scores: dict[str, dict[str, Scores]] = {}
     for row in comparison.rows:
         scores.setdefault(row.name, {})[row.system] = row.scores
@@ -145,11 +147,10 @@ def make_tracks(recordings: Sequence[tuple[Mapping[str, Samples], Mapping[str, S
     return tracks
 
 
-def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:
+def _sounds(comparison: Comparison, register: Register, name: str) -> dict[str, Samples]:
     """What each system makes of a recording, noisy first and clean last; without those that fail on it."""
     samples = round(SECONDS_MAX * SAMPLE_RATE_HZ)
     scored = {row.system for row in comparison.rows if row.name == name}
-    job = comparison.job
     sounds = {}
     try:
         clean, noisy = read_recording(comparison.recordings[name])
@@ -159,7 +160,7 @@ def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:
         if system not in scored:
             continue
         try:
-            process = start_system(system, job.model, job.peers)
+            process = register.start(system)
             sounds[system] = run_system(process, noisy[:samples], None if clean is None else clean[:samples]).y
         except PercepNetError:
             continue

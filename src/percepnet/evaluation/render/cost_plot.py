@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 560, 340
-LEFT, RIGHT, TOP, BOTTOM = 52, 20, 26, 46
+from percepnet.evaluation.render.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, grid_step
+
 LABEL_HEIGHT = 15
 LABEL_WIDTH = 7.2  # of a letter, about
 
@@ -58,31 +57,28 @@ def cost_plot(points: Sequence[Point], title: str, baseline: float, baseline_nam
     def y_of(value: float) -> float:
         return HEIGHT - BOTTOM - (value - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>']
+    drawing = Drawing(title)
     for exponent in range(first, last + 1):
         x = x_of(exponent)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        label = f"{10.0**exponent:g} %"
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{label}</text>')
+        drawing.line(x, TOP, x, HEIGHT - BOTTOM, "grid")
+        drawing.text(x, HEIGHT - BOTTOM + 16, f"{10.0**exponent:g} %", "tick", "middle")
     for i in range(round((top - bottom) / step) + 1):
         value = bottom + i * step
         y = y_of(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="tick" x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">share of one core</text>')
+        drawing.line(LEFT, y, WIDTH - RIGHT, y, "grid")
+        drawing.text(LEFT - 6, y + 4, f"{value:.3g}", "tick", "end")
+    drawing.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "share of one core", "tick", "middle")
     if math.isfinite(baseline):
         y = y_of(baseline)
-        parts.append(f'<line class="baseline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT + 4}" y="{y - 5:.1f}">{escape(baseline_name)}</text>')
+        drawing.line(LEFT, y, WIDTH - RIGHT, y, "baseline")
+        drawing.text(LEFT + 4, y - 5, baseline_name, "tick")
     labels: list[tuple[float, float, float]] = []
     for point, place in sorted(zip(points, exponents, strict=True), key=lambda pair: -pair[0].value):
         x, y = x_of(place), y_of(point.value)
         own = " own" if point.name.startswith("percepnet") else ""
         if math.isfinite(point.low) and math.isfinite(point.high):
-            low, high = y_of(point.low), y_of(point.high)
-            parts.append(f'<line class="interval{own}" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
-        parts.append(f'<circle class="point{own}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
+            drawing.line(x, y_of(point.low), x, y_of(point.high), f"interval{own}")
+        drawing.circle(x, y, 5, f"point{own}")
         width = LABEL_WIDTH * len(point.name)
         at_left = x + 10 + width > WIDTH
         start, label_y = (x - 10 - width if at_left else x + 10), y + 4
@@ -90,20 +86,6 @@ def cost_plot(points: Sequence[Point], title: str, baseline: float, baseline_nam
             if start < other_end and other_start < start + width and abs(label_y - other_y) < LABEL_HEIGHT:
                 label_y = other_y + LABEL_HEIGHT
         labels.append((start, start + width, label_y))
-        anchor = ' text-anchor="end"' if at_left else ""
-        label_x = x - 10 if at_left else x + 10
-        parts.append(
-            f'<text class="label{own}" x="{label_x:.1f}" y="{label_y:.1f}"{anchor}>{escape(point.name)}</text>'
-        )
+        drawing.text(x - 10 if at_left else x + 10, label_y, point.name, f"label{own}", "end" if at_left else "")
     described = "; ".join(f"{p.name}: {p.value:.2f} at {100 * p.real_time_factor:.2g} % of a core" for p in points)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)} against computing time. '
-        f'{escape(described)}">{"".join(parts)}</svg>'
-    )
-
-
-def grid_step(span: float) -> float:
-    """A round distance of grid lines: about five in a span."""
-    raw = max(span, 1e-6) / 4
-    power = 10.0 ** math.floor(math.log10(raw))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
+    return drawing.svg(f"{title} against computing time. {described}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 
-from percepnet.evaluation.cost_plot import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, grid_step
+from percepnet.evaluation.render.drawing import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Drawing, grid_step
 
 LABEL_SPACE = 92  # at the right, for the names of the systems
 LABEL_HEIGHT = 15
@@ -44,19 +43,16 @@ def curve_plot(values: Sequence[float], lines: Mapping[str, Sequence[float]], ti
     def y_of(score: float) -> float:
         return HEIGHT - BOTTOM - (score - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>']
+    drawing = Drawing(title)
     for value in values:
         x = x_of(value)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+        drawing.line(x, TOP, x, HEIGHT - BOTTOM, "grid")
+        drawing.text(x, HEIGHT - BOTTOM + 16, f"{value:g}", "tick", "middle")
     for i in range(round((top - bottom) / step) + 1):
         y = y_of(bottom + i * step)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{bottom + i * step:.3g}</text>'
-        )
-    middle = (LEFT + right) / 2
-    parts.append(f'<text class="tick" x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(unit)}</text>')
+        drawing.line(LEFT, y, right, y, "grid")
+        drawing.text(LEFT - 6, y + 4, f"{bottom + i * step:.3g}", "tick", "end")
+    drawing.text((LEFT + right) / 2, HEIGHT - 8, unit, "tick", "middle")
     label_y = -math.inf
     ends = {name: next((s for s in reversed(line) if math.isfinite(s)), math.nan) for name, line in lines.items()}
     for name in sorted(lines, key=lambda n: -ends[n] if math.isfinite(ends[n]) else math.inf):
@@ -64,10 +60,9 @@ def curve_plot(values: Sequence[float], lines: Mapping[str, Sequence[float]], ti
         if not points:
             continue
         own = " own" if name.startswith("percepnet") else ""
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        parts.append(f'<polyline class="curve{own}" points="{path}"/>')
-        parts += [f'<circle class="point{own}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
+        drawing.polyline(points, f"curve{own}")
+        for x, y in points:
+            drawing.circle(x, y, 3, f"point{own}")
         label_y = max(points[-1][1] + 4, label_y + LABEL_HEIGHT)
-        parts.append(f'<text class="label{own}" x="{points[-1][0] + 8:.1f}" y="{label_y:.1f}">{escape(name)}</text>')
-    label = escape(f"{title} over {unit}: {', '.join(lines)}; the numbers are in the tables")
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        drawing.text(points[-1][0] + 8, label_y, name, f"label{own}")
+    return drawing.svg(f"{title} over {unit}: {', '.join(lines)}; the numbers are in the tables")
