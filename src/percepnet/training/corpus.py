@@ -11,6 +11,7 @@ from typing import Any
 
 import soundfile
 
+from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.manifest import Split, read_manifest
@@ -118,9 +119,8 @@ def _of_folder(place: Path) -> list[tuple[Path, dict[str, Any]]]:
         return [(place, {"path": place.name})]
     if not place.is_dir():
         raise PercepNetError(f"{place}: no such file or folder")
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     rows = []
-    for path in found:
+    for path in find_audio(place, suffixes=SUFFIXES).audio:
         inside = path.relative_to(place)
         # the first subfolder tells recordings apart as far as anything does
         group = inside.parts[0] if len(inside.parts) > 1 else place.name

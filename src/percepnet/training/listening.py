@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from percepnet import engine
 from percepnet.acoustics.levels import fit_length
-from percepnet.audio import replacing
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
 from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference.network import Network
 from percepnet.reference.oracle import training_example
 from percepnet.stream import enhance
 from percepnet.training.features import Recordings
-
-Array = npt.NDArray[np.float32]
 
 FOLDER = "listening"
 COUNT = 6

@@ -8,7 +8,6 @@ processes train together (`percepnet.training.distributed`).
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.params import FRAMES_PER_SECOND
 from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, Validation
@@ -80,7 +80,8 @@ def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Pa
     board = Board(run, trainer.updates) if config.tensorboard and group.main else None
     run.mkdir(parents=True, exist_ok=True)
     if group.main:
-        _write_text(run / SETTINGS_NAME, json.dumps(asdict(config), indent=1))
+        with replacing(run / SETTINGS_NAME) as temporary:
+            temporary.write_text(json.dumps(asdict(config), indent=1))
     if config.reproducible and not config.resume and config.workers:
         Shards(shards_folder(run, group.rank)).drop(math.inf)  # of a start that came to nothing
     producers = Producers(
@@ -178,9 +179,3 @@ def _supplied(trainer: Trainer, shards: Shards, producers: Producers, stop_reque
         if not missing:
             return True
         time.sleep(WAIT_S)
-
-
-def _write_text(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)

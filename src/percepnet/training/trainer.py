@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from percepnet.atomic import replacing
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, PERCEPNET_FEATURES, SignalParams
 from percepnet.reference.bands import bands_of
@@ -96,7 +97,7 @@ class Trainer:
             return None
         sequences = config.batch * config.chunk_frames / (FRAMES_PER_SECOND * config.sequence_seconds)
         pace = Pace(
-            min(config.batch, sequences) / (config.hearings * config.shard_sequences),
+            min(config.batch, sequences) / (config.expected_reuse * config.shard_sequences),
             min(FIRST_SHARDS, config.ring),
             config.ring,
         )
@@ -197,9 +198,8 @@ class Trainer:
             "corpus": self.corpus,
             "settings": asdict(self.config),
         } | network_fields(self.network)
-        beside = run / f".{CHECKPOINT_NAME}.{os.getpid()}"
-        torch.save(state, beside)
-        beside.replace(run / CHECKPOINT_NAME)
+        with replacing(run / CHECKPOINT_NAME) as temporary:
+            torch.save(state, temporary)
         save_model(to_model(self.average, model_info(state)), run / MODEL_NAME)
 
     def _load(self, path: Path) -> None:
