@@ -51,7 +51,7 @@ class Raw:
             if read.dtype.kind == "f":
                 values = read.astype(np.float32)
             else:
-                scale = np.float32(2 ** (8 * self.width - 1))
+                scale = float(1 << (8 * self.width - 1))
                 values = (read.astype(np.float32 if self.width < 4 else np.float64) - self.zero) / scale
         return np.ascontiguousarray(values.reshape(-1, channels).T, dtype=np.float32)
 
