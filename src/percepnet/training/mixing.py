@@ -24,6 +24,7 @@ from percepnet.training.synthetic_noise import calls, equalised, fan, hum, knock
 Array = npt.NDArray[np.float32]
 
 LOWPASS_TRANSITION_HZ = 200.0
+FADE_SAMPLES = SAMPLE_RATE_HZ // 100
 EVENT_AROUND_SAMPLES = 4 * SAMPLE_RATE_HZ  # in which an event is the loudest moment
 NEARLY_CLEAN_DB = 40.0  # the level of speech over everything else from which a recording had better be left alone
 LIMIT_SLOPE = 1.5  # decibels more of attenuation for each decibel that speech is nearer to the rest
@@ -79,6 +80,10 @@ class MixingConfig:
         Of recorded noises that are cut to short events, which come again at random times.
     reverse_share, noise_room_share : float
         Of noises that are played backwards, and of those in a simulated room.
+    pause_share, pause_min_s, pause_max_s : float
+        Speech that begins late, or stops for a while.
+    distance_share, distance_max_db : float
+        Speech of which a stretch is softer by up to so much, as of somebody who is far away; the noise stays.
     filter_share : float
         That each half of a random second-order filter does something.
     equaliser_share, speech_colour_db, noise_colour_db : float
@@ -117,6 +122,11 @@ class MixingConfig:
     equaliser_share: float = 0.5
     speech_colour_db: float = 2.0
     noise_colour_db: float = 5.0
+    pause_share: float = 0.0
+    pause_min_s: float = 0.5
+    pause_max_s: float = 6.0
+    distance_share: float = 0.0
+    distance_max_db: float = 40.0
     filter_share: float = 0.35
     room_share: float = 0.4
     measured_room_share: float = 0.3
@@ -170,6 +180,7 @@ class Mixer:
         samples = round(seconds * SAMPLE_RATE_HZ)
         voice, bandwidth_hz = self._voice(rng, samples)
         voice = self._filtered(rng, voice, config.speech_colour_db)
+        voice = self._interrupted(rng, voice)
         clean, noisy = self._in_room(rng, voice) if rng.random() < config.room_share else (voice, voice)
 
         level = active_rms(noisy)
@@ -196,6 +207,20 @@ class Mixer:
     def _voice(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
         config = self.config
         return _played(rng, self.speech, samples, config.speed_share, config.speed_min, config.speed_max)
+
+    def _interrupted(self, rng: np.random.Generator, voice: Array) -> Array:
+        """The voice with a pause, or with a stretch from far away."""
+        config = self.config
+        shares = (config.pause_share, config.distance_share)
+        if any(shares):
+            what = rng.choice(3, p=(*shares, 1 - sum(shares)))
+            if what == 0:
+                seconds = rng.uniform(config.pause_min_s, config.pause_max_s)
+                return _turned_down(rng, voice, round(seconds * SAMPLE_RATE_HZ), 0.0)
+            if what == 1:
+                samples = int(rng.integers(len(voice) // 4, 3 * len(voice) // 4 + 1))
+                return _turned_down(rng, voice, samples, amplitude(-rng.uniform(6, config.distance_max_db)))
+        return voice
 
     def _filtered(self, rng: np.random.Generator, audio: Array, colour_db: float) -> Array:
         """A random microphone: RNNoise's second-order filter, its poles well inside the unit circle, and a colour."""
@@ -366,6 +391,17 @@ def _played(
     audio, bandwidth_hz = pool.draw(rng, int(np.ceil(samples * speed)) + 1)
     resampled = soxr.resample(audio, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality="MQ")
     return fit_length(resampled, samples), min(bandwidth_hz * speed, SAMPLE_RATE_HZ / 2)
+
+
+def _turned_down(rng: np.random.Generator, audio: Array, samples: int, gain: float) -> Array:
+    """A stretch of the audio, at its beginning in every other case, made softer by a gain."""
+    start = 0 if rng.random() < 0.5 else int(rng.integers(len(audio)))
+    end = min(len(audio), start + samples)
+    fade = min(FADE_SAMPLES, end - start)
+    gains = np.ones(len(audio), np.float32)
+    gains[start:end] = gain
+    gains[start : start + fade] = np.linspace(1 if start else gain, gain, fade, dtype=np.float32)
+    return audio * gains
 
 
 def lowpass(audio: Array, cutoff_hz: float) -> Array:
