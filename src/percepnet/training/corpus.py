@@ -11,6 +11,7 @@ such fields: it is split by a hash of its path.
 import hashlib
 import json
 import math
+import multiprocessing
 import os
 import zlib
 from collections import Counter, defaultdict
@@ -52,6 +53,8 @@ class Clip:
     bandwidth_hz : float
         Where its spectrum ends; at most half its own sample rate.
     split : {"train", "valid"}
+    speaker : str
+        Who speaks; empty if unknown.
     """
 
     path: Path
@@ -61,6 +64,7 @@ class Clip:
     licence: str
     bandwidth_hz: float
     split: Split
+    speaker: str = ""
 
     @property
     def seconds(self) -> float:
@@ -175,7 +179,8 @@ class AudioStore:
         self._starts = np.concatenate([[0], np.cumsum([clip.samples for clip in self.clips])]).astype(np.int64)
         names = "\n".join(f"{clip.path.resolve()} {clip.samples}" for clip in self.clips)
         digest = hashlib.sha256(names.encode()).hexdigest()[:16]
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._audio = _shared_array(Path(folder) / f"{digest}.audio", np.int16, int(self._starts[-1]))
         self._decoded = _shared_array(Path(folder) / f"{digest}.decoded", np.uint8, len(self.clips))
 
@@ -200,6 +205,48 @@ class AudioStore:
             self._decoded[index] = 1
         stop = end if samples is None else min(end, begin + start + samples)
         return self._audio[begin + start : stop].astype(np.float32) / np.float32(32768)
+
+
+    def decoded(self, processes: int | None = None) -> npt.NDArray[np.int16]:
+        """All recordings one after another.
+
+        Parameters
+        ----------
+        processes : int, optional
+            That decode them; default: as many as there are processors.
+
+        Returns
+        -------
+        np.ndarray [shape=(n,)]
+            The shared file itself.
+
+        Raises
+        ------
+        AudioError
+            If a recording is unreadable.
+        """
+        missing = np.flatnonzero(np.asarray(self._decoded) == 0)
+        processes = min(processes or os.cpu_count() or 1, max(1, len(missing) // 8))
+        if processes == 1:
+            for index in missing:
+                self.read(int(index), 0, 0)
+        else:
+            with multiprocessing.get_context("spawn").Pool(processes) as pool:
+                pool.map(_DecodeInto(self.clips, self._folder), np.array_split(missing, 8 * processes))
+        return self._audio
+
+
+@dataclass(frozen=True)
+class _DecodeInto:
+    """What a process decodes for another."""
+
+    clips: Sequence[Clip]
+    folder: Path
+
+    def __call__(self, indices: npt.NDArray[np.int64]) -> None:
+        store = AudioStore(self.clips, self.folder)
+        for index in indices:
+            store.read(int(index), 0, 0)
 
 
 class ClipPool:
@@ -312,6 +359,7 @@ def _clip(path: Path, row: Mapping[str, Any]) -> Clip:
         licence=str(row.get("licence") or row.get("license") or ""),
         bandwidth_hz=min(bandwidth_hz, info.samplerate / 2),
         split="valid" if held_out else "train",
+        speaker=str(row.get("speaker") or ""),
     )
 
 

@@ -25,21 +25,7 @@ class Pieces(NamedTuple):
 
     addresses: Ints  # (stretches, pieces) of the first sample of each
     ends: Ints  # (stretches, pieces) place in the stretch behind the last sample of each
-    gains: Floats  # (stretches, pieces) 0 for a pause
     bandwidth_hz: Floats  # (stretches,) the lowest of the recordings used
-
-
-class Turns(NamedTuple):
-    """How the speech of stretches is divided up; arrays of shape (stretches,)."""
-
-    seconds: Floats  # mean length of a turn; inf for as long as the recording
-    pause_seconds: Floats  # mean length of the pauses behind them; 0 for none
-    far_db: Floats  # level of the second voice, which takes every other turn; 0 where there is but one
-
-
-def no_turns(stretches: int) -> Turns:
-    """Recordings as they are."""
-    return Turns(np.full(stretches, np.inf), np.zeros(stretches), np.zeros(stretches))
 
 
 class Recorded:
@@ -116,7 +102,7 @@ class Recorded:
         """A random recording of each group, by length."""
         return self._order[self._pick(rng, self._ends, self._from[groups], self._to[groups])]
 
-    def draw(self, rng: np.random.Generator, needs: Ints, turns: Turns | None = None, whose: Ints | None = None) -> Pieces:
+    def draw(self, rng: np.random.Generator, needs: Ints, whose: Ints | None = None) -> Pieces:
         """Random stretches, each of one group where that has enough.
 
         Parameters
@@ -124,7 +110,6 @@ class Recorded:
         rng : np.random.Generator
         needs : np.ndarray [shape=(stretches,), dtype=int]
             Samples.
-        turns : Turns, optional
         whose : np.ndarray [shape=(stretches,), dtype=int], optional
             Groups, where they are not to be drawn.
 
@@ -132,43 +117,26 @@ class Recorded:
         -------
         Pieces
         """
-        count = len(needs)
-        turns = turns or no_turns(count)
-        first = self.group(rng, count) if whose is None else whose
-        voices = np.stack([first, self.beside(rng, first)])
-        limits = np.minimum(turns.seconds, 1e6) * SAMPLE_RATE_HZ
-        has_pauses = turns.pause_seconds > 0
-        rows = np.arange(count)
-        at, silent = np.zeros(count, np.int64), np.zeros(count, bool)
-        bandwidth_hz = np.full(count, SAMPLE_RATE_HZ / 2)
-        addresses, ends, gains = [], [], []
+        groups = self.group(rng, len(needs)) if whose is None else whose
+        at = np.zeros(len(needs), np.int64)
+        bandwidth_hz = np.full(len(needs), SAMPLE_RATE_HZ / 2)
+        addresses, ends = [], []
         for turn in range(PIECES_MAX):
             missing = needs - at
-            if not (missing > 0).any():
+            if turn and not (missing > 0).any():
                 break
-            voice = np.where(turns.far_db < 0, turn // np.where(has_pauses, 2, 1) % 2, 0)
-            groups = voices[voice, rows]
-            short = self._to[groups] - self._from[groups] < SHORT_SHARE * needs
-            if turn:
-                groups = np.where(short, self.beside(rng, groups), groups)
             which = self.member(rng, groups)
             start = rng.integers(np.maximum(1, self.samples[which] - missing + 1))
-            length = np.minimum(self.samples[which] - start, rng.uniform(0.5, 1.5, count) * limits)
-            pause = rng.exponential(np.maximum(turns.pause_seconds, 1e-9)) * SAMPLE_RATE_HZ + 1
-            length = np.where(silent, pause, length).astype(np.int64)
-            start = np.where(silent, 0, start)
-            if turn == PIECES_MAX - 1:
-                length = missing
-                start = np.minimum(start, np.maximum(0, self.samples[which] - missing))
-            length = np.clip(np.minimum(length, missing), 0, None)
+            length = np.clip(np.minimum(self.samples[which] - start, missing), 0, None)
+            length = missing if turn == PIECES_MAX - 1 else length
             addresses.append(self.starts[which] + start)
             at = at + length
             ends.append(at)
-            gains.append(np.where(silent, 0.0, np.where(voice == 1, 10 ** (turns.far_db / 20), 1.0)))
-            heard = (length > 0) & ~silent
-            bandwidth_hz = np.where(heard, np.minimum(bandwidth_hz, self.bandwidth_hz[which]), bandwidth_hz)
-            silent = has_pauses & ~silent
-        return Pieces(*(np.stack(part, axis=1) for part in (addresses, ends, gains)), bandwidth_hz)
+            heard = np.where(length > 0, self.bandwidth_hz[which], np.inf)
+            bandwidth_hz = np.minimum(bandwidth_hz, heard)
+            short = self._to[groups] - self._from[groups] < SHORT_SHARE * needs
+            groups = np.where(short, self.beside(rng, groups), groups)
+        return Pieces(np.stack(addresses, axis=1), np.stack(ends, axis=1), bandwidth_hz)
 
     def onwards(self, which: Ints, cursors: Ints, needs: Ints) -> Pieces:
         """Stretches of one recording each, from a place in it on and again from its beginning.
@@ -189,7 +157,7 @@ class Recorded:
         ends[:, -1] = needs
         addresses = np.repeat(self.starts[which][:, None], rounds, axis=1)
         addresses[:, 0] += cursors
-        return Pieces(addresses, ends, np.ones(ends.shape), self.bandwidth_hz[which].copy())
+        return Pieces(addresses, ends, self.bandwidth_hz[which])
 
     def render(self, pieces: Pieces, samples: int) -> Tensor:
         """Stretches as sound.
@@ -206,16 +174,14 @@ class Recorded:
         """
         device = self.audio.device
         begins = np.concatenate([np.zeros((len(pieces.ends), 1), np.int64), pieces.ends[:, :-1]], axis=1)
-        # one more piece, of silence, for what lies beyond
-        offsets = np.pad(pieces.addresses - begins, [(0, 0), (0, 1)], mode="edge")
-        gains = np.pad(pieces.gains, [(0, 0), (0, 1)]) / 32768
-        ends = on_device(pieces.ends.astype(np.int32), device)
-        places = torch.arange(samples, device=device, dtype=torch.int32)
+        offsets = on_device(pieces.addresses - begins, device)
+        ends = on_device(pieces.ends, device)
+        places = torch.arange(samples, device=device)
         which = torch.searchsorted(ends, places.expand(len(ends), -1).contiguous(), right=True)
-        address = on_device(offsets, device).gather(1, which).add_(places)
-        # short recordings and silence may point past the last sample; what is there is not heard
-        sound = self.audio[address.clamp_(0, len(self.audio) - 1)].float()
-        return sound.mul_(on_device(gains.astype(np.float32), device).gather(1, which))
+        inside = which < ends.shape[1]
+        address = offsets.gather(1, which.clamp_(max=ends.shape[1] - 1)).add_(places)
+        # a last piece that had to fill up may point past the last sample
+        return self.audio[address.clamp_(0, len(self.audio) - 1)].float().mul_(inside / 32768)
 
     @staticmethod
     def _pick(rng: np.random.Generator, ends: Floats, low: Floats, high: Floats) -> Ints:
