@@ -4,9 +4,11 @@ import pytest
 pytest.importorskip("scipy", reason="mixing needs scipy: pip install 'percepnet[train]'")
 import soundfile
 
-from percepnet.training.corpus import AudioStore, ClipPool, find_clips
-from percepnet.training.levels import active_rms
-from percepnet.training.mixing import Mixer, MixingConfig, attenuation_limit_db, lowpass
+from percepnet.acoustics.levels import active_rms
+from percepnet.acoustics.mixing import Mixer, MixingConfig, attenuation_limit_db, lowpass
+from percepnet.training.corpus import find_clips
+from percepnet.training.sampling import ClipPool
+from percepnet.training.store import AudioStore
 from room_responses import exponential_room
 
 NEVER = {

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
 from percepnet.errors import PercepNetError
-from percepnet.training.fit import Config
+from percepnet.training.config import Config
 from percepnet.training.recipe import read_recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"

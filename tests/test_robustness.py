@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 for package in ("soxr", "pystoi"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
 
+from percepnet.acoustics.pairs import speech_level_db
 from percepnet.cli import app
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import robustness as module
-from percepnet.evaluation.heldout import active_level_db
 from percepnet.evaluation.robustness import CURVES, robustness, run_robustness
 
 RATE_HZ = 48_000
@@ -32,7 +32,7 @@ def level_db(x):
 def test_the_ratio_is_what_it_says(speech_and_noise):
     for snr_db in (-5, 20):
         scene = module.at_snr(*speech_and_noise, snr_db)
-        found_db = active_level_db(scene.reference) - level_db(scene.noisy - scene.reference)
+        found_db = speech_level_db(scene.reference) - level_db(scene.noisy - scene.reference)
         assert found_db == pytest.approx(snr_db, abs=0.01)
 
 

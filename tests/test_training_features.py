@@ -5,6 +5,7 @@ pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepne
 import soundfile
 
 from percepnet import engine
+from percepnet.acoustics.mixing import Mixture
 from percepnet.errors import PercepNetError
 from percepnet.params import SignalParams
 from percepnet.reference.oracle import training_example
@@ -24,7 +25,6 @@ from percepnet.training.features import (
     shard_name,
     write_shard,
 )
-from percepnet.training.mixing import Mixture
 from percepnet.training.rows import RowLayout
 
 PARAMS = SignalParams()

@@ -17,7 +17,7 @@ import soundfile
 
 from percepnet.arrays import Samples, check_finite
 from percepnet.errors import AudioError
-from percepnet.live import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ, WHOLE_ADVICE
+from percepnet.live_stream import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ, WHOLE_ADVICE
 
 # Suffix -> the container formats that it can mean (the first is the default) and the subtype of a new one.
 FORMATS: dict[str, tuple[tuple[str, ...], str]] = {

@@ -29,44 +29,29 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
+from percepnet.acoustics.levels import ACTIVE_DB, active, frame_powers
+from percepnet.acoustics.pairs import FRAME_SAMPLES, looped, mix, speech_level_db
+from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.recordings import read_mono, resampled
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 
 Row = dict[str, Any]
 Item = TypeVar("Item")
 
-FRAME_SAMPLES = 960  # 20 ms
-SPEECH_ACTIVE_DB = -40.0  # frames this far below the loudest one are pauses
 SPEECH_ACTIVE_MIN = 0.5
-NOISE_ACTIVE_DB = -30.0
-CROSSFADE_SAMPLES = 4800  # 100 ms
+NOISE_ACTIVE_DB = 30.0
 LOW_VOICE_HZ = 155.0  # between the voices of men and women
 LEVELS_DBFS = (-32.0, -20.0)  # active speech level
-PEAK_MAX = 0.95
 MODULE = "percepnet.evaluation.heldout"
 RECIPE = "mixtures.json"
 
 
-def frame_powers(x: Samples) -> NDArray[np.float64]:
-    """Mean power of each 20 ms frame; ``x`` is mono at 48 kHz."""
-    frames = x[: len(x) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    return np.asarray(np.mean(np.square(frames, dtype=np.float64), axis=-1))
-
-
-def activity(x: Samples, floor_db: float) -> float:
-    """Share of 20 ms frames whose power is within ``floor_db`` (negative) of the loudest frame; 0 for silence."""
-    powers = frame_powers(x)
-    return float(np.mean(powers > powers.max() * 10 ** (floor_db / 10))) if powers.size and powers.max() > 0 else 0.0
-
-
-def active_level_db(x: Samples) -> float:
-    """Level of the active frames of speech, those within 40 dB of the loudest, in dB re full scale."""
-    powers = frame_powers(x)
-    active = powers[powers > powers.max() * 10 ** (SPEECH_ACTIVE_DB / 10)]
-    return float(10 * np.log10(active.mean())) if active.size else -np.inf
+def activity(x: Samples, within_db: float) -> float:
+    """Share of the frames of 20 ms that are within so much of the loudest; 0 for silence."""
+    powers = frame_powers(x, FRAME_SAMPLES)
+    return float(np.mean(active(powers, within_db))) if powers.any() else 0.0
 
 
 def median_f0_hz(x: Samples) -> float:
@@ -93,43 +78,6 @@ def median_f0_hz(x: Samples) -> float:
     lag = lags[np.argmax(candidates > 0.95 * peak[:, None], axis=-1)]
     voiced = peak > 0.7
     return float(rate_hz / np.median(lag[voiced])) if voiced.any() else float("nan")
-
-
-def looped(x: Samples, samples: int, start: int = 0) -> Samples:
-    """``samples`` of ``x`` from ``start``, repeated with an equal-power crossfade of 100 ms where it is too short."""
-    if start + samples <= len(x):
-        return x[start : start + samples]
-    fade = min(CROSSFADE_SAMPLES, len(x) // 2)
-    phase = (np.arange(fade) + 0.5) / max(fade, 1) * np.pi / 2
-    period = x[: len(x) - fade].copy()
-    period[:fade] = x[:fade] * np.sin(phase) + x[len(x) - fade :] * np.cos(phase)
-    return np.take(period, np.arange(start, start + samples), mode="wrap")
-
-
-def mix(
-    speech: Samples, noise: Samples, snr_db: float, level_dbfs: float, reference: Samples | None = None
-) -> tuple[Samples, Samples]:
-    """Set speech to an active level and noise below it.
-
-    Parameters
-    ----------
-    speech, noise : np.ndarray [shape=(n,)]
-    snr_db : float
-        Active level of the speech (:func:`active_level_db`) over the mean level of the noise.
-    level_dbfs : float
-        Active level of the speech; both signals are lowered together where the sum would pass a peak of 0.95.
-    reference : np.ndarray [shape=(n,)], optional
-        The same speech as it should be heard, with less of the room; default: the speech itself.
-
-    Returns
-    -------
-    clean, noisy : np.ndarray [shape=(n,)]
-    """
-    noise_db = 10 * np.log10(np.mean(np.square(noise, dtype=np.float64)))
-    gain = np.float32(10 ** ((level_dbfs - active_level_db(speech)) / 20))
-    noisy = speech * gain + noise * np.float32(10 ** ((level_dbfs - snr_db - noise_db) / 20))
-    scale = np.float32(min(1.0, PEAK_MAX / np.max(np.abs(noisy))))
-    return (speech if reference is None else reference) * gain * scale, noisy * scale
 
 
 def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
@@ -176,13 +124,13 @@ class _Speech:
             x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
             for start in range(0, len(x) - samples + 1, samples):
                 passage = x[start : start + samples]
-                if (active := activity(passage, SPEECH_ACTIVE_DB)) < SPEECH_ACTIVE_MIN:
+                if (share := activity(passage, ACTIVE_DB)) < SPEECH_ACTIVE_MIN:
                     continue
                 if not np.isfinite(f0_hz := median_f0_hz(passage)):
                     continue
                 voice = "low" if f0_hz < LOW_VOICE_HZ else "high"
                 facts = {"speaker": row["speaker"], "voice": voice, "median_f0_hz": round(f0_hz, 1)}
-                place = {"start_s": start / SAMPLE_RATE_HZ, "activity": round(active, 3)}
+                place = {"start_s": start / SAMPLE_RATE_HZ, "activity": round(share, 3)}
                 passages = voices.setdefault(voice, {}).setdefault(row["speaker"], [])
                 passages.append((_credit(row) | facts | place, passage))
         if not voices:
@@ -277,7 +225,7 @@ def make_heldout(
     pairs : int
         How many times a passage of speech and a noise are drawn.
     snrs_db : sequence of float
-        Samples-to-noise ratios, active speech level over mean noise level.
+        Signal-to-noise ratios, active speech level over mean noise level.
     crossed : bool
         Mix every pair at all the ratios, instead of one ratio a pair.
     seconds : float
@@ -331,7 +279,7 @@ def make_heldout(
             clean, noisy = mix(speech, noise, snr_db, level_dbfs, reference)
             sf.write(out / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
             sf.write(out / "noisy" / f"{name}.wav", noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
-            level = {"snr_db": float(snr_db), "level_dbfs": round(active_level_db(clean), 2)}
+            level = {"snr_db": float(snr_db), "level_dbfs": round(speech_level_db(clean), 2)}
             sources = {"speech": speech_row, "noise": noise_row} | ({"room": room_row} if room_row else {})
             mixtures.append({"name": name} | level | sources)
     recipe = {

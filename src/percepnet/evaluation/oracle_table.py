@@ -37,7 +37,7 @@ To hear and see it, up to what the trained network decides, on one page or step 
     percepnet oracle examples/clips/clean examples/clips/noisy -o story.html
     percepnet oracle CLEAN NOISY -o DIR          # audio files and one picture instead
 
-CLEAN and NOISY are two mono recordings, or for a page two folders with up to four under the same names. The page
+CLEAN and NOISY are two mono recordings, or for a page two folders with up to eight under the same names. The page
 fetches nothing, and its players switch between the steps in the middle of a word; it holds the first 20 s.
 `--pitch noisy` finds the pitch as in use, `--model` takes another network, `--overwrite` replaces a page that exists.
 """

@@ -19,13 +19,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from percepnet.acoustics.pairs import PEAK_MAX, looped, speech_level_db
 from percepnet.arrays import Samples
 from percepnet.audio import replacing
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.cache import FOLDER, Cache, file_digest, key_of
 from percepnet.evaluation.compare import REFERENCE_SYSTEM, Progress, available_systems
 from percepnet.evaluation.curve_plot import curve_plot
-from percepnet.evaluation.heldout import PEAK_MAX, active_level_db, looped
 from percepnet.evaluation.metrics import TITLES, Scores, check_measures, score
 from percepnet.evaluation.peers import Oracle, Process, run_system, start_system, system_version
 from percepnet.evaluation.recordings import Pair, find_pairs, on_each_pair, read_at_48k, resampled
@@ -64,7 +64,7 @@ class Curve(NamedTuple):
 def at_snr(speech: Samples, noise: Samples, snr_db: float) -> Scene:
     """Active speech level over the mean level of the noise."""
     noise_db = 10 * np.log10(np.mean(np.square(noise, dtype=np.float64)) + 1e-20)
-    gain = np.float32(10 ** ((active_level_db(speech) - noise_db - snr_db) / 20))
+    gain = np.float32(10 ** ((speech_level_db(speech) - noise_db - snr_db) / 20))
     return _within_range(speech, speech + gain * noise)
 
 

@@ -24,7 +24,7 @@ from percepnet.reference.network import Network
 from percepnet.reference.oracle import OracleResult, Pitch, oracle_steps
 from percepnet.stream import enhance
 
-PAIRS_MAX = 4
+PAIRS_MAX = 8
 CLOSE_UP_S = 0.8
 # What can be heard, in the order of the story; the keys but the last two are those of the oracle's steps.
 STEPS = {

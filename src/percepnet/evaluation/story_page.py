@@ -67,7 +67,7 @@ def run_story(
     Parameters
     ----------
     clean, noisy : path
-        Two mono recordings of equal rate and length, or two folders with at most four under the same names.
+        Two mono recordings of equal rate and length, or two folders with at most eight under the same names.
     output : path
         The page; appears only when it is complete.
     model : str, optional

@@ -24,24 +24,26 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from percepnet.acoustics.bandwidth import bandwidth_hz
+from percepnet.acoustics.levels import active_level_db
+from percepnet.acoustics.rooms import ROOM_MAX_S, reverberation_time_s
 from percepnet.audio import open_audio, replacing
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training import measures
-from percepnet.training.bandwidth import bandwidth_hz
-from percepnet.training.corpus import SUFFIXES, Split
+from percepnet.training.corpus import SUFFIXES
 from percepnet.training.manifest import (
     FLAGS,
     KINDS,
     NARROWBAND_HZ,
     Row,
+    Split,
     assign_splits,
     group_of,
     load_rows,
     original,
     room_name,
 )
-from percepnet.training.rooms import ROOM_MAX_S, reverberation_time_s
 
 Array = npt.NDArray[np.float32]
 
@@ -238,7 +240,7 @@ def measure(path: str, kind: str) -> Row:
     except MemoryError:
         return {"unusable": f"{path}: too long for the memory of this machine: cut it into parts"}
     powers = measures.frame_powers(audio, sample_rate_hz)
-    level_db = measures.active_level_db(powers)
+    level_db = active_level_db(powers)
     if level_db < SILENT_DB and kind != "room":
         return {"unusable": f"{path}: silent (no louder than {max(level_db, -999):.0f} dB below full scale)"}
     if not np.any(audio):

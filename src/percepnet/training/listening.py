@@ -17,6 +17,7 @@ import numpy.typing as npt
 import soundfile
 
 from percepnet import engine
+from percepnet.acoustics.levels import fit_length
 from percepnet.audio import replacing
 from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SignalParams
@@ -24,7 +25,6 @@ from percepnet.reference.network import Network
 from percepnet.reference.oracle import training_example
 from percepnet.stream import enhance
 from percepnet.training.features import Recordings
-from percepnet.training.levels import fit_length
 
 Array = npt.NDArray[np.float32]
 

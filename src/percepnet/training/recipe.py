@@ -11,7 +11,7 @@
     [mixing]
     room_share = 0.5
 
-Every field of :class:`percepnet.training.fit.Config` can stand in it. Paths are relative to the file.
+Every field of :class:`percepnet.training.config.Config` can stand in it. Paths are relative to the file.
 """
 
 import sys
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from percepnet.errors import PercepNetError
-from percepnet.training.fit import TABLES, Config
+from percepnet.training.config import TABLES, Config
 
 if sys.version_info >= (3, 11):
     import tomllib

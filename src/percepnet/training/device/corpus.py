@@ -10,7 +10,7 @@ from torch import Tensor
 
 from percepnet.errors import PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.corpus import AudioStore
+from percepnet.training.store import AudioStore
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

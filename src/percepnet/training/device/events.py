@@ -8,7 +8,7 @@ from torch import Tensor
 
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.corpus import Floats, Ints, Recorded, on_device
-from percepnet.training.mixing import EVENT_AROUND_SAMPLES, MixingConfig
+from percepnet.acoustics.mixing import EVENT_AROUND_SAMPLES, MixingConfig
 
 BLOCK = 480  # loudest moments are known to 10 ms
 STEP_BLOCKS = 100

@@ -1,4 +1,4 @@
-"""Mixtures of a batch: what `percepnet.training.mixing.Mixer` makes one at a time, with the same settings.
+"""Mixtures of a batch: what `percepnet.acoustics.mixing.Mixer` makes one at a time, with the same settings.
 
 Each lane of the batch is a sequence that goes on from segment to segment, until its scene ends and another begins.
 Where it goes on, segments overlap and are cross-faded.
@@ -36,8 +36,8 @@ from percepnet.training.device.spectra import (
     speeds,
     tilts,
 )
-from percepnet.training.mixing import FADE_SAMPLES, LIMIT_SLOPE, LOWPASS_RATES_HZ, NEARLY_CLEAN_DB, MixingConfig
-from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES
+from percepnet.acoustics.mixing import FADE_SAMPLES, LIMIT_SLOPE, LOWPASS_RATES_HZ, NEARLY_CLEAN_DB, MixingConfig
+from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES
 from percepnet.training.signal.examples import Mixtures
 from percepnet.training.signal.levels import active_rms, rms
 
@@ -322,7 +322,7 @@ class DeviceMixer:
         return torch.cat([blended, rest], dim=1)
 
     def _limit_db(self, clean: Tensor, noisy: Tensor, clean_limit_db: float) -> Tensor:
-        """See `percepnet.training.mixing.attenuation_limit_db`."""
+        """See `percepnet.acoustics.mixing.attenuation_limit_db`."""
         if clean_limit_db == np.inf:
             return torch.full((self.lanes,), torch.inf, device=self.device)
         ratio_db = 20 * torch.log10(active_rms(clean) / active_rms(noisy - clean).clamp(min=TINY))

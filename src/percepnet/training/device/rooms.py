@@ -9,7 +9,7 @@ from torch import Tensor
 
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.corpus import Ints, on_device
-from percepnet.training.rooms import (
+from percepnet.acoustics.rooms import (
     BEFORE_DIRECT_SAMPLES,
     EARLY_S,
     ROOM_MAX_S,
@@ -33,7 +33,7 @@ class RoomBank:
     ----------
     measured : sequence of np.ndarray [shape=(n,)]
     simulated : sequence of np.ndarray [shape=(n,)]
-        As from `percepnet.training.rooms.direct_first`; at least one.
+        As from `percepnet.acoustics.rooms.direct_first`; at least one.
     device : torch.device
     """
 

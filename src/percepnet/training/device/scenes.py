@@ -10,10 +10,10 @@ from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Floats, Ints, Recorded
 from percepnet.training.device.rooms import RoomBank
 from percepnet.training.device.spectra import COLOUR_KNOTS
-from percepnet.training.mixing import MixingConfig
+from percepnet.acoustics.mixing import MixingConfig
 
 NOISES = 2  # at most, at a time
-# As `percepnet.training.mixing.Mixer` numbers what is synthetic, and what is recorded behind them.
+# As `percepnet.acoustics.mixing.Mixer` numbers what is synthetic, and what is recorded behind them.
 TILTED, HUM, FAN, BABBLE, KNOCKS, CALLS, RECORDING, EVENTS = range(8)
 SYNTHETIC_SHARES = (0.32, 0.1, 0.17, 0.22, 0.14, 0.05)
 FROM_BANK = {HUM: "hum", FAN: "fan", KNOCKS: "knocks", CALLS: "calls"}
@@ -65,7 +65,7 @@ def draw_scenes(
     bank: dict[str, Ints],
     rooms: RoomBank,
 ) -> Scenes:
-    """Random scenes, as `percepnet.training.mixing.Mixer` draws them one by one.
+    """Random scenes, as `percepnet.acoustics.mixing.Mixer` draws them one by one.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
-from percepnet.training.corpus import AudioStore, Clip, Split, of_split
+from percepnet.training.corpus import Clip, Split, of_split
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Recorded
 from percepnet.training.device.mixer import DeviceMixer

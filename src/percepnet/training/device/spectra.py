@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.mixing import LOWPASS_TRANSITION_HZ
+from percepnet.acoustics.mixing import LOWPASS_TRANSITION_HZ
 
 COLOUR_KNOTS = 10  # one an octave above 60 Hz
 SPEED_STEP = 1.01  # speeds that differ by less are taken for the same
@@ -132,7 +132,7 @@ def tilts(db_per_octave: Tensor, bins: int) -> Tensor:
 
 
 def lowpass(cutoff_hz: Tensor, bins: int) -> Tensor:
-    """Responses of `percepnet.training.mixing.lowpass`.
+    """Responses of `percepnet.acoustics.mixing.lowpass`.
 
     Parameters
     ----------

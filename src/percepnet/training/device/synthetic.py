@@ -1,6 +1,6 @@
 """A bank of sounds that are made from nothing: simulated rooms, and the noises that are made tone by tone.
 
-They are made once, by all processors, with the functions that `percepnet.training.mixing` uses, and are drawn like
+They are made once, by all processors, with the functions that `percepnet.acoustics.mixing` uses, and are drawn like
 recordings. Hiss, rumble and babble, which are most of what is synthetic, are made anew for each mixture.
 """
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.rooms import simulate_room
-from percepnet.training.synthetic_noise import calls, fan, hum, knocks
+from percepnet.acoustics.synthetic_noise import calls, fan, hum, knocks
 
 KINDS: Mapping[str, Callable[[np.random.Generator, int], npt.NDArray[np.float32]]] = {
     "hum": hum, "fan": fan, "knocks": knocks, "calls": calls,

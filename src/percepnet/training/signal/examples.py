@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from percepnet.acoustics.levels import BESIDE_FRAMES, SILENCE_POWER, SPEECH_DB
 from percepnet.params import SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.training import features as reference
 from percepnet.training.rows import RowLayout
@@ -15,7 +16,7 @@ from percepnet.training.signal.oracle import decide
 
 
 class Mixtures(NamedTuple):
-    """A batch of what `percepnet.training.mixing.Mixture` is one of."""
+    """A batch of what `percepnet.acoustics.mixing.Mixture` is one of."""
 
     clean: Tensor  # (batch, n)
     noisy: Tensor  # (batch, n)
@@ -99,8 +100,8 @@ def _known(mixtures: Mixtures, power: Tensor, level: Tensor, params: SignalParam
 
 def _is_speech(power: Tensor, level: Tensor, params: SignalParams) -> Tensor:
     """See `percepnet.training.features.is_speech`."""
-    least = (level.square() * 10 ** (-reference.SPEECH_DB / 10)).clamp(min=reference.SILENCE_POWER)
+    least = (level.square() * 10 ** (-SPEECH_DB / 10)).clamp(min=SILENCE_POWER)
     loud = (power > least[:, None]).float()
-    reach = reference.SPEECH_HOPS
+    reach = BESIDE_FRAMES
     wide = F.max_pool1d(F.pad(loud, (reach, reach))[:, None], 2 * reach + 1, stride=1)[:, 0]
     return F.pad(wide, (params.lookahead_frames, 0))[:, : power.shape[1]]

@@ -1,10 +1,10 @@
-"""Levels of a batch of sounds: see `percepnet.training.levels` and, for one recording, its tests."""
+"""Levels of a batch of sounds: see `percepnet.acoustics.levels`."""
 
 import torch
 from torch import Tensor
 
-ACTIVE_DB = 40.0
-LEVEL_FRAME_SAMPLES = 480
+from percepnet.acoustics.levels import ACTIVE_DB, LEVEL_FRAME_SAMPLES
+
 
 
 def active_rms(audio: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ that keeps the first reflections and shortens the reverberation to 200 ms, a ran
 to 48 kHz) and RNNoise (random second-order filters on each signal, clipping, 16-bit rounding).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,10 @@ import scipy.fft
 import scipy.signal
 import soxr
 
+from percepnet.acoustics.levels import active_rms, amplitude, fit_length, rms
+from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, EARLY_S, direct_first, shortened, simulated_room
+from percepnet.acoustics.synthetic_noise import calls, equalised, fan, hum, knocks, swelling, tilted_noise
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.corpus import AudioStore, ClipPool
-from percepnet.training.levels import active_rms, amplitude, fit_length, rms
-from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, EARLY_S, direct_first, shortened, simulated_room
-from percepnet.training.synthetic_noise import calls, equalised, fan, hum, knocks, swelling, tilted_noise
 
 Array = npt.NDArray[np.float32]
 
@@ -29,6 +28,13 @@ EVENT_AROUND_SAMPLES = 4 * SAMPLE_RATE_HZ  # in which an event is the loudest mo
 NEARLY_CLEAN_DB = 40.0  # the level of speech over everything else from which a recording had better be left alone
 LIMIT_SLOPE = 1.5  # decibels more of attenuation for each decibel that speech is nearer to the rest
 LOWPASS_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000)  # what narrower sources are sampled at
+
+
+class Source(Protocol):
+    """What speech and noise are drawn from."""
+
+    def draw(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:
+        """A stretch of sound [shape=(samples,)] at 48 kHz, and where its spectrum ends, in Hz."""
 
 
 class Mixture(NamedTuple):
@@ -143,25 +149,25 @@ class Mixer:
 
     Parameters
     ----------
-    speech : ClipPool
-    noise : ClipPool or None
+    speech : Source
+    noise : Source or None
         Without one, all noises are synthetic.
-    rooms : AudioStore or None
-        Impulse responses; without any, all rooms are simulated.
+    rooms : iterable of np.ndarray [shape=(n,)]
+        Impulse responses at 48 kHz; without any, all rooms are simulated.
     config : MixingConfig, optional
     """
 
     def __init__(
         self,
-        speech: ClipPool,
-        noise: ClipPool | None = None,
-        rooms: AudioStore | None = None,
+        speech: Source,
+        noise: Source | None = None,
+        rooms: Iterable[Array] = (),
         config: MixingConfig | None = None,
     ) -> None:
         self.speech = speech
         self.noise = noise
         self.config = config or MixingConfig()
-        self.rooms = [direct_first(rooms.read(index)) for index in range(len(rooms.clips))] if rooms else []
+        self.rooms = [direct_first(response) for response in rooms]
 
     def mixture(self, seed: int | Sequence[int], seconds: float) -> Mixture:
         """The mixture of a seed.
@@ -287,12 +293,12 @@ class Mixer:
             return self._babble(rng, samples)
         return {1: hum, 2: fan, 4: knocks, 5: calls}[kind](rng, samples)
 
-    def _recording(self, rng: np.random.Generator, noise: ClipPool, samples: int) -> Array:
+    def _recording(self, rng: np.random.Generator, noise: Source, samples: int) -> Array:
         config = self.config
         speeds = (config.noise_speed_share, config.noise_speed_min, config.noise_speed_max)
         return _played(rng, noise, samples, *speeds)[0]
 
-    def _events(self, rng: np.random.Generator, noise: ClipPool, samples: int) -> Array:
+    def _events(self, rng: np.random.Generator, noise: Source, samples: int) -> Array:
         """Something short and loud, now and then: the loudest moment of a recording, and of others."""
         audio = np.zeros(samples, np.float32)
         mean_gap = np.exp(rng.uniform(np.log(0.2), np.log(3))) * SAMPLE_RATE_HZ
@@ -306,7 +312,7 @@ class Mixer:
             at += len(event) // 2 + int(rng.exponential(mean_gap))
         return audio
 
-    def _event(self, rng: np.random.Generator, noise: ClipPool) -> Array:
+    def _event(self, rng: np.random.Generator, noise: Source) -> Array:
         """Of peak 1."""
         around = self._recording(rng, noise, EVENT_AROUND_SAMPLES)
         loudest = int(np.argmax(np.abs(around)))
@@ -382,7 +388,7 @@ def attenuation_limit_db(clean: Array, noisy: Array, clean_limit_db: float) -> f
 
 
 def _played(
-    rng: np.random.Generator, pool: ClipPool, samples: int, share: float, slowest: float, fastest: float
+    rng: np.random.Generator, pool: Source, samples: int, share: float, slowest: float, fastest: float
 ) -> tuple[Array, float]:
     """Recordings at another speed, for a share of the draws, and the bandwidth that they then have."""
     if rng.random() >= share:

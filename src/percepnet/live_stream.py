@@ -19,6 +19,7 @@ from percepnet.native import alone
 
 SAMPLE_RATE_MIN_HZ = 8_000
 SAMPLE_RATE_MAX_HZ = 192_000
+BLOCK_SAMPLES_MAX = 2**20
 RAISE, SILENCE = "raise", "silence"
 NEAR = "near"  # the microphone
 LIVE_ADVICE = "replace it before process(), for example with numpy.nan_to_num(chunk, posinf=0, neginf=0)"
@@ -33,7 +34,7 @@ class Settings:
 
     Parameters
     ----------
-    sample_rate, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, invalid
+    sample_rate, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, invalid, block_samples
         As of `percepnet.Enhancer`.
 
     Raises
@@ -51,6 +52,7 @@ class Settings:
     post_filter: bool
     attenuation_limit_db: float | None
     invalid: str
+    block_samples: int = 0
 
     @classmethod
     def checked(
@@ -63,6 +65,7 @@ class Settings:
         post_filter: bool,
         attenuation_limit_db: float | None,
         invalid: str,
+        block_samples: SupportsIndex = 0,
     ) -> "Settings":
         """From what a caller gave."""
         if invalid not in (RAISE, SILENCE):
@@ -75,6 +78,7 @@ class Settings:
             post_filter=_flag(post_filter, "post_filter"),
             attenuation_limit_db=_limit(attenuation_limit_db),
             invalid=invalid,
+            block_samples=_in_range(block_samples, "block_samples", 0, BLOCK_SAMPLES_MAX),
         )
 
 

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import scipy.ndimage
 import scipy.signal
 
+from percepnet.acoustics.levels import active
+
 Array = npt.NDArray[np.float32]
 
 WINDOW_S = 0.040  # bins of 25 Hz
 FRAMES_MAX = 4000  # spread over a long recording
-ACTIVE_DB = 40.0  # frames within so much of the loudest are looked at
 PERCENTILE = 95.0  # of a bin's level over these frames: fricatives count, the odd click does not
 TONE_HZ = 300.0  # what is narrower is taken for a tone when a wall is looked for
 WALL_MIN_HZ = 2_900.0  # no converter or codec cuts lower; the spectra of rumble are steep by nature
@@ -89,8 +90,7 @@ def loud_spectrum_db(audio: Array, sample_rate_hz: int) -> Array | None:
     power = np.mean(frames * frames, axis=1)
     if not power.max() > 0:
         return None
-    active = frames[power >= power.max() * 10 ** (-ACTIVE_DB / 10)]
-    spectra = np.abs(np.fft.rfft(active * window, axis=1)) ** 2 / np.sum(window.astype(np.float64) ** 2)
+    spectra = np.abs(np.fft.rfft(frames[active(power)] * window, axis=1)) ** 2 / np.sum(window.astype(np.float64) ** 2)
     return np.asarray(10 * np.log10(np.percentile(spectra, PERCENTILE, axis=0) + 1e-30), np.float32)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from percepnet.acoustics.levels import amplitude, rms
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.levels import amplitude, rms
 
 Array = npt.NDArray[np.float32]
 
