@@ -10,8 +10,10 @@ from percepnet.model import PRESETS
 from percepnet.params import BAND_EDGES, HIGHPASS_HZ
 from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.checkpoint import CHECKPOINT_NAME
+from percepnet.training.device.config import SourceConfig
 from percepnet.training.features import RING_SHARDS, SEQUENCE_SECONDS, SHARD_SEQUENCES
 from percepnet.training.loss import LossWeights
+from percepnet.training.signal_loss import SignalLossWeights
 from percepnet.training.sparsity import SparsityConfig
 
 SETTINGS_NAME = "settings.json"
@@ -75,6 +77,10 @@ class Config:
     loss : LossWeights
     adversarial : AdversarialConfig
     mixing : MixingConfig
+    source : SourceConfig
+        Whether mixtures are made on the device that trains; processes, shards and `reproducible` are then not needed.
+    signal : SignalLossWeights
+        Of a loss on the enhanced sound, with such a source.
     sparsity : SparsityConfig
     """
 
@@ -114,11 +120,20 @@ class Config:
     loss: LossWeights = field(default_factory=LossWeights)
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
+    signal: SignalLossWeights = field(default_factory=SignalLossWeights)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 
 
 # The settings that are tables of their own, in a recipe and in a run's folder.
-TABLES = {"loss": LossWeights, "adversarial": AdversarialConfig, "mixing": MixingConfig, "sparsity": SparsityConfig}
+TABLES = {
+    "loss": LossWeights,
+    "adversarial": AdversarialConfig,
+    "mixing": MixingConfig,
+    "source": SourceConfig,
+    "signal": SignalLossWeights,
+    "sparsity": SparsityConfig,
+}
 # What a resumed run may be given anew; everything else is as it was started.
 CHANGEABLE = ("out", "resume", "hours", "updates", "checkpoint_minutes", "validate_minutes", "workers", "threads")
 
@@ -149,6 +164,8 @@ def settled(config: Config) -> Config:
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
+    if config.signal.weight and not config.source.device:
+        raise PercepNetError("[signal] weight: a loss on the enhanced sound needs [source] device = true")
     if config.hearings <= 0:
         raise PercepNetError(f"hearings is {config.hearings}; it must be above 0")
     absolute = {
@@ -169,7 +186,7 @@ def read_settings(path: Path) -> Config:
         values = json.loads(path.read_text())
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         # runs from before these settings were there have none
-        values = {"sparsity": {}, "adversarial": {}, "highpass_hz": 0.0} | values
+        values = {"sparsity": {}, "adversarial": {}, "source": {}, "signal": {}, "highpass_hz": 0.0} | values
         return Config(**values | {name: kind(**values[name]) for name, kind in TABLES.items()})
     except OSError:
         raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None

@@ -75,10 +75,10 @@ def signal_loss(
     with full_precision():
         shown = bands.to_bins(known)
         found = enhance_spectrum(spectra.noisy, spectra.comb, gains, strengths, bands)
-        sounds = [
+        enhanced, clean, noisy = (
             stft.overlap_add(stft.synthesis(shown * spectrum)) for spectrum in (found, spectra.clean, spectra.noisy)
-        ]
-    return sound_loss(*sounds, weights=weights)
+        )
+    return sound_loss(enhanced, clean, noisy, weights)
 
 
 def sound_loss(found: Tensor, target: Tensor, noisy: Tensor, weights: SignalLossWeights) -> Tensor:
@@ -93,13 +93,13 @@ def sound_loss(found: Tensor, target: Tensor, noisy: Tensor, weights: SignalLoss
     Returns
     -------
     Tensor [shape=()]
-        About 1 where speech is removed altogether, and 0 where it comes out as it should. It does not depend on the level of
-        a recording.
+        0 where speech comes out as it should. It does not depend on the level of a recording.
     """
     level = torch.maximum(_rms(target), NOISE_SHARE * _rms(noisy)).clamp(min=1e-6)
     found, target = found / level, target / level
     total = found.new_zeros(())
-    for length in WINDOWS_SAMPLES:
+    lengths = [length for length in WINDOWS_SAMPLES if length <= found.shape[-1]]
+    for length in lengths:
         window = torch.hann_window(length, device=found.device)
         window = window / window.square().sum().sqrt()
         a, b = (_spectrum(sound, window) for sound in (found, target))
@@ -111,7 +111,7 @@ def sound_loss(found: Tensor, target: Tensor, noisy: Tensor, weights: SignalLoss
         difference = shape_a - shape_b
         both = (difference.real.square() + difference.imag.square()).mean()
         total = total + (1 - weights.complex_share) * magnitude + weights.complex_share * both
-    return total / len(WINDOWS_SAMPLES)
+    return total / max(1, len(lengths))
 
 
 def _spectrum(sound: Tensor, window: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from percepnet.acoustics.mixing import EVENT_AROUND_SAMPLES, MixingConfig
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.corpus import Floats, Ints, Recorded, on_device
-from percepnet.acoustics.mixing import EVENT_AROUND_SAMPLES, MixingConfig
 
 BLOCK = 480  # loudest moments are known to 10 ms
 STEP_BLOCKS = 100
@@ -24,7 +24,7 @@ class Moments(NamedTuple):
     address: Ints  # of the moment
     peak: Floats
     first: Ints  # of each recording: the number of its first moment
-    count: Ints  # of each recording
+    counts: Ints  # of each recording
 
 
 def loudest_moments(noise: Recorded) -> Moments:
@@ -93,7 +93,9 @@ def events(
     whole = place.long()
     share = (place - whole).float()
     last = len(noise.audio) - 1
-    sound = torch.lerp(noise.audio[whole.clamp(0, last)].float(), noise.audio[(whole + 1).clamp(0, last)].float(), share)
+    sound = torch.lerp(
+        noise.audio[whole.clamp(0, last)].float(), noise.audio[(whole + 1).clamp(0, last)].float(), share
+    )
     fade = (length / 4).clamp(1, FADE)
     shape = torch.minimum(places / fade, (length - places) / fade).clamp(0, 1)
     target = begin.long() + places
@@ -103,18 +105,16 @@ def events(
     return total.view(-1).index_add_(0, flat, sound.flatten()).view(count, samples)
 
 
-def _draw(
-    rng: np.random.Generator, noise: Recorded, moments: Moments, which: Ints, config: MixingConfig
-) -> Floats:
+def _draw(rng: np.random.Generator, noise: Recorded, moments: Moments, which: Ints, config: MixingConfig) -> Floats:
     """Address, length, speed, end of the recording and peak of random events [shape=(5, events)]."""
     count = len(which)
-    moment = moments.first[which] + rng.integers(moments.count[which])
+    moment = moments.first[which] + rng.integers(moments.counts[which])
     before = rng.uniform(0.005, 0.1, count) * SAMPLE_RATE_HZ
     low, high = np.log(config.noise_speed_min), np.log(config.noise_speed_max)
     speed = np.where(rng.random(count) < config.noise_speed_share, np.exp(rng.uniform(low, high, count)), 1.0)
     start = noise.starts[which]
     address = np.maximum(start, moments.address[moment] - (before * speed).astype(np.int64))
     end = start + noise.samples[which]
-    length = np.exp(rng.uniform(*np.log(LENGTH_S), count)) * SAMPLE_RATE_HZ
+    length = np.exp(rng.uniform(np.log(LENGTH_S[0]), np.log(LENGTH_S[1]), count)) * SAMPLE_RATE_HZ
     length = np.minimum(length, (end - address) / speed)
     return np.stack([address, length, speed, end, moments.peak[moment]])

@@ -7,10 +7,14 @@ Differences from `Mixer`: speeds are drawn for groups of lanes; the speaker is d
 ring long are drawn less; events are played at other speeds by linear interpolation.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from percepnet.acoustics.mixing import FADE_SAMPLES, LIMIT_SLOPE, LOWPASS_RATES_HZ, NEARLY_CLEAN_DB, MixingConfig
+from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Floats, Ints, Pieces, Recorded, on_device
@@ -36,8 +40,6 @@ from percepnet.training.device.spectra import (
     speeds,
     tilts,
 )
-from percepnet.acoustics.mixing import FADE_SAMPLES, LIMIT_SLOPE, LOWPASS_RATES_HZ, NEARLY_CLEAN_DB, MixingConfig
-from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES
 from percepnet.training.signal.examples import Mixtures
 from percepnet.training.signal.levels import active_rms, rms
 
@@ -110,7 +112,6 @@ class DeviceMixer:
         """
         rng = np.random.default_rng([self._seed, 8, number])
         self._generator.manual_seed(int(rng.integers(2**62)))
-        mixing, lanes = self._mixing, self.lanes
         scenes, begins = self._next_scenes(rng)
         fresh = on_device(begins, self.device)
         speaking = scenes.quiet_left == 0
@@ -136,8 +137,9 @@ class DeviceMixer:
         noisy += on_device(scenes.dc.astype(np.float32), self.device)[:, None]
         clean, noisy = self._recorded(rng, clean, noisy)
         clean, noisy = (self._joined(which, sound, fresh) for which, sound in enumerate((clean, noisy)))
-        hz = [on_device(values.astype(np.float32), self.device) for values in (np.minimum(bandwidth_hz, cutoff_hz), cutoff_hz)]
-        return Mixtures(clean, noisy, *hz, self._limit_db(clean, noisy, mixing.clean_limit_db)), fresh
+        spoken_hz = on_device(np.minimum(bandwidth_hz, cutoff_hz).astype(np.float32), self.device)
+        all_hz = on_device(cutoff_hz.astype(np.float32), self.device)
+        return Mixtures(clean, noisy, spoken_hz, all_hz, self._limit_db(clean, noisy)), fresh
 
     def _next_scenes(self, rng: np.random.Generator) -> tuple[Scenes, np.ndarray]:
         arguments = (self._mixing, self._source, self._noise, self._bank, self._rooms)
@@ -183,7 +185,9 @@ class DeviceMixer:
     def _interruptions(self, rng: np.random.Generator) -> Floats:
         """Start, end and gain of a stretch in which each voice is silent or softer [shape=(lanes, 3)]."""
         mixing, count = self._mixing, self.lanes
-        what = rng.choice(3, count, p=(mixing.pause_share, mixing.distance_share, 1 - mixing.pause_share - mixing.distance_share))
+        what = rng.choice(
+            3, count, p=(mixing.pause_share, mixing.distance_share, 1 - mixing.pause_share - mixing.distance_share)
+        )
         pause = rng.uniform(mixing.pause_min_s, mixing.pause_max_s, count) * SAMPLE_RATE_HZ
         distant = rng.uniform(0.25, 0.75, count) * self._samples
         start = np.where(rng.random(count) < 0.5, 0.0, rng.uniform(0, self._samples, count))
@@ -221,15 +225,18 @@ class DeviceMixer:
             more = self._filled_up(rows)
             _, sound = self._stretch(rng, self._noise, len(rows), length, self._noise.group_of[which[more]])
             self._put(spectrum, rows, at_speed(self._reversed(sound, reverse[more]), length, self._bins))
-        makers = {
-            BABBLE: lambda rows: self._babble(rng, len(rows)),
-            EVENTS: lambda rows: events(rng, self._noise, self._moments, which[rows], self._samples, mixing),
-        }
+
+        def rushing(rows: Ints) -> Tensor:
+            return events(rng, self._noise, self._moments, which[rows], self._samples, mixing)
+
         onwards = (kind != TILTED) & (kind != BABBLE) & (kind != EVENTS) & ((kind != RECORDING) | lasting)
-        groups = [(np.flatnonzero(kind == number), maker) for number, maker in makers.items()]
-        groups.append((np.flatnonzero(onwards), lambda rows: self._onwards(which[rows], cursor[rows])))
-        for rows, maker in groups:
-            if len(rows):
+        makers: list[tuple[np.ndarray, Callable[[Ints], Tensor]]] = [
+            (kind == BABBLE, lambda rows: self._babble(rng, len(rows))),
+            (kind == EVENTS, rushing),
+            (onwards, lambda rows: self._onwards(which[rows], cursor[rows])),
+        ]
+        for wanted, maker in makers:
+            if len(rows := np.flatnonzero(wanted)):
                 more = self._filled_up(rows)
                 sound = self._reversed(maker(more), reverse[more])
                 self._put(spectrum, rows, torch.fft.rfft(sound, n=self._length))
@@ -299,13 +306,15 @@ class DeviceMixer:
         """A change of level, an overdriven input, 16 bits."""
         mixing, lanes = self._mixing, self.lanes
         step = np.where(rng.random(lanes) < mixing.step_share, 10 ** (rng.uniform(-15, 6, lanes) / 20), 1.0)
-        values = np.stack([
-            step,
-            rng.integers(self._samples, size=lanes),
-            rng.random(lanes) < mixing.clip_share,
-            10 ** (rng.uniform(0, 9, lanes) / 20),
-            rng.random(lanes) < mixing.rounding_share,
-        ])
+        values = np.stack(
+            [
+                step,
+                rng.integers(self._samples, size=lanes),
+                rng.random(lanes) < mixing.clip_share,
+                10 ** (rng.uniform(0, 9, lanes) / 20),
+                rng.random(lanes) < mixing.rounding_share,
+            ]
+        )
         step_t, at, clips, drive, rounds = on_device(values.astype(np.float32), self.device)[..., None]
         gain = torch.where(torch.arange(self._samples, device=self.device) >= at, step_t, 1.0)
         clean, noisy = clean.mul_(gain), noisy.mul_(gain)
@@ -321,8 +330,9 @@ class DeviceMixer:
         self._tails[which] = sound[:, self._segment :]
         return torch.cat([blended, rest], dim=1)
 
-    def _limit_db(self, clean: Tensor, noisy: Tensor, clean_limit_db: float) -> Tensor:
+    def _limit_db(self, clean: Tensor, noisy: Tensor) -> Tensor:
         """See `percepnet.acoustics.mixing.attenuation_limit_db`."""
+        clean_limit_db = self._mixing.clean_limit_db
         if clean_limit_db == np.inf:
             return torch.full((self.lanes,), torch.inf, device=self.device)
         ratio_db = 20 * torch.log10(active_rms(clean) / active_rms(noisy - clean).clamp(min=TINY))

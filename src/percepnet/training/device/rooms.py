@@ -7,8 +7,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.device.corpus import Ints, on_device
 from percepnet.acoustics.rooms import (
     BEFORE_DIRECT_SAMPLES,
     EARLY_S,
@@ -18,6 +16,8 @@ from percepnet.acoustics.rooms import (
     reverberation_time_s,
     simulated_room,
 )
+from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.training.device.corpus import Ints, on_device
 
 ROOM_SAMPLES = round(ROOM_MAX_S * SAMPLE_RATE_HZ)
 EARLY_SAMPLES = round(EARLY_S * SAMPLE_RATE_HZ) + BEFORE_DIRECT_SAMPLES
@@ -79,7 +79,7 @@ class RoomBank:
         responses = self.responses[index]
         responses[:, :EARLY_SAMPLES] *= on_device(early, device)[:, None]
         shorter = responses * 10 ** (-3 * self._late_s * self._excess[index][:, None])
-        return tuple(torch.fft.rfft(room, n=2 * (bins - 1)) for room in (responses, shorter))  # type: ignore[return-value]
+        return tuple(torch.fft.rfft(room, n=2 * (bins - 1)) for room in (responses, shorter))
 
     def room_spectra(self, which: Ints, bins: int) -> Tensor:
         """Rooms as they are.

@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from percepnet.acoustics.mixing import MixingConfig
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Floats, Ints, Recorded
 from percepnet.training.device.rooms import RoomBank
 from percepnet.training.device.spectra import COLOUR_KNOTS
-from percepnet.acoustics.mixing import MixingConfig
 
 NOISES = 2  # at most, at a time
 # As `percepnet.acoustics.mixing.Mixer` numbers what is synthetic, and what is recorded behind them.

@@ -1,4 +1,4 @@
-"""What a training is fed with where mixtures are made on the device: rows of features and targets, segment by segment."""
+"""What a training is fed with where mixtures are made on the device: features and targets, segment by segment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,16 +10,18 @@ from torch import Tensor
 
 from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
-from percepnet.training.corpus import Clip, Split, of_split
+from percepnet.training.corpus import Clip, of_split
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Recorded
 from percepnet.training.device.mixer import DeviceMixer
 from percepnet.training.device.rooms import RoomBank, measured_rooms
 from percepnet.training.device.synthetic import make_bank
 from percepnet.training.features import Recordings
+from percepnet.training.manifest import Split
 from percepnet.training.rows import RowLayout
-from percepnet.training.signal.examples import Examples, Mixtures, examples, example_state
+from percepnet.training.signal.examples import Examples, Mixtures, example_state, examples
 from percepnet.training.signal.precision import full_precision
+from percepnet.training.store import AudioStore
 
 LANES_AT_ONCE = {"cuda": 64, "cpu": 2}
 State = TypeVar("State", bound=tuple)  # type: ignore[type-arg]
@@ -68,7 +70,9 @@ class DeviceSource:
         keep_spectra: bool = False,
     ) -> None:
         if round(source.segment_seconds * SAMPLE_RATE_HZ) % HOP_SAMPLES or source.segment_seconds < 1:
-            raise PercepNetError(f"segment_seconds is {source.segment_seconds}; it must be a multiple of 0.01 from 1 on")
+            raise PercepNetError(
+                f"segment_seconds is {source.segment_seconds}; it must be a multiple of 0.01 from 1 on"
+            )
         self._params, self._keep_spectra = params, keep_spectra
         self._mixer = _mixer(recordings, source, device, lanes, seed, split)
         at_once = source.lanes_at_once or LANES_AT_ONCE.get(device.type, 8)
@@ -119,7 +123,9 @@ def restarted(state: State, initial: State, begins: Tensor) -> State:
     return type(state)(*parts)
 
 
-def held_out_rows(recordings: Recordings, params: SignalParams, source: SourceConfig, device: torch.device, seed: int, count: int) -> Any:
+def held_out_rows(
+    recordings: Recordings, params: SignalParams, source: SourceConfig, device: torch.device, seed: int, count: int
+) -> Any:
     """Held-out sequences to validate with, as `percepnet.training.features.make_shard` makes them.
 
     Returns
@@ -143,11 +149,15 @@ def _mixer(
     bank = make_bank(seed, source.bank_noises, source.bank_rooms, cache=recordings.folder)
     sources = {clip.source for clip in speech}
     weights = {name: factor for name, factor in recordings.speech_weights.items() if name in sources}
-    spoken = _recorded(speech, recordings, device, lambda clip: f"{clip.source}/{clip.speaker or clip.path.name}", weights)
+    spoken = _recorded(
+        speech, recordings, device, lambda clip: f"{clip.source}/{clip.speaker or clip.path.name}", weights
+    )
     extra = [sound for sounds in bank.noises.values() for sound in sounds]
     sounds = _recorded(noise, recordings, device, lambda clip: clip.category, {}, extra)
     ends = np.cumsum([len(noise)] + [len(found) for found in bank.noises.values()])
-    numbers = {kind: np.arange(end - len(found), end) for (kind, found), end in zip(bank.noises.items(), ends[1:], strict=True)}
+    numbers = {
+        kind: np.arange(end - len(found), end) for (kind, found), end in zip(bank.noises.items(), ends[1:], strict=True)
+    }
     store = AudioStore(rooms, recordings.folder)
     measured = measured_rooms([store.read(index) for index in range(len(rooms))])
     bank_of_rooms = RoomBank(measured, bank.rooms, device)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.acoustics.mixing import LOWPASS_TRANSITION_HZ
+from percepnet.params import SAMPLE_RATE_HZ
 
 COLOUR_KNOTS = 10  # one an octave above 60 Hz
 SPEED_STEP = 1.01  # speeds that differ by less are taken for the same

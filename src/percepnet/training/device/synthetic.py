@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from percepnet.acoustics.synthetic_noise import calls, fan, hum, knocks
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.rooms import simulate_room
-from percepnet.acoustics.synthetic_noise import calls, fan, hum, knocks
 
 KINDS: Mapping[str, Callable[[np.random.Generator, int], npt.NDArray[np.float32]]] = {
     "hum": hum, "fan": fan, "knocks": knocks, "calls": calls,
@@ -74,7 +74,7 @@ def make_bank(seed: int, noises: int, rooms: int, processes: int | None = None, 
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez(beside, **arrays)
+        np.savez(beside, **arrays)  # type: ignore[arg-type]
         beside.replace(path)
     return _bank(arrays, noises, rooms)
 

@@ -40,7 +40,7 @@ def upsample(x: Tensor) -> Tensor:
     """
     samples = x.shape[-1] - 2 * REACH + 1
     blocks = F.pad(x, (0, -samples % BLOCK)).unfold(-1, BLOCK + 2 * REACH - 1, BLOCK)
-    found = (blocks @ _tables(x.device)[0]).unflatten(-1, (PHASES, BLOCK))
+    found = (blocks @ _tables(x.device)[0]).view(len(x), -1, PHASES, BLOCK)
     return found.transpose(1, 2).flatten(2)[..., :samples]
 
 
@@ -128,6 +128,8 @@ def comb_filter(fine: Tensor, start: int, delays: Tensor, future_samples: int) -
     some = FRAMES_AT_ONCE.get(fine.device.type, 1 << 12)
     filtered = [
         (share[:, None] @ windows[places])[:, 0]
-        for places, share in zip(at.view(-1, TAPS).split(some), weights.view(-1, TAPS).split(some), strict=True)
+        for places, share in zip(
+            torch.split(at.view(-1, TAPS), some), torch.split(weights.view(-1, TAPS), some), strict=True
+        )
     ]
     return torch.cat(filtered).view(batch, frames, WINDOW_SAMPLES), weights

@@ -46,7 +46,9 @@ def example_state(batch: int, params: SignalParams, device: torch.device) -> Exa
     return ExampleState(analysis_state(batch, params, device), analysis_state(batch, params, device))
 
 
-def examples(mixtures: Mixtures, params: SignalParams, state: ExampleState | None = None) -> tuple[Examples, ExampleState]:
+def examples(
+    mixtures: Mixtures, params: SignalParams, state: ExampleState | None = None
+) -> tuple[Examples, ExampleState]:
     """Features and targets of a batch of mixtures.
 
     Parameters
@@ -76,7 +78,9 @@ def examples(mixtures: Mixtures, params: SignalParams, state: ExampleState | Non
     rows = torch.cat([noisy.features, gains, strengths, speech], dim=-1)
     # a mixture with numbers that are not finite says nothing, and spoils no weights
     finite = rows.isfinite().all(dim=-1, keepdim=True).all(dim=1, keepdim=True)
-    rows = torch.where(finite, rows, torch.zeros_like(rows).index_fill(-1, _columns(params, rows.device), reference.UNKNOWN))
+    rows = torch.where(
+        finite, rows, torch.zeros_like(rows).index_fill(-1, _columns(params, rows.device), reference.UNKNOWN)
+    )
     return Examples(rows, noisy.noisy, noisy.comb, clean.noisy), ExampleState(noisy_after, clean_after)
 
 

@@ -62,7 +62,7 @@ def highpass(corner_hz: float, hops: Tensor, state: Tensor) -> tuple[Tensor, Ten
     if not corner_hz:
         return hops, state
     within, ringing, leaves, keeps = _matrices(corner_hz, hops.device)
-    blocks = hops.unflatten(1, (-1, BLOCK))
+    blocks = hops.reshape(len(hops), -1, BLOCK)
     states = torch.cat([state[:, None], blocks.double() @ leaves], dim=1)
     distance, power = 1, keeps
     while distance < states.shape[1]:

@@ -6,7 +6,6 @@ from torch import Tensor
 from percepnet.acoustics.levels import ACTIVE_DB, LEVEL_FRAME_SAMPLES
 
 
-
 def active_rms(audio: Tensor) -> Tensor:
     """Root mean square of the frames of 10 ms that are within 40 dB of the loudest; 0 for silence.
 
@@ -35,7 +34,7 @@ def hop_power(audio: Tensor) -> Tensor:
     Tensor [shape=(batch, n // 480)]
     """
     whole = audio.shape[-1] // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
-    hops = audio[:, :whole].unflatten(-1, (-1, LEVEL_FRAME_SAMPLES))
+    hops = audio[:, :whole].reshape(len(audio), -1, LEVEL_FRAME_SAMPLES)
     return torch.linalg.vector_norm(hops, dim=-1).square() / LEVEL_FRAME_SAMPLES
 
 

@@ -6,6 +6,7 @@ depends on where it came from, but for a frame in thousands (`tests/test_signal_
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class _Tables(NamedTuple):
 @lru_cache(maxsize=8)
 def _tables(device: torch.device) -> _Tables:
     starts = [*reference._CELL_START, len(reference._LAGS_SAMPLES)]
-    members = [np.arange(first, end) for first, end in zip(starts, starts[1:], strict=False)]
+    members = [np.arange(first, end) for first, end in pairwise(starts)]
     widest = max(map(len, members))
     beyond = len(reference._LAGS_SAMPLES)
     lags = np.stack([np.pad(some, (0, widest - len(some)), constant_values=beyond) for some in members])
@@ -178,8 +179,8 @@ def _paths(gains: Tensor, state: PitchState) -> tuple[Tensor, Tensor, Tensor]:
     side_by_side = padded.unfold(1, WARM_UP + length, length).transpose(-1, -2)
     first = torch.zeros(batch, stretches, CELLS, device=gains.device)
     first[:, 0] = state.scores
-    best, steps, ends, _ = _recursion(side_by_side.flatten(0, 1), first.flatten(0, 1))
-    best, steps, ends = (_joined(values.unflatten(0, (batch, stretches)), frames) for values in (best, steps, ends))
+    *found, _ = _recursion(side_by_side.flatten(0, 1), first.flatten(0, 1))
+    best, steps, ends = (_joined(part.reshape(batch, stretches, *part.shape[1:]), frames) for part in found)
     before = torch.cat([state.leader[:, None], ends[:, :-1]], dim=1)
     last = best[:, -1].clamp(min=-reference.JUMP_COST) + gains[:, -1]
     return ends, _origins(best, steps, before), last - last.amax(dim=-1, keepdim=True)
