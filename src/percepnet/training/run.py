@@ -21,7 +21,7 @@ from percepnet.params import FRAMES_PER_SECOND
 from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, Validation
 from percepnet.training.config import SETTINGS_NAME, Config, settled
 from percepnet.training.corpus import Clip, find_clips
-from percepnet.training.device.source import DeviceSource, held_out_rows
+from percepnet.training.device.source import DeviceSource, decode_all, held_out_rows
 from percepnet.training.distributed import Ranks, ranks
 from percepnet.training.features import (
     VALID_NAME,
@@ -72,14 +72,33 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
         return _run(config, group, report or (lambda progress: None))
 
 
+def prepare(config: Config) -> None:
+    """Decode and make, by all processors, what a run on a device needs before it can begin; it then finds it there.
+
+    Raises
+    ------
+    PercepNetError
+        If a recording is unreadable.
+    """
+    recordings = _recordings(config, _clips(config))
+    decode_all(recordings, config.source, config.seed)
+
+
+def _clips(config: Config) -> dict[str, list[Clip]]:
+    kinds = {"speech": "speech", "noise": "noise", "rooms": "room"}
+    return {name: find_clips(getattr(config, name), config.exclude, kind) for name, kind in kinds.items()}
+
+
+def _recordings(config: Config, clips: dict[str, list[Clip]]) -> Recordings:
+    folder = Path(config.out) / "audio"
+    return Recordings(clips["speech"], clips["noise"], clips["rooms"], folder, config.speech_weights, config.mixing)
+
+
 def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Path:
     run = Path(config.out)
-    kinds = {"speech": "speech", "noise": "noise", "rooms": "room"}
-    clips = {name: find_clips(getattr(config, name), config.exclude, kind) for name, kind in kinds.items()}
+    clips = _clips(config)
     _refuse_empty(config, clips["speech"])
-    recordings = Recordings(
-        clips["speech"], clips["noise"], clips["rooms"], run / "audio", config.speech_weights, config.mixing
-    )
+    recordings = _recordings(config, clips)
     unused = set(config.speech_weights) - {clip.source for clip in clips["speech"]}
     if unused:
         known = ", ".join(sorted({clip.source for clip in clips["speech"]}))

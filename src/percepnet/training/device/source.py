@@ -140,6 +140,14 @@ def held_out_rows(
     return made.examples.rows.to(torch.float16).cpu().numpy()
 
 
+def decode_all(recordings: Recordings, source: SourceConfig, seed: int) -> None:
+    """Decode all recordings and make the bank, by all processors; sources find them in the folder afterwards."""
+    for split in ("train", "valid"):
+        for clips in (recordings.speech, recordings.noise):
+            AudioStore(of_split(clips, split), recordings.folder).decoded()
+    make_bank(seed, source.bank_noises, source.bank_rooms, cache=recordings.folder)
+
+
 def _mixer(
     recordings: Recordings, source: SourceConfig, device: torch.device, lanes: int, seed: int, split: Split
 ) -> DeviceMixer:
