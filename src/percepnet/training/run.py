@@ -45,7 +45,13 @@ WAIT_S = 0.1
 RANK_SEEDS = 1_000_003  # apart, so that each process makes other mixtures
 
 
-def run_training(config: Config, report: Callable[[Progress], None] | None = None) -> Path:
+def run_training(
+    config: Config,
+    report: Callable[[Progress], None] | None = None,
+    *,
+    validate: bool = True,
+    deadline: float | None = None,
+) -> Path:
     """Train until a limit is reached or somebody interrupts (Ctrl-C or SIGTERM), and leave a run that can be resumed.
 
     Every process that torchrun starts calls this with the same settings.
@@ -55,6 +61,10 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     config : Config
     report : callable, optional
         Gets a Progress about once a minute and at every validation; in the first process only.
+    validate : bool
+        Whether anything is held out, to validate with and to listen to.
+    deadline : float, optional
+        The limit, instead of hours and updates: a moment of `time.monotonic`, whenever the training itself begins.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     """
     config = settled(config)
     with ranks() as group:
-        return _run(config, group, report or (lambda progress: None))
+        return _run(config, group, report or (lambda progress: None), validate, deadline)
 
 
 def prepare(config: Config) -> None:
@@ -94,7 +104,9 @@ def _recordings(config: Config, clips: dict[str, list[Clip]]) -> Recordings:
     return Recordings(clips["speech"], clips["noise"], clips["rooms"], folder, config.speech_weights, config.mixing)
 
 
-def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Path:
+def _run(
+    config: Config, group: Ranks, report: Callable[[Progress], None], validate: bool, deadline: float | None
+) -> Path:
     run = Path(config.out)
     clips = _clips(config)
     _refuse_empty(config, clips["speech"])
@@ -127,9 +139,12 @@ def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Pa
     with stop_requests() as stop_requested:
         producers.start()
         try:
-            listening = Listening(recordings, trainer.network.params, run, config.seed) if group.main else None
+            listens = group.main and validate
+            listening = Listening(recordings, trainer.network.params, run, config.seed) if listens else None
+            supply = _supply(trainer, recordings, listens)
+            if deadline is not None:
+                trainer.limit(deadline - time.monotonic())
             callbacks = (Validation(listening, board), Reports(trainer, report, board), Checkpoints())
-            supply = _supply(trainer, recordings)
             _fit(trainer, supply, producers, callbacks, stop_requested)
         finally:
             producers.stop()
@@ -173,13 +188,13 @@ def _fit(
         trainer.save()
 
 
-def _supply(trainer: Trainer, recordings: Recordings) -> Shards | DeviceSource:
+def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards | DeviceSource:
     """What the run trains on: shards that processes make, or segments made on the device."""
     config, group, params = trainer.config, trainer.ranks, trainer.network.params
     if not config.source.device:
         return _shards(trainer, shards_folder(Path(config.out), group.rank))
     held_out = Path(config.out) / VALID_NAME
-    if group.main and not held_out.exists():
+    if holds_out and not held_out.exists():
         rows = held_out_rows(
             recordings, params, config.source, trainer.device, config.seed, min(VALID_SEQUENCES, 2 * config.batch)
         )

@@ -2,7 +2,7 @@
 
 import os
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +122,10 @@ class Trainer:
         if self.config.updates:
             shares.append(self.updates / self.config.updates)
         return max(shares)
+
+    def limit(self, seconds: float) -> None:
+        """Train for so many seconds from now on, whatever limits there were."""
+        self.config = replace(self.config, hours=(self.trained_s + max(seconds, 1.0)) / 3600, updates=None)
 
     @property
     def learning_rate(self) -> float:
