@@ -47,13 +47,8 @@ PLAIN = MixingConfig(
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     made = recordings(tmp_path_factory.mktemp("corpus"))
-    return replace(
-        made,
-        **{
-            kind: [replace(clip, split="train") for clip in getattr(made, kind)]
-            for kind in ("speech", "noise", "rooms")
-        },
-    )
+    kinds = ("speech", "noise", "rooms")
+    return replace(made, **{kind: [replace(clip, split="train") for clip in getattr(made, kind)] for kind in kinds})
 
 
 def mixer(corpus, mixing=PLAIN, source=SOURCE, lanes=4, seed=0):
@@ -232,7 +227,7 @@ def test_a_long_sequence_begins_with_noise_alone_and_goes_on_without_a_seam(corp
 
 
 def test_pauses_and_distant_speech(corpus):
-    still = dict(no_noise_share=1.0, speed_share=0.0, equaliser_share=0, filter_share=0)
+    still = {"no_noise_share": 1.0, "speed_share": 0.0, "equaliser_share": 0, "filter_share": 0}
     paused, _ = mixer(corpus, replace(PLAIN, **still, pause_share=1.0, pause_min_s=1.0, pause_max_s=1.0)).segment(0)
     quiet = active_rms(paused.clean)[:, None] * 10 ** (-50 / 20)
     hops = paused.clean.unfold(1, 4800, 4800).square().mean(dim=-1).sqrt()
@@ -277,5 +272,5 @@ def test_rows_and_what_is_held_out(corpus):
     assert held_out_rows(spoken, params, SOURCE, CPU, 0, 2).shape == (2, 200, RowLayout(params).count)
     with pytest.raises(PercepNetError, match="no speech of the split 'train'"):
         DeviceSource(spoken, params, SOURCE, CPU, lanes=3, seed=0)
-    with pytest.raises(PercepNetError, match="segment_seconds is 0.5"):
+    with pytest.raises(PercepNetError, match=r"segment_seconds is 0\.5"):
         DeviceSource(corpus, params, replace(SOURCE, segment_seconds=0.5), CPU, lanes=3, seed=0)

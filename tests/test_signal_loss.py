@@ -60,11 +60,8 @@ def test_gradients_are_those_of_small_steps(spectra):
 
 def test_gradients_are_finite_where_everything_is_silent_or_cancelled(spectra):
     nothing = torch.zeros_like(spectra.noisy)
-    for some in (
-        Spectra(nothing, nothing, nothing),
-        spectra._replace(comb=-spectra.noisy),
-        spectra._replace(clean=nothing),
-    ):
+    cancelled, no_speech = spectra._replace(comb=-spectra.noisy), spectra._replace(clean=nothing)
+    for some in (Spectra(nothing, nothing, nothing), cancelled, no_speech):
         for strength in (0.0, 0.5, 1.0):
             gains, strengths = decisions(0.0, strength)
             loss = loss_of(gains, strengths, some)
