@@ -95,7 +95,7 @@ def speech_frames(clean: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """
     powers = frame_powers(clean)[: len(clean) // LEVEL_FRAME_SAMPLES]
     loud = np.pad(powers > max(active_power(powers) * 10 ** (-SPEECH_DB / 10), SILENCE_POWER), BESIDE_FRAMES)
-    return np.lib.stride_tricks.sliding_window_view(loud, 2 * BESIDE_FRAMES + 1).any(axis=-1)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(loud, 2 * BESIDE_FRAMES + 1).any(axis=-1))
 
 
 def power_db(power: float) -> float:

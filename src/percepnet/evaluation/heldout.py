@@ -9,15 +9,12 @@ What comes out is a folder that ``percepnet evaluate`` reads: ``clean/NAME.wav``
 ``mixtures.json``, which says of every mixture what it is made of and under which licences. The same seed and corpus
 give the same bytes.
 
-    python -m percepnet.evaluation.heldout --corpus CORPUS -o heldout --pairs 40 --snrs-db 0,5,10,15
+    percepnet heldout --corpus CORPUS -o heldout --pairs 40 --snrs-db 0,5,10,15
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,10 +28,12 @@ from numpy.typing import NDArray
 
 from percepnet.acoustics.levels import ACTIVE_DB, active, frame_powers
 from percepnet.acoustics.pairs import FRAME_SAMPLES, looped, mix, speech_level_db
+from percepnet.acoustics.resampling import resampled
 from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 from percepnet.arrays import Samples
-from percepnet.errors import PercepNetError, complain
-from percepnet.evaluation.recordings import read_mono, resampled
+from percepnet.errors import PercepNetError
+from percepnet.evaluation.mixtures import RECORD
+from percepnet.evaluation.recordings import read_mono
 from percepnet.params import SAMPLE_RATE_HZ
 
 Row = dict[str, Any]
@@ -44,8 +43,6 @@ SPEECH_ACTIVE_MIN = 0.5
 NOISE_ACTIVE_DB = 30.0
 LOW_VOICE_HZ = 155.0  # between the voices of men and women
 LEVELS_DBFS = (-32.0, -20.0)  # active speech level
-MODULE = "percepnet.evaluation.heldout"
-RECIPE = "mixtures.json"
 
 
 def activity(x: Samples, within_db: float) -> float:
@@ -282,7 +279,7 @@ def make_heldout(
             level = {"snr_db": float(snr_db), "level_dbfs": round(speech_level_db(clean), 2)}
             sources = {"speech": speech_row, "noise": noise_row} | ({"room": room_row} if room_row else {})
             mixtures.append({"name": name} | level | sources)
-    recipe = {
+    record = {
         "seed": seed,
         "seconds": seconds,
         "sample_rate_hz": SAMPLE_RATE_HZ,
@@ -290,92 +287,5 @@ def make_heldout(
         "command": command,
         "mixtures": mixtures,
     }
-    (out / RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return mixtures
-
-
-def read_mixtures(folder: Path) -> list[Row]:
-    """The mixtures of a folder as ``make_heldout`` recorded them; none where there is no ``mixtures.json``.
-
-    Raises
-    ------
-    PercepNetError
-        If the file is not as ``make_heldout`` writes it.
-    """
-    return _recipe(folder)[0]
-
-
-def read_command(folder: Path) -> str:
-    """The command that made a folder of mixtures; empty where it is not recorded. Raises as `read_mixtures` does."""
-    return _recipe(folder)[1]
-
-
-def _recipe(folder: Path) -> tuple[list[Row], str]:
-    path = folder / RECIPE
-    if not path.is_file():
-        return [], ""
-    try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
-        mixtures = [m | {"name": str(m["name"]), "snr_db": float(m["snr_db"])} for m in recipe["mixtures"]]
-        return mixtures, str(recipe.get("command", ""))
-    except (ValueError, KeyError, TypeError) as error:
-        expected = "expected mixtures with name and snr_db"
-        raise PercepNetError(f"{path}: {expected} ({error}); delete it to do without") from error
-
-
-def read_snrs_db(folder: Path) -> dict[str, float]:
-    """Signal-to-noise ratios of a folder by name; empty where they are not recorded."""
-    return {mixture["name"]: mixture["snr_db"] for mixture in read_mixtures(folder)}
-
-
-def describe(mixtures: Sequence[Row]) -> str:
-    """Of what mixtures by ``make_heldout`` are made, for reports; empty for others."""
-    if not mixtures or not all({"speech", "noise"} <= mixture.keys() for mixture in mixtures):
-        return ""
-    files = {mixture["speech"]["path"]: mixture["speech"] for mixture in mixtures}
-    noises = {mixture["noise"]["path"]: mixture["noise"] for mixture in mixtures}
-    low = sum(mixture["speech"]["voice"] == "low" for mixture in mixtures)
-    rooms = [mixture["room"] for mixture in mixtures if "room" in mixture]
-    reverberant = f"; {len(rooms)} of them in {len({row['path'] for row in rooms})} measured rooms" if rooms else ""
-    return (
-        f"{len(files)} recordings of speech ({', '.join(sorted({str(row['source']) for row in files.values()}))}), "
-        f"{low} mixtures with a low voice and {len(mixtures) - low} with a high one; "
-        f"{len(noises)} noises ({', '.join(sorted({str(row['category']) for row in noises.values()}))}){reverberant}"
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Make a folder of held-out mixtures, mono, 48 kHz, 16 bit.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    option = parser.add_argument
-    option("--corpus", type=Path, required=True, help="folder with speech.jsonl and noise.jsonl")
-    option("-o", "--out", type=Path, required=True, help="folder to make")
-    option("--pairs", type=int, default=40, help="passages of speech and noises to draw")
-    option("--snrs-db", default="0,5,10,15", help="signal-to-noise ratios")
-    option("--crossed", action="store_true", help="mix every pair at all the ratios")
-    option("--seconds", type=float, default=8.0, help="length of each mixture")
-    option("--min-activity", type=float, default=0.0, help="leave out noises that are active for a smaller share")
-    option("--also-speakers", action="append", default=[], help="pattern of further speakers that training left out")
-    option("--reverberant-share", type=float, default=0.0, help="share of the pairs that are put into a measured room")
-    option("--seed", type=int, default=0, help="seed of every draw")
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = vars(parser.parse_args(arguments))
-    # without the folders of this machine
-    folders = (str(options["corpus"]), str(options["out"]))
-    shown = [Path(word).resolve().name if word in folders else word for word in arguments]
-    options["command"] = shlex.join(["python", "-m", MODULE, *shown])
-    try:
-        options["snrs_db"] = [float(snr) for snr in options["snrs_db"].split(",")]
-        mixtures = make_heldout(options.pop("corpus"), options.pop("out"), **options)
-    except ValueError as error:
-        complain(error)
-        return 2
-    print(f"{len(mixtures)} mixtures: {describe(mixtures)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,6 +18,7 @@ from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import composite as composite_measures
 from percepnet.evaluation import srmr as srmr_measure
+from percepnet.params import SAMPLE_RATE_HZ
 
 PESQ_RATES_HZ = {"wb": 16_000, "nb": 8_000}
 DNSMOS_RATE_HZ = 16_000
@@ -266,6 +267,25 @@ def check_measures(names: Sequence[str]) -> None:
             raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
 
 
+def measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Those whose packages are there, and the reasons of the others: before the work, not in the middle."""
+    probe = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.1)
+    check_measures(metrics)
+    available, skipped = [], {}
+    for name in metrics:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                score(probe, probe, SAMPLE_RATE_HZ, (name,))
+        except PercepNetError as error:
+            skipped[name] = str(error)
+        else:
+            available.append(name)
+    if not available:
+        raise PercepNetError(f"no measure can be taken: {'; '.join(skipped.values()) or 'none is asked for'}")
+    return tuple(available), skipped
+
+
 def score(
     reference: Samples | None, estimate: Samples, sample_rate_hz: int, metrics: Sequence[str] = tuple(METRICS)
 ) -> Scores:
@@ -320,5 +340,5 @@ def _package(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        extra = "evaluate" if name == "gammatone" else "eval"
+        extra = "peers" if name == "gammatone" else "eval"
         raise PercepNetError(f"{name} cannot be imported ({error}): pip install 'percepnet[{extra}]'") from error

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
 from percepnet.audio import FORMATS
 from percepnet.engine import analysis
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.clips import SECONDS_MAX
 from percepnet.evaluation.metrics import Scores, score
-from percepnet.evaluation.recordings import read_aligned, resampled
+from percepnet.evaluation.recordings import read_aligned
 from percepnet.model import Model, load_model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.network import Network

@@ -199,7 +199,7 @@ def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     >>> model = percepnet.load_model("small")
     >>> enhancer = percepnet.Enhancer(16000, model=model)
     """
-    path = _path_of(name_or_path)
+    path = model_path(name_or_path)
     try:
         return Model.from_bytes(path.read_bytes())
     except ModelError as error:
@@ -219,7 +219,7 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     One that comes with the package is read once in a process, and one of a file as long as somebody uses it and the
     file stays what it was.
     """
-    path = _path_of(name_or_path)
+    path = model_path(name_or_path)
     with _shared_lock:
         if path.parent == _models_folder():
             if path.stem not in _packaged_models:
@@ -243,7 +243,14 @@ def _models_folder() -> Path:
     return Path(str(resources.files("percepnet") / "model" / "weights"))
 
 
-def _path_of(name_or_path: str | os.PathLike[str] | None) -> Path:
+def model_path(name_or_path: str | os.PathLike[str] | None) -> Path:
+    """The file of a model: of one that comes with the package by its name, of the default one for None.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file.
+    """
     if name_or_path is None:
         name_or_path = DEFAULT_MODEL
     path = Path(name_or_path)

@@ -1,8 +1,9 @@
 """Mixtures turned into what the network is trained on, by processes of their own, in files that the trainer draws from.
 
-A shard is one file with an array [shape=(sequences, frames, columns of RowLayout)] of float16. A gain of -1 says that the targets of this band are unknown. The newest shards make up a ring: the
-trainer draws from all of them while the oldest is replaced, so that it need not wait for the features, and hears
-everything a few times, in another order and in other company.
+A shard is one file with an array [shape=(sequences, frames, columns of RowLayout)] of float16. A gain of -1 says that
+the targets of this band are unknown. The newest shards make up a ring: the trainer draws from all of them while the
+oldest is replaced, so that it need not wait for the features, and sees everything a few times, in another order and in
+other company.
 """
 
 import multiprocessing

@@ -1,0 +1,106 @@
+"""Settings, manifests and other plain data as typed structures: one place that checks them and says what is wrong."""
+
+import re
+import sys
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from percepnet.errors import PercepNetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Kind = TypeVar("Kind")
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<where>.*?)`)?$", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
+
+
+def convert(value: Any, kind: type[Kind], source: object) -> Kind:
+    """Plain data as a structure.
+
+    Parameters
+    ----------
+    value : dict, list, str, number
+        As from JSON or TOML.
+    kind : type
+        A dataclass or `msgspec.Struct`; a dataclass takes no field that it does not have.
+    source : path or str
+        Where the data are from, for messages.
+
+    Raises
+    ------
+    PercepNetError
+        In one line: source, field, what was found and what was expected.
+    """
+    try:
+        _refuse_unknown(value, kind, "")
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise PercepNetError(f"{source}: {describe(error, value)}") from error
+
+
+def describe(error: msgspec.ValidationError, value: Any = None) -> str:
+    """What a validation found wrong with a value, as one line: where, and what was expected."""
+    found = _PLACE.match(str(error))
+    assert found is not None
+    what, where = found["what"], found["where"] or ""
+    if missing := _MISSING.match(what):
+        return f"{where or 'it'} needs a {missing[1]}"
+    if unknown := _UNKNOWN.match(what):
+        return f"{where}{where and '.'}{unknown[1]}: no such field"
+    what = f"{what[:1].lower()}{what[1:]}"
+    if not where:
+        return what
+    return f"{where} is {_at(value, where)!r:.60}: {what}" if isinstance(value, dict | list) else f"{where}: {what}"
+
+
+def field_names(kind: Any) -> list[str]:
+    """Names of the fields of a dataclass or struct."""
+    return list(kind.__struct_fields__ if hasattr(kind, "__struct_fields__") else kind.__dataclass_fields__)
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises
+    ------
+    PercepNetError
+        If it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PercepNetError(f"cannot read the {what} {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PercepNetError(f"{path}: not TOML ({error})") from error
+
+
+def _refuse_unknown(value: Any, kind: Any, where: str) -> None:
+    """What msgspec does for structs, for dataclasses."""
+    if not is_dataclass(kind) or not isinstance(value, dict):
+        return
+    names, hints = field_names(kind), get_type_hints(kind)
+    for name, inside in value.items():
+        if name not in names:
+            place = f" - at `$.{where}`" if where else ""
+            there = f"`; there are: {', '.join(names)}"
+            raise msgspec.ValidationError(f"Object contains unknown field `{name}{there}`{place}")
+        _refuse_unknown(inside, hints[name], f"{where}.{name}".removeprefix("."))
+
+
+def _at(value: Any, where: str) -> Any:
+    """The value at a place such as ``system[0].rate_hz``; None where it is a part of one that cannot be looked into."""
+    try:
+        for number, name in _STEP.findall(where):
+            value = value[int(number)] if number else value[name]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return value
