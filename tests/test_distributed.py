@@ -21,7 +21,10 @@ from percepnet.training.features import shard_name, shards_folder, write_shard
 from percepnet.training.run import run_training
 from percepnet.training.trainer import Trainer
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed"),
+]
 
 LIMIT_S = STACKS_AFTER_S + 60
 BANDS, FEATURES, FRAMES, BATCH = 34, 70, 40, 2

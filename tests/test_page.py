@@ -111,6 +111,7 @@ def test_tables_have_the_breakdowns(outline):
     assert "SI-SDR (dB) by noise" in captions
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed")
 def test_in_a_browser_it_plays_and_switching_keeps_the_position(page, tmp_path):
     with open_page(page.as_uri(), tmp_path / "profile") as browser:

@@ -139,6 +139,7 @@ def test_bad_input_is_one_line(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed")
 def test_in_a_browser_each_step_is_heard_where_the_last_one_was(page, tmp_path):
     with open_page(page.as_uri(), tmp_path / "profile") as browser:

@@ -11,8 +11,10 @@ from percepnet.model import PRESETS
 from percepnet.params import BAND_EDGES, HIGHPASS_HZ
 from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.checkpoint import CHECKPOINT_NAME
+from percepnet.training.device.config import SourceConfig
 from percepnet.training.features import RING_SHARDS, SEQUENCE_SECONDS, SHARD_SEQUENCES
 from percepnet.training.loss import LossWeights
+from percepnet.training.signal_loss import SignalLossWeights
 from percepnet.training.sparsity import SparsityConfig
 from percepnet.typed import convert
 
@@ -77,6 +79,10 @@ class Config:
     loss : LossWeights
     adversarial : AdversarialConfig
     mixing : MixingConfig
+    source : SourceConfig
+        Whether mixtures are made on the device that trains; processes, shards and `reproducible` are then not needed.
+    signal : SignalLossWeights
+        Of a loss on the enhanced sound, with such a source.
     sparsity : SparsityConfig
     """
 
@@ -116,6 +122,8 @@ class Config:
     loss: LossWeights = field(default_factory=LossWeights)
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
+    signal: SignalLossWeights = field(default_factory=SignalLossWeights)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 
 
@@ -150,6 +158,8 @@ def settled(config: Config) -> Config:
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
+    if config.signal.weight and not config.source.device:
+        raise PercepNetError("[signal] weight: a loss on the enhanced sound needs [source] device = true")
     if config.expected_reuse <= 0:
         raise PercepNetError(f"expected_reuse is {config.expected_reuse}; it must be above 0")
     absolute = {

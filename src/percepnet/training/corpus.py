@@ -38,6 +38,8 @@ class Clip:
     bandwidth_hz : float
         Where its spectrum ends; at most half its own sample rate.
     split : {"train", "valid"}
+    speaker : str
+        Who speaks; empty if unknown.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Clip:
     licence: str
     bandwidth_hz: float
     split: Split
+    speaker: str = ""
 
     @property
     def seconds(self) -> float:
@@ -164,4 +167,5 @@ def _clip(path: Path, row: Mapping[str, Any]) -> Clip:
         licence=str(row.get("licence") or row.get("license") or ""),
         bandwidth_hz=min(bandwidth_hz, info.samplerate / 2),
         split="valid" if held_out else "train",
+        speaker=str(row.get("speaker") or ""),
     )

@@ -141,10 +141,16 @@ def save_gains(path: Path, oracle: Array, found: Array) -> None:
         figure.savefig(temporary, format="png", dpi=80)
 
 
+def available_scores() -> dict[str, str]:
+    """Measures whose packages are there, and what is shown of each."""
+    found = [measure for measure in SCORES if all(map(importlib.util.find_spec, PACKAGES.get(measure, ())))]
+    return {measure: SCORES[measure] for measure in found}
+
+
 def _scores(clean: Array, estimate: Array) -> dict[str, float]:
     from percepnet.evaluation.metrics import score
 
-    measures = [measure for measure in SCORES if all(map(importlib.util.find_spec, PACKAGES.get(measure, ())))]
+    measures = list(available_scores())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of mixtures without enough speech, which are left out of the means
         found = score(clean, fit_length(estimate, len(clean)), SAMPLE_RATE_HZ, measures)
