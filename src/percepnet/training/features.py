@@ -388,7 +388,7 @@ def _produce(
         if mixer is None:
             raise PercepNetError("no speech of the split 'train'")
         shards = shards_folder(folder, rank)
-        # 1 to 3 are those of the held-out sequences, of the draws, and of the listening
+        # 1 to 3 are those of the held-out sequences, of the draws, and of the validation audio
         stream = [seed, 4, rank] if rank else [seed, 0]
         existing = [_index(path) for path in shards.glob("shard-*.npy")]
         # shard k belongs to worker k % workers, in this run and in the one that it resumes

@@ -276,7 +276,7 @@ def measure(path: str, kind: str) -> Row:
 
 
 def content_hash(audio: Array, sample_rate_hz: int) -> str:
-    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training hears.
+    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training takes.
 
     Of the samples rather than of the file, so that a copy as FLAC, or with another title in its header, is found out.
 

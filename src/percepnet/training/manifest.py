@@ -29,7 +29,7 @@ GROUP_FIELDS = {"speech": "speaker", "noise": "recording", "room": "room"}  # wh
 FLAGS = {
     "clipped": "more than a thousandth of the samples in clipped runs",
     "noisy": "noise floor of speech less than 30 dB below it",
-    "reverberant": "a room whose reverberation time exceeds 1.5 s, of which training hears only the beginning",
+    "reverberant": "a room whose reverberation time exceeds 1.5 s, of which training takes only the beginning",
     "mostly_silent": "a noise that is silent for more than half of its length",
     "narrowband": "spectrum ends below 6.5 kHz",
     "short": "less than half a second (of a room: 50 ms)",
