@@ -13,16 +13,19 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
 from percepnet.errors import PercepNetError
+from percepnet.typed import convert
 
 Row = dict[str, Any]
 Split = Literal["train", "valid"]
+Positive = Annotated[float, msgspec.Meta(ge=0, le=1e30)]  # finite
 
 KINDS = ("speech", "noise", "room")
 GROUP_FIELDS = {"speech": "speaker", "noise": "recording", "room": "room"}  # what a split keeps together, by kind
@@ -37,8 +40,6 @@ FLAGS = {
 # the standard terms, and where the next one begins
 BANDWIDTHS = {"narrowband": 6_500.0, "wideband": 12_000.0, "super-wideband": 18_000.0, "fullband": math.inf}
 NARROWBAND_HZ = BANDWIDTHS["narrowband"]
-NUMBERS = ("seconds", "sample_rate", "channels", "bandwidth_hz", "clipped", "rt60_s", "size_bytes", "mtime_ns")
-TEXTS = ("source", "speaker", "category", "licence", "sha256", "recording", "room")
 NAMED = 5  # groups that a warning names
 
 # an index at the end of a name, attached or not, or a letter that stands alone
@@ -118,7 +119,38 @@ def group_of(row: Mapping[str, Any]) -> str:
     return str(group) if group else f"source {row.get('source') or ''}"
 
 
-def read_manifest(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a manifest: one recording. Fields of other names are left alone.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the manifest.
+    """
+
+    path: Annotated[str, msgspec.Meta(min_length=1)]
+    kind: Literal["speech", "noise", "room"] | None = None
+    split: Split | None = None
+    source: str | None = None
+    speaker: str | None = None
+    category: str | None = None
+    recording: str | None = None
+    room: str | None = None
+    licence: str | None = None
+    license: str | None = None
+    sha256: str | None = None
+    flags: list[str] = []
+    seconds: Positive | None = None
+    sample_rate: Positive | None = None
+    channels: Positive | None = None
+    bandwidth_hz: Positive | None = None
+    clipped: Positive | None = None
+    rt60_s: Positive | None = None
+    size_bytes: Positive | None = None
+    mtime_ns: Positive | None = None
+
+
+def read_manifest(path: Path) -> list[tuple[Path, Entry]]:
     """The recordings of a manifest: where each is, and its line.
 
     Parameters
@@ -127,31 +159,19 @@ def read_manifest(path: Path) -> list[tuple[Path, dict[str, Any]]]:
 
     Returns
     -------
-    list of (Path, dict)
+    list of (Path, Entry)
 
     Raises
     ------
     PercepNetError
-        If it cannot be read, or a line is not JSON with a path.
+        If it cannot be read, or a line is not JSON with a path, or has a value that it cannot have: which line and
+        field, and what was expected.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PercepNetError(f"cannot read the manifest {path}: {error}") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows.append((path.parent / row["path"], row))
-        except (ValueError, KeyError, TypeError):
-            raise PercepNetError(f'{path}, line {number}: expected JSON with a "path", found {line[:60]!r}') from None
-    return rows
+    return [(path.parent / entry.path, entry) for _, entry in _lines(path)]
 
 
 def load_rows(path: Path) -> list[Row]:
-    """The lines of a manifest, with their fields checked.
+    """The lines of a manifest as they are, also with fields of other names; checked as by `read_manifest`.
 
     Parameters
     ----------
@@ -164,13 +184,25 @@ def load_rows(path: Path) -> list[Row]:
     Raises
     ------
     PercepNetError
-        If it cannot be read, or a field has a value that it cannot have.
     """
-    rows = [row for _, row in read_manifest(path)]
-    for row in rows:
-        if wrong := _wrong_field(row):
-            raise PercepNetError(f"{path}, {row['path']}: {wrong}")
-    return rows
+    return [row for row, _ in _lines(path)]
+
+
+def _lines(path: Path) -> Iterator[tuple[Row, Entry]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PercepNetError(f"cannot read the manifest {path}: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or "path" not in row:
+            raise PercepNetError(f'{path}, line {number}: expected JSON with a "path", found {line[:60]!r}')
+        yield row, convert(row, Entry, f"{path}, line {number}")
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -267,26 +299,6 @@ def _bandwidth_name(row: Mapping[str, Any]) -> str:
     if row.get("bandwidth_hz") is None:
         return "unknown"
     return next(name for name, end_hz in BANDWIDTHS.items() if row["bandwidth_hz"] < end_hz)
-
-
-def _wrong_field(row: Mapping[str, Any]) -> str | None:
-    if not isinstance(row["path"], str) or not row["path"]:
-        return f"path is {row['path']!r}, not a text"
-    for field, values in (("kind", KINDS), ("split", ("train", "valid"))):
-        if row.get(field) is not None and row[field] not in values:
-            return f"{field} is {row[field]!r}, not one of {', '.join(values)}"
-    for field in NUMBERS:
-        value = row.get(field)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and value >= 0):
-            return f"{field} is {value!r}, not a number from 0 on"
-    for field in TEXTS:
-        if row.get(field) is not None and not isinstance(row[field], str):
-            return f"{field} is {row[field]!r}, not a text"
-    flags = row.get("flags", [])
-    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-        return f"flags are {flags!r}, not a list of texts"
-    return None
 
 
 def _fraction(name: str) -> float:
