@@ -5,7 +5,8 @@ import pytest
 pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
 
 from percepnet.errors import PercepNetError
-from percepnet.training.manifest import assign_splits, gaps, group_of, leaks, load_rows, original, room_name, summary
+from percepnet.manifest import load_rows
+from percepnet.training.manifest import assign_splits, gaps, group_of, leaks, original, room_name, summary
 
 NAMES = [f"speaker{number}" for number in range(2000)]
 

@@ -12,8 +12,8 @@ import soundfile
 
 from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
+from percepnet.manifest import Entry, Split, read_manifest
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.manifest import Entry, Split, read_manifest
 
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {
     ".opus", ".oga", ".aif", ".wave", ".mp3",

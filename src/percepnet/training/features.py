@@ -28,10 +28,10 @@ from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
 from percepnet.arrays import Array
 from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
+from percepnet.manifest import Split
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import Clip, of_split
-from percepnet.training.manifest import Split
 from percepnet.training.rows import RowLayout
 from percepnet.training.sampling import ClipPool
 from percepnet.training.store import AudioStore
