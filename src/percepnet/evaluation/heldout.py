@@ -89,7 +89,7 @@ def held_out(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
         raise PercepNetError(f"{path}: no such manifest; --corpus wants a folder with speech.jsonl and noise.jsonl")
     rows = []
     for row in load_rows(path):
-        if missing := [field for field in (key, "split") if row.get(field) is None]:
+        if missing := [field for field in ("split", key) if row.get(field) is None]:
             raise PercepNetError(f"{path}, {row['path']}: needs a {missing[0]}")
         if row["split"] == "valid" or any(fnmatch(row[key], pattern) for pattern in also):
             rows.append(row)
