@@ -52,7 +52,7 @@ class Raw:
                 values = read.astype(np.float32)
             else:
                 scale = float(1 << (8 * self.width - 1))
-                values = (read.astype(np.float32 if self.width < 4 else np.float64) - self.zero) / scale
+                values = (read.astype(np.float64) - self.zero) / scale
         return np.ascontiguousarray(values.reshape(-1, channels).T, dtype=np.float32)
 
     def to_bytes(self, y: Samples) -> bytes:
