@@ -1,4 +1,4 @@
-"""Many calls on one core: a thread with its own `percepnet.Batch`, which is given all that has come every 10 ms.
+"""Many calls on one core: a thread with its own `percepnet.Batch`, which is given all that has come every 4 ms.
 
 It never falls behind. When a round takes too much of its time, the calls that came last are passed through, as late as
 ever, and told so; when there is room again, they are enhanced again.
@@ -15,7 +15,7 @@ import numpy as np
 
 import percepnet
 
-ROUND_S = 0.010
+ROUND_S = 0.004
 BUSY, IDLE = 0.75, 0.45  # shares of a round's time, averaged: above, a call is passed through; below, one comes back
 PAUSE_S = 0.25  # between two such decisions
 AVERAGE = 0.1
