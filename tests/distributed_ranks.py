@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from percepnet.training import fit
+from percepnet.training import run
+from percepnet.training.config import Config
 
 STOPPED_AFTER = 3  # batches, by a signal that only the second rank gets
 STACKS_AFTER_S = 240  # of what should take seconds
@@ -22,7 +23,7 @@ RECONNECTIONS = 5  # each of which may go well by chance
 LATE_S = 0.2
 
 
-class WatchedTrainer(fit.Trainer):
+class WatchedTrainer(run.Trainer):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.seen = {"rows": [], "gradients": []}
@@ -52,8 +53,8 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     settings = json.loads((folder / "config.json").read_text())
     trainers: list[WatchedTrainer] = []
-    fit.Trainer = WatchedTrainer
-    fit.run_training(fit.Config(**settings | {"speech": tuple(settings["speech"])}))
+    run.Trainer = WatchedTrainer
+    run.run_training(Config(**settings | {"speech": tuple(settings["speech"])}))
     (trainer,) = trainers
     state = {"weights": trainer.network.state_dict(), "average": trainer.average.state_dict(), **trainer.seen}
     state |= {"updates": trainer.updates, "heard_s": trainer.heard_s, "trained_s": trainer.trained_s}
@@ -63,7 +64,7 @@ if __name__ == "__main__":
             time.sleep(LATE_S)  # the other rank must not mistake what is left of the last connection for this one's
         layer = torch.nn.Linear(1, 1)
         (layer(torch.ones(1, 1)) * trainer.ranks.rank).sum().backward()
-        with fit.ranks() as group:
+        with run.ranks() as group:
             group.average(layer)
         state["mean_gradients"].append(layer.weight.grad.item())
     torch.save(state, folder / f"rank{trainer.ranks.rank}.pt")

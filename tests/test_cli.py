@@ -429,7 +429,7 @@ def test_real_system_runs_as_a_module(tmp_path: Path, model: Path) -> None:
 def test_a_missing_core_is_one_line_of_warning(tmp_path: Path) -> None:
     make(tmp_path / "a.wav")
     save_model(identity_system.random_model(), tmp_path / "random.safetensors")
-    code = "from pathlib import Path; from percepnet import native; native.LIBRARY = Path('nowhere')"
+    code = "from pathlib import Path; from percepnet import native_library; native_library.LIBRARY = Path('nowhere')"
     code += "; from percepnet.cli import main; main()"
     command = [sys.executable, "-c", code, "enhance", "a.wav", "-o", "b.wav", "--model", "random.safetensors"]
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}

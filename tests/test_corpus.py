@@ -7,7 +7,9 @@ import soundfile
 pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
 
 from percepnet.errors import AudioError, PercepNetError
-from percepnet.training.corpus import AudioStore, ClipPool, find_clips, of_split, summary
+from percepnet.training.corpus import find_clips, of_split, summary
+from percepnet.training.sampling import ClipPool
+from percepnet.training.store import AudioStore
 
 
 def tone(hz, seconds, rate_hz=48000, amplitude=0.5):

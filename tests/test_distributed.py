@@ -15,11 +15,16 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from distributed_ranks import RECONNECTIONS, STACKS_AFTER_S, STOPPED_AFTER
 from percepnet.model import load_model
 from percepnet.training.checkpoint import read_checkpoint
+from percepnet.training.config import Config
 from percepnet.training.distributed import Ranks, ranks, writes
 from percepnet.training.features import shard_name, shards_folder, write_shard
-from percepnet.training.fit import Config, Trainer, run_training
+from percepnet.training.run import run_training
+from percepnet.training.trainer import Trainer
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed"),
+]
 
 LIMIT_S = STACKS_AFTER_S + 60
 BANDS, FEATURES, FRAMES, BATCH = 34, 70, 40, 2

@@ -332,6 +332,34 @@ def test_real_system_with_no_attenuation_allowed_returns_the_input(real: Model) 
     assert level_db(error[2000:-2000]) < level_db(x) - 90
 
 
+# Blocks: as many samples come back as were given.
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 44100, 48000])
+def test_blocks_of_any_length_come_back_with_their_length(real: Model, rate_hz: int) -> None:
+    x = noise(rate_hz // 4)
+    enhancer = Enhancer(rate_hz, model=real, block_samples=1)
+    sizes = [len(enhancer.process(x[start : start + 333])) for start in range(0, len(x), 333)]
+    assert sizes == [len(x[start : start + 333]) for start in range(0, len(x), 333)]
+    enhancer.reset()
+    free = Enhancer(rate_hz, model=real)
+    later = enhancer.latency_samples - free.latency_samples
+    assert 0 < later <= rate_hz // 100
+    np.testing.assert_array_equal(stream(enhancer, x, [7, 700])[later:], stream(free, x, [7, 700]))
+
+
+def test_blocks_of_whole_hops_cost_no_delay() -> None:
+    assert Enhancer(block_samples=960).latency_samples == Enhancer().latency_samples
+
+
+def test_a_chunk_that_is_no_multiple_of_a_block_is_refused() -> None:
+    enhancer = Enhancer(block_samples=128)
+    with pytest.raises(AudioError, match="multiple"):
+        enhancer.process(noise(100))
+    with pytest.raises(AudioError, match="block_samples is -1"):
+        Enhancer(block_samples=-1)
+
+
 # The package.
 
 

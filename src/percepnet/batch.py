@@ -7,7 +7,7 @@ from typing import NoReturn, SupportsIndex
 from percepnet import native
 from percepnet.arrays import AnySamples
 from percepnet.errors import PercepNetError
-from percepnet.live import LiveStream, Settings
+from percepnet.live_stream import LiveStream, Settings
 from percepnet.model import Model
 from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ

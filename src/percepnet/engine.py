@@ -119,13 +119,14 @@ def open_stream(
     comb_filter: bool = True,
     post_filter: bool = False,
     attenuation_limit_db: float | None = None,
+    block_samples: int = 0,
     wanted: str | None = None,
 ) -> Stream:
     """A stream on the engine of this moment.
 
     Parameters
     ----------
-    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db
+    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, block_samples
         As of :class:`percepnet.reference.stream.Stream`.
     wanted : str, optional
         As of `engine`.
@@ -143,6 +144,7 @@ def open_stream(
         comb_filter=comb_filter,
         post_filter=post_filter,
         attenuation_limit_db=attenuation_limit_db,
+        block_samples=block_samples,
     )
 
 

@@ -12,7 +12,7 @@ from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
 from percepnet.engine import Stream, open_stream
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError
-from percepnet.live import SILENCE, WHOLE_ADVICE, LiveStream, Settings
+from percepnet.live_stream import SILENCE, WHOLE_ADVICE, LiveStream, Settings
 from percepnet.model import Model, shared_model
 from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ
@@ -53,6 +53,9 @@ class Enhancer(LiveStream[Stream]):
         What becomes of NaN, infinity and samples far outside [-1, 1]: "raise" refuses a chunk with an AudioError that
         says where they are; "silence" takes hops of 10 ms that have them as silence, counts them in `refused_hops`,
         and never stops a call.
+    block_samples : int
+        0 returns from each call what is ready. Otherwise calls take multiples of so many samples, 1 being any length,
+        and return exactly as many as they take, for up to 10 ms more of delay; for multiples of 10 ms it is the same.
     engine : str or None
         "core" or "numpy"; None is what the environment variable PERCEPNET_ENGINE says, or else the core where it is
         installed.
@@ -94,6 +97,7 @@ class Enhancer(LiveStream[Stream]):
         attenuation_limit_db: float | None = None,
         link_channels: bool = True,
         invalid: str = "raise",
+        block_samples: SupportsIndex = 0,
         engine: str | None = None,
     ) -> None:
         settings = Settings.checked(
@@ -104,6 +108,7 @@ class Enhancer(LiveStream[Stream]):
             post_filter=post_filter,
             attenuation_limit_db=attenuation_limit_db,
             invalid=invalid,
+            block_samples=block_samples,
         )
         self._engine = chosen_engine(engine)
         loaded = _model_of(model)
@@ -115,6 +120,7 @@ class Enhancer(LiveStream[Stream]):
             comb_filter=settings.comb_filter,
             post_filter=settings.post_filter,
             attenuation_limit_db=settings.attenuation_limit_db,
+            block_samples=settings.block_samples,
             wanted=self._engine,
         )
         super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
@@ -142,8 +148,8 @@ class Enhancer(LiveStream[Stream]):
         Raises
         ------
         AudioError
-            For another dtype or shape, and unless ``invalid="silence"`` for NaN, infinity and samples far outside
-            [-1, 1].
+            For another dtype or shape, for a length that is no multiple of `block_samples`, and unless
+            ``invalid="silence"`` for NaN, infinity and samples far outside [-1, 1].
         PercepNetError
             For an input that the model does not have, after `close`, or while another thread is in a call. After any
             error, the stream goes on as if the call had not been.

@@ -27,7 +27,7 @@ from percepnet.audio.tags import id3 as id3_tags
 from percepnet.audio.tags import riff as riff_tags
 from percepnet.audio.tags import vorbis as vorbis_tags
 from percepnet.errors import AudioError
-from percepnet.live import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ, WHOLE_ADVICE
+from percepnet.live_stream import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ, WHOLE_ADVICE
 
 FRAMES_UNKNOWN = 2**62  # libsndfile's answer where a header does not say
 BLOCK_VALUES_MAX = 1 << 22  # of all channels in a block, however many there are

@@ -21,7 +21,7 @@ from percepnet.audio.quantise import quantised
 from percepnet.audio.reader import check_form
 from percepnet.bulk.one import Job, Settings, enhance_file
 from percepnet.errors import AudioError, PercepNetError, complain
-from percepnet.live import WHOLE_ADVICE
+from percepnet.live_stream import WHOLE_ADVICE
 from percepnet.stream import enhance_blocks
 
 PIPE = "-"
@@ -45,14 +45,13 @@ class Raw:
             triples = np.frombuffer(data, np.uint8).reshape(-1, 3)
             wide = np.zeros((len(triples), 4), np.uint8)
             wide[:, 1:] = triples if self.dtype[0] == "<" else triples[:, ::-1]
-            values: AnySamples = wide.view("<i4")[:, 0] / np.float32(2**31)
+            values: AnySamples = np.frombuffer(wide.tobytes(), "<i4").astype(np.float64) / 2**31
         else:
             read: AnySamples = np.frombuffer(data, self.dtype)
             if read.dtype.kind == "f":
                 values = read.astype(np.float32)
             else:
-                scale = float(1 << (8 * self.width - 1))
-                values = (read.astype(np.float64) - self.zero) / scale
+                values = (read.astype(np.float64) - self.zero) / 2 ** (8 * self.width - 1)
         return np.ascontiguousarray(values.reshape(-1, channels).T, dtype=np.float32)
 
     def to_bytes(self, y: Samples) -> bytes:

@@ -19,10 +19,13 @@ from percepnet.cli import enhance
 from percepnet.cli.exits import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
+from percepnet.evaluation.decisions_command import decisions
+from percepnet.evaluation.heldout_command import heldout
+from percepnet.plugins.command import plugin_path
 from percepnet.training.command import export, train
 from percepnet.training.corpus_command import corpus
 
-COMMANDS = (enhance.enhance, train, export, oracle, evaluate, bench)
+COMMANDS = (enhance.enhance, train, export, oracle, evaluate, decisions, heldout, bench, plugin_path)
 GROUPS = {"corpus": corpus}
 
 

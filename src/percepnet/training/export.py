@@ -9,7 +9,7 @@ import numpy as np
 from percepnet.errors import PercepNetError
 from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
 from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
-from percepnet.training.fit import model_info
+from percepnet.training.info import model_info
 from percepnet.training.network import to_model
 from percepnet.training.sparsity import SparsityConfig, thinned
 

@@ -1,22 +1,28 @@
 """Manifests: their fields, splits that nothing leaks between, and what is in them.
 
-`percepnet.training.corpus` reads them for training, and needs only a `path`; `percepnet.training.indexing` writes them.
+A manifest is a file of JSON lines, one a recording:
+
+    {"path": "speech/a.opus", "split": "train", "source": "libri", "bandwidth_hz": 8000, "licence": "PD"}
+
+Only `path` is needed to train; it is relative to the manifest. Noises may have a `category`.
+`percepnet.training.indexing` writes manifests.
 """
 
 import hashlib
+import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from percepnet.errors import PercepNetError
-from percepnet.training.corpus import Split, read_manifest
 
 Row = dict[str, Any]
+Split = Literal["train", "valid"]
 
 KINDS = ("speech", "noise", "room")
 GROUP_FIELDS = {"speech": "speaker", "noise": "recording", "room": "room"}  # what a split keeps together, by kind
@@ -110,6 +116,38 @@ def group_of(row: Mapping[str, Any]) -> str:
     """What must not be on both sides of a split: the speaker, or the source where it is unknown; recording; room."""
     group = row.get(GROUP_FIELDS.get(str(row.get("kind")), "speaker"))
     return str(group) if group else f"source {row.get('source') or ''}"
+
+
+def read_manifest(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The recordings of a manifest: where each is, and its line.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of (Path, dict)
+
+    Raises
+    ------
+    PercepNetError
+        If it cannot be read, or a line is not JSON with a path.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PercepNetError(f"cannot read the manifest {path}: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            rows.append((path.parent / row["path"], row))
+        except (ValueError, KeyError, TypeError):
+            raise PercepNetError(f'{path}, line {number}: expected JSON with a "path", found {line[:60]!r}') from None
+    return rows
 
 
 def load_rows(path: Path) -> list[Row]:

@@ -1,0 +1,1 @@
+import { isSupported } from "../src/index.js"; document.title = String(isSupported());
