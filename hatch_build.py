@@ -1,6 +1,6 @@
 """Compiles core/ into the package: with the C compiler at hand, else with the one in ziglang, else not at all.
 
-Without the core the package is complete, and runs on its NumPy engine.
+Without the core the package is complete, and runs on its NumPy engine. On Linux the LADSPA plugin comes with it.
 
 PERCEPNET_TARGET in the environment names one of `TARGETS`, and the wheel is made for that platform instead of for this
 machine, always with ziglang; then a core that cannot be compiled is an error. `scripts/wheels.py` makes all of them.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ VARIABLE = "PERCEPNET_TARGET"
 MACOS_MIN = "11.0"
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 LIBRARY = "src/percepnet/_core" + SUFFIXES.get(sys.platform, ".so")
+LADSPA = "percepnet/plugins/percepnet_ladspa.so"
 ZIG_MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
 
 # The platform of a wheel, as installers know it, and as zig does. manylinux_2_17 runs on every glibc since 2012.
@@ -75,8 +77,13 @@ class CoreBuildHook(BuildHookInterface):
         # not in the source tree, where this machine's own library may be in use
         self._folder = tempfile.TemporaryDirectory()
         library = Path(self._folder.name, "_core" + SUFFIXES.get(system, ".so"))
+        plugin = Path(self._folder.name, Path(LADSPA).name)
+        compiler = [*ZIG, "-target", TARGETS[target], "-s"]
         try:
-            _compile([*ZIG, "-target", TARGETS[target], "-s"], Path(self.root, "core"), library, system)
+            _compile(compiler, Path(self.root, "core"), library, system)
+            if system == "linux":
+                compile_plugin(compiler, Path(self.root), "ladspa", plugin)
+                build_data["force_include"][str(plugin)] = LADSPA
         except subprocess.CalledProcessError as error:
             raise RuntimeError(f"{shlex.join(error.cmd)} failed: {error.stderr}") from error
         build_data["force_include"][str(library)] = f"percepnet/{library.name}"
@@ -84,9 +91,7 @@ class CoreBuildHook(BuildHookInterface):
 
     def _build_here(self, build_data: dict[str, Any]) -> bool:
         library = Path(self.root, LIBRARY)
-        compiler = _installed_compiler()
-        if compiler is None and importlib.util.find_spec("ziglang"):
-            compiler = ZIG
+        compiler = compiler_here()
         if compiler is None:
             library.unlink(missing_ok=True)
             self._explain("no C compiler was found (CC, cc, gcc, clang, ziglang)")
@@ -98,10 +103,29 @@ class CoreBuildHook(BuildHookInterface):
             self._explain(f"{shlex.join(compiler)} failed: {getattr(error, 'stderr', None) or error}")
             return False
         build_data["artifacts"].append(LIBRARY)
+        if sys.platform == "linux":
+            self._build_plugin(compiler, build_data)
         return True
+
+    def _build_plugin(self, compiler: list[str], build_data: dict[str, Any]) -> None:
+        plugin = Path(self.root, "src", LADSPA)
+        try:
+            compile_plugin(compiler, Path(self.root), "ladspa", plugin)
+        except (OSError, subprocess.CalledProcessError) as error:
+            plugin.unlink(missing_ok=True)
+            reason = getattr(error, "stderr", None) or error
+            self.app.display_warning(f"percepnet is built without its LADSPA plugin: {reason}")
+        else:
+            build_data["artifacts"].append(f"src/{LADSPA}")
 
     def _explain(self, reason: str) -> None:
         self.app.display_warning(f"percepnet is built without its C core, and will run on NumPy alone: {reason}")
+
+
+def compiler_here() -> list[str] | None:
+    """The C compiler at hand, or the one in ziglang, or None."""
+    zig = ZIG if importlib.util.find_spec("ziglang") else None
+    return _installed_compiler() or zig
 
 
 def _installed_compiler() -> list[str] | None:
@@ -112,15 +136,51 @@ def _installed_compiler() -> list[str] | None:
 
 
 def _compile(compiler: list[str], sources: Path, library: Path, system: str) -> None:
-    files = sorted(str(path) for path in Path(sources, "src").rglob("*.c"))
-    flags = [*FLAGS, "-shared", f"-I{Path(sources, 'include')}", f"-I{Path(sources, 'src')}"]
-    flags.append("-DPERCEPNET_BUILD" if system == "win32" else "-fPIC")
+    flags = ["-DPERCEPNET_BUILD" if system == "win32" else "-fPIC"]
     if system == "darwin":
         flags += [f"-mmacosx-version-min={MACOS_MIN}", f"-Wl,-install_name,@rpath/{library.name}"]
+    _link(compiler, sources, [], flags, library)
+
+
+def compile_plugin(
+    compiler: list[str], root: Path, kind: str, library: Path, flags: Sequence[str] = (), libraries: Sequence[str] = ()
+) -> None:
+    """Compile a plugin for Linux with the core inside it.
+
+    Parameters
+    ----------
+    compiler : list of str
+        The command and what it always gets.
+    root : Path
+        Of the project.
+    kind : str
+        A folder of plugins/.
+    library : Path
+        What is made.
+    flags, libraries : sequence of str
+        More for the compiler.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        With what the compiler said in `stderr`.
+    """
+    plugins = root / "plugins"
+    files = sorted(str(path) for folder in ("common", kind) for path in Path(plugins, folder).glob("*.c"))
+    flags = [*flags, "-fPIC", "-DPERCEPNET_STATIC", f"-I{plugins}"]
+    _link(compiler, root / "core", files, flags, library, ("-ldl", "-lpthread", *libraries))
+
+
+def _link(
+    compiler: list[str], core: Path, more: list[str], flags: list[str], library: Path, libraries: Sequence[str] = ()
+) -> None:
+    files = sorted(str(path) for path in Path(core, "src").rglob("*.c"))
+    flags = [*FLAGS, "-shared", *flags, f"-I{Path(core, 'include')}", f"-I{Path(core, 'src')}"]
     # beside its place and then renamed: a process that runs the old library keeps it
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".") as folder:
         fresh = Path(folder, library.name)
-        subprocess.run([*compiler, *flags, *files, "-o", str(fresh), "-lm"], check=True, capture_output=True, text=True)
+        command = [*compiler, *flags, *files, *more, "-o", str(fresh), *libraries, "-lm"]
+        subprocess.run(command, check=True, capture_output=True, text=True)
         fresh.replace(library)
 
 

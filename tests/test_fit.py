@@ -340,7 +340,7 @@ def test_reproducible_whatever_the_workers_and_if_it_is_killed(config, tmp_path,
     monkeypatch.setattr("percepnet.training.callbacks.EARLY_UPDATES", 1000)  # each batch is reported
     settings = {
         "preset": "tiny", "batch": 2, "chunk_frames": 20, "warmup_updates": 1, "cooldown_share": 0.5, "updates": 16,
-        "sequence_seconds": 0.4, "shard_sequences": 2, "ring": 5, "hearings": 1, "checkpoint_minutes": 0,
+        "sequence_seconds": 0.4, "shard_sequences": 2, "ring": 5, "expected_reuse": 1, "checkpoint_minutes": 0,
         "reproducible": True, "speech": config.speech,
     }  # fmt: skip
     whole = Config(out=str(tmp_path / "whole"), workers=1, **settings)
@@ -411,8 +411,8 @@ def test_mistakes(config, tmp_path):
     noise.write_text('{"path": "speech.wav", "kind": "noise"}')
     with pytest.raises(PercepNetError, match=r"noise\.jsonl: .* give this manifest as --noise, not as --rooms"):
         run_training(replace(config, rooms=(str(noise),)))
-    with pytest.raises(PercepNetError, match="hearings is 0"):
-        run_training(replace(config, hearings=0))
+    with pytest.raises(PercepNetError, match="expected_reuse is 0"):
+        run_training(replace(config, expected_reuse=0))
     with pytest.raises(PercepNetError, match="batch is 0"):
         run_training(replace(config, batch=0))
     with pytest.raises(PercepNetError, match="no training to resume"):

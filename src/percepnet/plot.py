@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet.arrays import Samples
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 
 COLUMNS = 1200  # at most; a long recording has many windows a column, whose power is averaged

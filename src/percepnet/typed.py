@@ -40,8 +40,8 @@ def convert(value: Any, kind: type[Kind], source: object) -> Kind:
     PercepNetError
         In one line: source, field, what was found and what was expected.
     """
+    _refuse_unknown(value, kind, source, "")
     try:
-        _refuse_unknown(value, kind, "")
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise PercepNetError(f"{source}: {describe(error, value)}") from error
@@ -64,7 +64,11 @@ def describe(error: msgspec.ValidationError, value: Any = None) -> str:
 
 def field_names(kind: Any) -> list[str]:
     """Names of the fields of a dataclass or struct."""
-    return list(kind.__struct_fields__ if hasattr(kind, "__struct_fields__") else kind.__dataclass_fields__)
+    return list(kind.__struct_fields__ if _is_struct(kind) else kind.__dataclass_fields__)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -83,17 +87,17 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise PercepNetError(f"{path}: not TOML ({error})") from error
 
 
-def _refuse_unknown(value: Any, kind: Any, where: str) -> None:
-    """What msgspec does for structs, for dataclasses."""
-    if not is_dataclass(kind) or not isinstance(value, dict):
+def _refuse_unknown(value: Any, kind: Any, source: object, where: str) -> None:
+    """What msgspec does for structs inside of lists; dataclasses and others are told what there is."""
+    strict = is_dataclass(kind) or (_is_struct(kind) and kind.__struct_config__.forbid_unknown_fields)
+    if not strict or not isinstance(value, dict):
         return
     names, hints = field_names(kind), get_type_hints(kind)
     for name, inside in value.items():
+        place = f"{where}.{name}".removeprefix(".")
         if name not in names:
-            place = f" - at `$.{where}`" if where else ""
-            there = f"`; there are: {', '.join(names)}"
-            raise msgspec.ValidationError(f"Object contains unknown field `{name}{there}`{place}")
-        _refuse_unknown(inside, hints[name], f"{where}.{name}".removeprefix("."))
+            raise PercepNetError(f"{source}: {place}: no such field; there are: {', '.join(names)}")
+        _refuse_unknown(inside, hints[name], source, place)
 
 
 def _at(value: Any, where: str) -> Any:

@@ -96,11 +96,17 @@ export class PercepNetNode extends Base {
         });
         this.ready.catch(() => undefined);
         this.port.onmessage = (event: MessageEvent<FromProcessor>) => this.take(event.data);
-        this.onprocessorerror = (event) => {
-            const words = (event as ErrorEvent).message;
-            this.fail(`the audio thread has stopped the node${words ? `: ${words}` : ""}: make another one`);
-        };
+        // by the older name and by the newer one
+        this.addEventListener("processorerror", this.noticeDeath);
+        this.addEventListener("error", this.noticeDeath);
     }
+
+    private readonly noticeDeath = (event: Event) => {
+        if (!(event instanceof CustomEvent)) {
+            const words = (event as ErrorEvent).message;
+            this.fail(`the audio thread has stopped the node${words ? ` (${words})` : ""}: make another one`);
+        }
+    };
 
     /** The worklet's module and a node, when it is ready. Rejects with a `PercepNetError`. */
     static async create(context: BaseAudioContext, binaries: Binaries, options: NodeOptions = {}): Promise<PercepNetNode> {

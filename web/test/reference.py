@@ -1,7 +1,9 @@
 """What the library makes natively, for the tests in JavaScript: `python reference.py FOLDER`.
 
-Raw 32-bit floats: `x_RATE.f32`, 60 s of the example clips, and `y_RATE.f32`, what a stream on the portable kernel gives back in
-calls of 128 samples. `microphone.wav` is what a browser takes for its microphone, `enhanced.f32` what Python makes of it.
+Raw 32-bit floats: `x_RATE.f32`, 60 s of the example clips, and `y_RATE.f32`, what a stream on the portable kernel gives
+back in calls of 128 samples. `microphone.wav` is what a browser takes for its microphone,
+`enhanced.f32` what Python makes
+of it.
 """
 
 import json

@@ -32,13 +32,13 @@ class GainErrors(NamedTuple):
         Mean error; below 0 where speech is turned down too far.
     spread_db : float
         Standard deviation of the errors.
-    count : int
+    bands : int
         Bands of frames that are in it.
     """
 
     bias_db: float
     spread_db: float
-    count: int
+    bands: int
 
 
 def band_gains(output: Samples, noisy: Samples, params: SignalParams) -> Gains:
@@ -59,7 +59,13 @@ def band_gains(output: Samples, noisy: Samples, params: SignalParams) -> Gains:
     return np.minimum(np.sqrt((after + SILENT_ENERGY) / (before + SILENT_ENERGY)), 1.0)
 
 
-def errors_db(enhanced: Samples, clean: Samples, noisy: Samples, params: SignalParams) -> Gains:
+def errors_db(
+    enhanced: Samples,
+    clean: Samples,
+    noisy: Samples,
+    params: SignalParams,
+    known: npt.NDArray[np.bool_] | None = None,
+) -> Gains:
     """Errors of all bands of the frames of speech in which the oracle leaves something, in decibels.
 
     Parameters
@@ -67,6 +73,8 @@ def errors_db(enhanced: Samples, clean: Samples, noisy: Samples, params: SignalP
     enhanced, clean, noisy : np.ndarray [shape=(n,)]
         At 48 kHz, aligned.
     params : SignalParams
+    known : np.ndarray [shape=(bands,)], optional
+        Bands in which the clean speech is known; default: all.
 
     Returns
     -------
@@ -74,24 +82,25 @@ def errors_db(enhanced: Samples, clean: Samples, noisy: Samples, params: SignalP
     """
     found, wanted = band_gains(enhanced, noisy, params), band_gains(clean, noisy, params)
     counts = speech_frames(clean)[: len(wanted), None] & (wanted > HEARD_GAIN)
+    if known is not None:
+        counts &= known
     return 20 * np.log10((found[counts] + GAIN_FLOOR) / (wanted[counts] + GAIN_FLOOR))
 
 
-def gain_errors(pairs: Sequence[tuple[Samples, Samples, Samples]], params: SignalParams | None = None) -> GainErrors:
+def summary(errors: Sequence[Gains]) -> GainErrors:
     """Errors of a system over recordings.
 
     Parameters
     ----------
-    pairs : sequence of (enhanced, clean, noisy)
-        As for `errors_db`.
-    params : SignalParams, optional
+    errors : sequence of np.ndarray
+        Of each recording, as from `errors_db`.
 
     Returns
     -------
     GainErrors
+        NaN where there is nothing to judge.
     """
-    params = params or SignalParams()
-    found = np.concatenate([errors_db(*signals, params) for signals in pairs] or [np.zeros(0)])
+    found = np.concatenate([*errors, np.zeros(0)])
     if not found.size:
         return GainErrors(float("nan"), float("nan"), 0)
     return GainErrors(float(found.mean()), float(found.std()), len(found))

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.cache import FOLDER, Cache
 from percepnet.evaluation.clips import make_clips

@@ -9,13 +9,13 @@ import numpy as np
 import percepnet
 from percepnet.arrays import Samples
 from percepnet.engine import engine
-from percepnet.model import load_model
+from percepnet.model import Model, load_model
 from percepnet.model.file import model_path
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.reference.oracle import oracle_steps
 from percepnet.stream import Enhancer
 from percepnet.systems.digest import digest
-from percepnet.systems.system import Frame, Oracle, Process, System
+from percepnet.systems.system import OWN_SYSTEM, Frame, Oracle, Process, System
 
 SMALL = "small"
 
@@ -63,6 +63,11 @@ def _with(title: str, name: str | None = None, **settings: bool) -> System:
 
     named = name is not None or bool(settings)
     return System(title, of(_enhancer), live=of(_live_enhancer), version=of(_version), only_when_named=named)
+
+
+def model_of(name: str, model: str | None) -> Model | None:
+    """The model that a system of ours runs where percepnet's is `model`; None for other systems."""
+    return load_model(SMALL if name == SMALL else model) if name in (OWN_SYSTEM, SMALL) else None
 
 
 def our_systems() -> dict[str, System]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from percepnet.training.curves import VALIDATION_NAME, save_curves
+from percepnet.training.device.source import DeviceSource
 from percepnet.training.features import VALID_NAME, Shards
 from percepnet.training.info import LOSSES
 from percepnet.training.listening import Listening
@@ -30,7 +31,7 @@ class Batch:
     Parameters
     ----------
     trainer : Trainer
-    shards : Shards
+    shards : Shards or DeviceSource
     gain_loss, strength_loss : float
         Means over all processes.
     last : bool
@@ -40,7 +41,7 @@ class Batch:
     """
 
     trainer: Trainer
-    shards: Shards
+    shards: Shards | DeviceSource
     gain_loss: float
     strength_loss: float
     last: bool
@@ -152,7 +153,7 @@ class Checkpoints:
         if not self._timer.due(trainer.config.checkpoint_minutes):
             return
         trainer.save()
-        if trainer.window is not None:
+        if trainer.window is not None and isinstance(batch.shards, Shards):
             batch.shards.drop(trainer.window.start)  # until now a resumed run would have needed them again
         self._timer.restart()
 

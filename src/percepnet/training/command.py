@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError, extra_packages
-from percepnet.model import PRESETS
+from percepnet.model import PRESETS, load_model
 from percepnet.params import BAND_EDGES, LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
 
 Places = Annotated[list[str] | None, typer.Option(metavar="PLACE", help="A .jsonl manifest, a folder or a file.")]
@@ -114,7 +114,14 @@ def export(
         list[Path],
         typer.Argument(metavar="RUN...", help="A run's folder, a checkpoint, or a model; of several, their mean."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="The model file to write.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="MODEL", help="The model file to write.")
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the network of a model as ONNX graphs, for phones and accelerators."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of --onnx that exist.")] = False,
     info: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="An entry for the model's card, such as licence.")
     ] = None,
@@ -131,7 +138,14 @@ def export(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON, and nothing else.")] = False,
 ) -> None:
-    """Write a training's averaged weights as a model file of 8-bit weights."""
+    """Write a training's averaged weights as a model file of 8-bit weights, or a model as ONNX graphs."""
+    if onnx is not None:
+        if output is not None or len(runs) > 1:
+            raise PercepNetError("--onnx takes one model, by name or file, and no -o: export a run with -o first")
+        _export_onnx(str(runs[0]), onnx, overwrite, as_json)
+        return
+    if output is None:
+        raise PercepNetError("say what to write: -o MODEL, or --onnx DIR")
     with extra_packages("train"):
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model
@@ -144,6 +158,16 @@ def export(
         print(json.dumps({"output": str(output), "weights": model.weight_count, "info": model.info}))
     else:
         print(f"wrote {output}: {model.weight_count / 1e6:.2f} million weights")
+
+
+def _export_onnx(name_or_path: str, folder: Path, overwrite: bool, as_json: bool) -> None:
+    with extra_packages("onnx"):
+        from percepnet.onnx_export import export_onnx
+    files = export_onnx(load_model(name_or_path), folder, overwrite)
+    if as_json:
+        print(json.dumps({"files": [str(path) for path in files]}))
+    for path in () if as_json else files:
+        print(f"wrote {path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def _weights(entries: list[str]) -> dict[str, float]:

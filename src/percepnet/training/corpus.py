@@ -11,6 +11,7 @@ from typing import Any
 
 import soundfile
 
+from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.manifest import Split, read_manifest
@@ -37,6 +38,8 @@ class Clip:
     bandwidth_hz : float
         Where its spectrum ends; at most half its own sample rate.
     split : {"train", "valid"}
+    speaker : str
+        Who speaks; empty if unknown.
     """
 
     path: Path
@@ -46,6 +49,7 @@ class Clip:
     licence: str
     bandwidth_hz: float
     split: Split
+    speaker: str = ""
 
     @property
     def seconds(self) -> float:
@@ -118,9 +122,8 @@ def _of_folder(place: Path) -> list[tuple[Path, dict[str, Any]]]:
         return [(place, {"path": place.name})]
     if not place.is_dir():
         raise PercepNetError(f"{place}: no such file or folder")
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     rows = []
-    for path in found:
+    for path in find_audio(place, suffixes=SUFFIXES).audio:
         inside = path.relative_to(place)
         # the first subfolder tells recordings apart as far as anything does
         group = inside.parts[0] if len(inside.parts) > 1 else place.name
@@ -164,4 +167,5 @@ def _clip(path: Path, row: Mapping[str, Any]) -> Clip:
         licence=str(row.get("licence") or row.get("license") or ""),
         bandwidth_hz=min(bandwidth_hz, info.samplerate / 2),
         split="valid" if held_out else "train",
+        speaker=str(row.get("speaker") or ""),
     )

@@ -4,7 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 
 VALIDATION_NAME = "validation.jsonl"
 CURVES_NAME = "curves.png"

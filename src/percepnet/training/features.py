@@ -25,6 +25,8 @@ import numpy.typing as npt
 from percepnet import engine
 from percepnet.acoustics.levels import active_rms, amplitude, frame_powers, speech_frames
 from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
+from percepnet.arrays import Array
+from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
@@ -37,7 +39,6 @@ from percepnet.training.store import AudioStore
 if TYPE_CHECKING:  # the processes that make features do without it
     from torch import Tensor
 
-Array = npt.NDArray[np.float32]
 Shard = npt.NDArray[np.float16]
 
 UNKNOWN = -1.0
@@ -180,14 +181,8 @@ def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequence
 
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard; the file appears whole or not at all."""
-    beside = path.with_name(_beside(path.stem, os.getpid()))
-    np.save(beside, shard)
-    beside.replace(path)
-
-
-def _beside(stem: str, process: int | None) -> str:
-    """Name of a file that a process has not finished."""
-    return f".{stem}.{process}.npy"
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, shard)
 
 
 class Shards:
@@ -353,9 +348,8 @@ class Producers:
             if process.is_alive():
                 process.terminate()
             process.join()
-            for folder in self._folders:
-                for unfinished in folder.glob(_beside("*", process.pid)):
-                    unfinished.unlink()
+        for folder in self._folders:
+            remove_parts(folder)  # of processes that were ended in the middle of a file
 
 
 def shard_name(index: int) -> str:

@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
 from percepnet.acoustics.bandwidth import bandwidth_hz
 from percepnet.acoustics.levels import active_level_db
 from percepnet.acoustics.rooms import ROOM_MAX_S, reverberation_time_s
-from percepnet.audio import open_audio, replacing
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
+from percepnet.audio import open_audio
+from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training import measures
@@ -44,8 +46,6 @@ from percepnet.training.manifest import (
     original,
     room_name,
 )
-
-Array = npt.NDArray[np.float32]
 
 UNREADABLE_SUFFIXES = frozenset((".m4a", ".aac", ".wma", ".webm", ".amr", ".ape", ".wv"))  # audio all the same
 NO_HEADER_SUFFIXES = frozenset((".raw",))  # of unknown rate and format
@@ -325,12 +325,9 @@ def _files_in(folder: Path, exclude: Sequence[str], outcome: Outcome) -> Iterato
     if not folder.is_dir():
         raise PercepNetError(f"{folder}: no such file or folder")
     found = 0
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
+    for path in find_audio(folder, suffixes=(SUFFIXES | UNREADABLE_SUFFIXES) - NO_HEADER_SUFFIXES).audio:
         suffix = path.suffix.lower()
-        hidden = any(part.startswith(".") for part in inside.parts)
-        audio = suffix in SUFFIXES | UNREADABLE_SUFFIXES and suffix not in NO_HEADER_SUFFIXES
-        if hidden or not audio or not path.is_file() or any(text in inside.as_posix() for text in exclude):
+        if any(text in path.relative_to(folder).as_posix() for text in exclude):
             continue
         found += 1
         if suffix in UNREADABLE_SUFFIXES:

@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from percepnet import engine
 from percepnet.acoustics.levels import fit_length
-from percepnet.audio import replacing
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
 from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference.network import Network
 from percepnet.reference.oracle import training_example
 from percepnet.stream import enhance
 from percepnet.training.features import Recordings
-
-Array = npt.NDArray[np.float32]
 
 FOLDER = "listening"
 COUNT = 6
@@ -143,10 +141,16 @@ def save_gains(path: Path, oracle: Array, found: Array) -> None:
         figure.savefig(temporary, format="png", dpi=80)
 
 
+def available_scores() -> dict[str, str]:
+    """Measures whose packages are there, and what is shown of each."""
+    found = [measure for measure in SCORES if all(map(importlib.util.find_spec, PACKAGES.get(measure, ())))]
+    return {measure: SCORES[measure] for measure in found}
+
+
 def _scores(clean: Array, estimate: Array) -> dict[str, float]:
     from percepnet.evaluation.metrics import score
 
-    measures = [measure for measure in SCORES if all(map(importlib.util.find_spec, PACKAGES.get(measure, ())))]
+    measures = list(available_scores())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of mixtures without enough speech, which are left out of the means
         found = score(clean, fit_length(estimate, len(clean)), SAMPLE_RATE_HZ, measures)

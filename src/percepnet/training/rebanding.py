@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from percepnet.arrays import Array
 from percepnet.errors import ModelError
 from percepnet.model import Model
 from percepnet.model.table import BANDS, FEATURES, Node
 from percepnet.params import FEATURE_SIZES, SignalParams
 from percepnet.reference.bands import bands_of
-
-Array = npt.NDArray[np.float32]
 
 # Of layers whose units change, how what was heard of the old ones is shared among the new [shape=(old, new)].
 Shares = Mapping[str, Array]

@@ -8,7 +8,6 @@ processes train together (`percepnet.training.distributed`).
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,13 +15,23 @@ from pathlib import Path
 
 import numpy as np
 
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.params import FRAMES_PER_SECOND
 from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, Validation
 from percepnet.training.config import SETTINGS_NAME, Config, settled
 from percepnet.training.corpus import Clip, find_clips
+from percepnet.training.device.source import DeviceSource, decode_all, held_out_rows
 from percepnet.training.distributed import Ranks, ranks
-from percepnet.training.features import Producers, Recordings, Shards, shards_folder
+from percepnet.training.features import (
+    VALID_NAME,
+    VALID_SEQUENCES,
+    Producers,
+    Recordings,
+    Shards,
+    shards_folder,
+    write_shard,
+)
 from percepnet.training.gpu_shards import GpuShards, fits
 from percepnet.training.info import corpus_info, init_info
 from percepnet.training.listening import Listening
@@ -33,9 +42,16 @@ from percepnet.training.tensorboard import Board
 from percepnet.training.trainer import FIRST_SHARDS, MODEL_NAME, Trainer
 
 WAIT_S = 0.1
+RANK_SEEDS = 1_000_003  # apart, so that each process makes other mixtures
 
 
-def run_training(config: Config, report: Callable[[Progress], None] | None = None) -> Path:
+def run_training(
+    config: Config,
+    report: Callable[[Progress], None] | None = None,
+    *,
+    validate: bool = True,
+    deadline: float | None = None,
+) -> Path:
     """Train until a limit is reached or somebody interrupts (Ctrl-C or SIGTERM), and leave a run that can be resumed.
 
     Every process that torchrun starts calls this with the same settings.
@@ -45,6 +61,10 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     config : Config
     report : callable, optional
         Gets a Progress about once a minute and at every validation; in the first process only.
+    validate : bool
+        Whether anything is held out, to validate with and to listen to.
+    deadline : float, optional
+        The limit, instead of hours and updates: a moment of `time.monotonic`, whenever the training itself begins.
 
     Returns
     -------
@@ -59,17 +79,38 @@ def run_training(config: Config, report: Callable[[Progress], None] | None = Non
     """
     config = settled(config)
     with ranks() as group:
-        return _run(config, group, report or (lambda progress: None))
+        return _run(config, group, report or (lambda progress: None), validate, deadline)
 
 
-def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Path:
-    run = Path(config.out)
+def prepare(config: Config) -> None:
+    """Decode and make, by all processors, what a run on a device needs before it can begin; it then finds it there.
+
+    Raises
+    ------
+    PercepNetError
+        If a recording is unreadable.
+    """
+    recordings = _recordings(config, _clips(config))
+    decode_all(recordings, config.source, config.seed)
+
+
+def _clips(config: Config) -> dict[str, list[Clip]]:
     kinds = {"speech": "speech", "noise": "noise", "rooms": "room"}
-    clips = {name: find_clips(getattr(config, name), config.exclude, kind) for name, kind in kinds.items()}
+    return {name: find_clips(getattr(config, name), config.exclude, kind) for name, kind in kinds.items()}
+
+
+def _recordings(config: Config, clips: dict[str, list[Clip]]) -> Recordings:
+    folder = Path(config.out) / "audio"
+    return Recordings(clips["speech"], clips["noise"], clips["rooms"], folder, config.speech_weights, config.mixing)
+
+
+def _run(
+    config: Config, group: Ranks, report: Callable[[Progress], None], validate: bool, deadline: float | None
+) -> Path:
+    run = Path(config.out)
+    clips = _clips(config)
     _refuse_empty(config, clips["speech"])
-    recordings = Recordings(
-        clips["speech"], clips["noise"], clips["rooms"], run / "audio", config.speech_weights, config.mixing
-    )
+    recordings = _recordings(config, clips)
     unused = set(config.speech_weights) - {clip.source for clip in clips["speech"]}
     if unused:
         known = ", ".join(sorted({clip.source for clip in clips["speech"]}))
@@ -80,7 +121,8 @@ def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Pa
     board = Board(run, trainer.updates) if config.tensorboard and group.main else None
     run.mkdir(parents=True, exist_ok=True)
     if group.main:
-        _write_text(run / SETTINGS_NAME, json.dumps(asdict(config), indent=1))
+        with replacing(run / SETTINGS_NAME) as temporary:
+            temporary.write_text(json.dumps(asdict(config), indent=1))
     if config.reproducible and not config.resume and config.workers:
         Shards(shards_folder(run, group.rank)).drop(math.inf)  # of a start that came to nothing
     producers = Producers(
@@ -88,7 +130,7 @@ def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Pa
         trainer.network.params,
         run,
         seed=config.seed,
-        workers=config.workers,
+        workers=0 if config.source.device else config.workers,
         ring=config.ring,
         sequences=config.shard_sequences,
         seconds=config.sequence_seconds,
@@ -98,9 +140,13 @@ def _run(config: Config, group: Ranks, report: Callable[[Progress], None]) -> Pa
     with stop_requests() as stop_requested:
         producers.start()
         try:
-            listening = Listening(recordings, trainer.network.params, run, config.seed) if group.main else None
+            listens = group.main and validate
+            listening = Listening(recordings, trainer.network.params, run, config.seed) if listens else None
+            supply = _supply(trainer, recordings, listens)
+            if deadline is not None:
+                trainer.limit(deadline - time.monotonic())
             callbacks = (Validation(listening, board), Reports(trainer, report, board), Checkpoints())
-            _fit(trainer, producers, callbacks, stop_requested)
+            _fit(trainer, supply, producers, callbacks, stop_requested)
         finally:
             producers.stop()
             if board is not None:
@@ -114,13 +160,16 @@ def _refuse_empty(config: Config, speech: list[Clip]) -> None:
 
 
 def _fit(
-    trainer: Trainer, producers: Producers, callbacks: Sequence[Callback], stop_requested: Callable[[], bool]
+    trainer: Trainer,
+    supply: Shards | DeviceSource,
+    producers: Producers,
+    callbacks: Sequence[Callback],
+    stop_requested: Callable[[], bool],
 ) -> None:
     group = trainer.ranks
-    shards = _shards(trainer, shards_folder(Path(trainer.config.out), group.rank))
-    while trainer.progress < 1 and _supplied(trainer, shards, producers, stop_requested):
+    while trainer.progress < 1 and _supplied(trainer, supply, producers, stop_requested):
         started = time.monotonic()
-        gain, strength = trainer.train(shards)
+        gain, strength = trainer.train(supply)
         # the first process's time, since others may have waited for it to validate
         took_s = time.monotonic() - started if group.main else 0.0
         took_s, gain, strength, requests = group.sum(
@@ -131,13 +180,36 @@ def _fit(
             raise PercepNetError(
                 f"the loss is no longer finite at update {trainer.updates}; the last checkpoint is good"
             )
-        batch = Batch(trainer, shards, gain, strength, last=trainer.progress >= 1 or requests > 0)
+        batch = Batch(trainer, supply, gain, strength, last=trainer.progress >= 1 or requests > 0)
         if batch.last:
             trainer.save()  # at once, whatever happens to the validation
         for callback in callbacks:
             callback(batch)
     if trainer.updates:
         trainer.save()
+
+
+def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards | DeviceSource:
+    """What the run trains on: shards that processes make, or segments made on the device."""
+    config, group, params = trainer.config, trainer.ranks, trainer.network.params
+    if not config.source.device:
+        return _shards(trainer, shards_folder(Path(config.out), group.rank))
+    held_out = Path(config.out) / VALID_NAME
+    if holds_out and not held_out.exists():
+        rows = held_out_rows(
+            recordings, params, config.source, trainer.device, config.seed, min(VALID_SEQUENCES, 2 * config.batch)
+        )
+        if rows is not None:
+            write_shard(held_out, rows)
+    return DeviceSource(
+        recordings,
+        params,
+        config.source,
+        trainer.device,
+        lanes=config.batch,
+        seed=config.seed + RANK_SEEDS * group.rank,
+        keep_spectra=config.signal.weight > 0,
+    )
 
 
 def _shards(trainer: Trainer, folder: Path) -> Shards:
@@ -148,8 +220,12 @@ def _shards(trainer: Trainer, folder: Path) -> Shards:
     return GpuShards(folder, trainer.device) if fits(trainer.device, size_bytes) else Shards(folder)
 
 
-def _supplied(trainer: Trainer, shards: Shards, producers: Producers, stop_requested: Callable[[], bool]) -> bool:
+def _supplied(
+    trainer: Trainer, shards: Shards | DeviceSource, producers: Producers, stop_requested: Callable[[], bool]
+) -> bool:
     """Wait until every process has features to draw from; False where somebody asked to stop."""
+    if isinstance(shards, DeviceSource):
+        return not trainer.ranks.sum([stop_requested()])[0]
     config, window = trainer.config, trainer.window
     if window is not None:
         producers.want(window)
@@ -178,9 +254,3 @@ def _supplied(trainer: Trainer, shards: Shards, producers: Producers, stop_reque
         if not missing:
             return True
         time.sleep(WAIT_S)
-
-
-def _write_text(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)

@@ -1,8 +1,10 @@
 """Recordings decoded once, in files that all processes of a run share."""
 
 import hashlib
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,10 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from percepnet.arrays import Array
 from percepnet.errors import AudioError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.corpus import Clip
-
-Array = npt.NDArray[np.float32]
 
 
 class AudioStore:
@@ -33,13 +34,41 @@ class AudioStore:
         self._starts = np.concatenate([[0], np.cumsum([clip.samples for clip in self.clips])]).astype(np.int64)
         names = "\n".join(f"{clip.path.resolve()} {clip.samples}" for clip in self.clips)
         digest = hashlib.sha256(names.encode()).hexdigest()[:16]
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._audio = _shared_array(Path(folder) / f"{digest}.audio", np.int16, int(self._starts[-1]))
         self._decoded = _shared_array(Path(folder) / f"{digest}.decoded", np.uint8, len(self.clips))
 
     def __iter__(self) -> Iterator[Array]:
         """Whole recordings [shape=(n,)], one after the other."""
         return map(self.read, range(len(self.clips)))
+
+    def decoded(self, processes: int | None = None) -> npt.NDArray[np.int16]:
+        """All recordings one after another.
+
+        Parameters
+        ----------
+        processes : int, optional
+            That decode them; default: as many as there are processors.
+
+        Returns
+        -------
+        np.ndarray [shape=(n,)]
+            The shared file itself.
+
+        Raises
+        ------
+        AudioError
+            If a recording is unreadable.
+        """
+        missing = np.flatnonzero(np.asarray(self._decoded) == 0)
+        processes = min(processes or os.cpu_count() or 1, max(1, len(missing) // 16))
+        if processes == 1:
+            _DecodeInto(self.clips, self._folder)(missing)
+        else:
+            with multiprocessing.get_context("spawn").Pool(processes) as pool:
+                pool.map(_DecodeInto(self.clips, self._folder), np.array_split(missing, 4 * processes))
+        return self._audio
 
     def read(self, index: int, start: int = 0, samples: int | None = None) -> Array:
         """A part of one recording.
@@ -62,6 +91,19 @@ class AudioStore:
             self._decoded[index] = 1
         stop = end if samples is None else min(end, begin + start + samples)
         return self._audio[begin + start : stop].astype(np.float32) / np.float32(32768)
+
+
+@dataclass(frozen=True)
+class _DecodeInto:
+    """What a process decodes for another."""
+
+    clips: Sequence[Clip]
+    folder: Path
+
+    def __call__(self, indices: npt.NDArray[np.int64]) -> None:
+        store = AudioStore(self.clips, self.folder)
+        for index in indices:
+            store.read(int(index), 0, 0)
 
 
 def _decode(clip: Clip) -> npt.NDArray[np.int16]:

@@ -2,7 +2,7 @@
 
 import os
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from percepnet.atomic import replacing
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, PERCEPNET_FEATURES, SignalParams
 from percepnet.reference.bands import bands_of
@@ -17,15 +18,18 @@ from percepnet.reference.features import CENTRE_DB, SPAN_DB
 from percepnet.training.adversarial import Adversary
 from percepnet.training.checkpoint import CHECKPOINT_NAME, load_weights, network_fields, read_checkpoint
 from percepnet.training.config import Config
+from percepnet.training.device.source import DeviceSource
 from percepnet.training.distributed import Ranks
 from percepnet.training.features import Shards
 from percepnet.training.growth import grown
 from percepnet.training.info import LOSSES, model_info
+from percepnet.training.late import Late
 from percepnet.training.loss import speech_loss, total_loss
-from percepnet.training.network import State, TrainingNetwork, detach, from_model, to_model
+from percepnet.training.network import State, TrainingNetwork, compiled, detach, forget, from_model, to_model
 from percepnet.training.pace import Pace
 from percepnet.training.rebanding import rebanded
 from percepnet.training.rows import RowLayout
+from percepnet.training.signal_loss import Spectra, signal_loss
 from percepnet.training.sparsity import Pruning
 
 DEFAULT_PRESET = "small"
@@ -74,7 +78,11 @@ class Trainer:
         self.network = _initial_network(config).to(self.device)
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, betas=BETAS, weight_decay=WEIGHT_DECAY
+            self.network.parameters(),
+            lr=config.learning_rate,
+            betas=BETAS,
+            weight_decay=WEIGHT_DECAY,
+            fused=self.device.type == "cuda",
         )
         self.adversary = Adversary(config.adversarial, self.ranks) if config.adversarial.share else None
         self.rng = np.random.default_rng([config.seed, 2])
@@ -82,21 +90,25 @@ class Trainer:
         self.heard_s = 0.0
         self.trained_s = 0.0
         self.validation: dict[str, float] = {}
+        self._state: State | None = None  # of sequences that go on
+        self._losses = Late()
         if config.resume:
             self._load(Path(config.out) / CHECKPOINT_NAME)
         self.pruning = Pruning(config.sparsity)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
         self.parallel = self.ranks.parallel(self.network)
+        if config.source.compile:
+            self.parallel = compiled(self.parallel)
 
     @property
     def window(self) -> range | None:
         """Numbers of the shards to draw the next batch from; None for whatever is there."""
         config = self.config
-        if not config.reproducible:
+        if not config.reproducible or config.source.device:
             return None
         sequences = config.batch * config.chunk_frames / (FRAMES_PER_SECOND * config.sequence_seconds)
         pace = Pace(
-            min(config.batch, sequences) / (config.hearings * config.shard_sequences),
+            min(config.batch, sequences) / (config.expected_reuse * config.shard_sequences),
             min(FIRST_SHARDS, config.ring),
             config.ring,
         )
@@ -112,6 +124,10 @@ class Trainer:
             shares.append(self.updates / self.config.updates)
         return max(shares)
 
+    def limit(self, seconds: float) -> None:
+        """Train for so many seconds from now on, whatever limits there were."""
+        self.config = replace(self.config, hours=(self.trained_s + max(seconds, 1.0)) / 3600, updates=None)
+
     @property
     def learning_rate(self) -> float:
         """Of the next update."""
@@ -122,26 +138,34 @@ class Trainer:
             rate *= max(0.05, min(1.0, (1 - self.progress) / config.cooldown_share))
         return rate
 
-    def train(self, shards: Shards) -> tuple[float, float]:
+    def train(self, supply: Shards | DeviceSource) -> tuple[float, float]:
         """Train on one batch of sequences, an update for each chunk of them.
 
         Parameters
         ----------
-        shards : Shards
+        supply : Shards or DeviceSource
+            Whole sequences, or the next segments of some, which the network then remembers the earlier ones of.
 
         Returns
         -------
         gain_loss, strength_loss : float
-            Of this process's sequences.
+            Of this process's sequences; on a GPU, where nobody waits for them, of the batch before.
         """
-        # a checkpoint has the generator of the first process; those of the others follow from the number of updates
-        config, rank = self.config, self.ranks.rank
-        rng = self.rng if self.ranks.main else np.random.default_rng([config.seed, 2, rank, self.updates])
-        rows = torch.as_tensor(shards.draw(rng, config.batch)).to(self.device)
-        state: State | None = None
+        config = self.config
+        spectra: tuple[Tensor, ...] = ()
+        if isinstance(supply, DeviceSource):
+            (rows, *spectra_found), begins = supply.segment(self.updates)
+            spectra = tuple(spectra_found) if config.signal.weight else ()
+            state = self._state and forget(self._state, begins)
+        else:
+            # a checkpoint has the generator of the first process; those of the others follow from the updates
+            rank = self.ranks.rank
+            rng = self.rng if self.ranks.main else np.random.default_rng([config.seed, 2, rank, self.updates])
+            rows = torch.as_tensor(supply.draw(rng, config.batch)).to(self.device)
+            state = None
         losses = []
-        chunks = (torch.split(part, self.config.chunk_frames, dim=1) for part in self._parts(rows))
-        for features, gain_target, strength_target, mask, energies, speech in zip(*chunks, strict=True):
+        chunks = [torch.split(part, config.chunk_frames, dim=1) for part in (*self._parts(rows), *spectra)]
+        for features, gain_target, strength_target, mask, energies, speech, *sounds in zip(*chunks, strict=True):
             with self._autocast():
                 heads, state = self.parallel(features, state)
             gains, strengths = heads["gains"], heads["strengths"]
@@ -150,14 +174,19 @@ class Trainer:
             )
             if "speech" in heads:
                 loss = loss + self.config.loss.speech * speech_loss(heads["speech"].float(), speech)
+            if sounds:
+                loss = loss + config.signal.weight * signal_loss(
+                    gains.float(), strengths.float(), Spectra(*sounds), mask, self.network.params, config.signal
+                )
             if self.adversary is not None:
                 loss = loss + self.adversary.judge(loss, gains, gain_target, mask, energies)
             self._update(loss)
             state = detach(state)
             losses.append(torch.stack([gain, strength]).detach())
         self.heard_s += self.ranks.size * rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
+        self._state = state if isinstance(supply, DeviceSource) else None
         # asked for once a batch: a GPU would otherwise wait for the next orders after every update
-        gain_mean, strength_mean = torch.stack(losses).mean(dim=0).tolist()
+        gain_mean, strength_mean = self._losses.next(torch.stack(losses).mean(dim=0))
         return gain_mean, strength_mean
 
     @torch.no_grad()
@@ -197,9 +226,8 @@ class Trainer:
             "corpus": self.corpus,
             "settings": asdict(self.config),
         } | network_fields(self.network)
-        beside = run / f".{CHECKPOINT_NAME}.{os.getpid()}"
-        torch.save(state, beside)
-        beside.replace(run / CHECKPOINT_NAME)
+        with replacing(run / CHECKPOINT_NAME) as temporary:
+            torch.save(state, temporary)
         save_model(to_model(self.average, model_info(state)), run / MODEL_NAME)
 
     def _load(self, path: Path) -> None:
@@ -231,7 +259,9 @@ class Trainer:
         # Where it is not in the hardware, bfloat16 is emulated and slower than float32. On a GPU autocast runs GRUs in
         # float16 whatever it is asked for, in which the small gradients vanish; TF32 is as fast there.
         can = torch.cpu.get_capabilities()
-        fast = self.device.type == "cpu" and bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+        fast = bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+        if self.device.type == "cuda":
+            fast = all(layer.kind != "gru" for layer in self.network.architecture.layers)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
 
     def _update(self, loss: Tensor) -> None:
@@ -246,8 +276,7 @@ class Trainer:
         # a young average would otherwise be mostly the random start
         keep = min(self.config.average, self.updates / (self.updates + 9))
         with torch.no_grad():
-            for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                slow.lerp_(fast, 1 - keep)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
 
 

@@ -1,0 +1,79 @@
+"""Enhance a recording with a network that runs as an ONNX graph: the whole signal path, box by box, in NumPy.
+
+    pip install percepnet onnxruntime
+    python enhance_with_onnx.py noisy.wav clean.wav [network_int8.onnx]
+
+What stands around the network in a port to a phone or another runtime is what this imports from `percepnet.reference`:
+each box is one short file there. A frame is 20 ms at 48 kHz, a hop 10 ms, and the output is `delay_samples` late.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+
+from percepnet.model.header import read_header
+from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
+from percepnet.reference import stft
+from percepnet.reference.analysis import Analysis
+from percepnet.reference.bands import bands_of
+from percepnet.reference.highpass import undo_phase
+from percepnet.reference.mix import enhance_spectrum
+
+
+class OnnxNetwork:
+    """One frame at a time; what the graph remembers goes from each `NAME_state_next` to the next `NAME_state`."""
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a frame is too short to share
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.names = [output.name for output in self.session.get_outputs()]
+        self.state = {
+            x.name: np.zeros(x.shape, np.float32) for x in self.session.get_inputs() if x.name.endswith("_state")
+        }
+
+    def step(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """Gains and strengths, and what else the graph gives, of one frame."""
+        outputs = dict(zip(self.names, self.session.run(None, {"features": features, **self.state}), strict=True))
+        self.state = {name: outputs[f"{name}_next"] for name in self.state}
+        return outputs
+
+    def signal_params(self) -> SignalParams:
+        """Bands, look-ahead, high-pass and features that the network was trained for."""
+        header = self.session.get_modelmeta().custom_metadata_map["percepnet"]
+        return read_header({"percepnet": header}).params
+
+
+def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
+    """A mono recording at 48 kHz, not delayed."""
+    params = network.signal_params()
+    bands, analysis = bands_of(params.band_edges), Analysis(params, channels=1)
+    delay_samples = params.latency_samples
+    padded = np.concatenate([x, np.zeros(delay_samples + -len(x) % HOP_SAMPLES)]).astype(np.float32)
+    overlap, hops = np.zeros(HOP_SAMPLES, np.float32), []
+    for hop in padded.reshape(-1, 1, HOP_SAMPLES):
+        frames = analysis.push(hop)  # spectra and features of the frame that is decided now
+        decided = network.step(frames.features)
+        spectrum = enhance_spectrum(frames.noisy, frames.comb, decided["gains"], decided["strengths"], bands)[0]
+        frame = stft.synthesis(spectrum * undo_phase(params.highpass_hz))[0]
+        hops.append(overlap + frame[:HOP_SAMPLES])
+        overlap = frame[HOP_SAMPLES:]
+    return np.concatenate(hops)[delay_samples:][: len(x)]
+
+
+def main() -> None:
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    x, rate_hz = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
+    if rate_hz != SAMPLE_RATE_HZ:
+        sys.exit(f"{sys.argv[1]} is at {rate_hz} Hz: convert it to {SAMPLE_RATE_HZ} Hz first")
+    graph = Path(sys.argv[3]) if len(sys.argv) == 4 else Path(__file__).with_name("network_float32.onnx")
+    channels = [enhance(channel, OnnxNetwork(graph)) for channel in x.T]
+    soundfile.write(sys.argv[2], np.stack(channels, axis=1), rate_hz, subtype="FLOAT")
+
+
+if __name__ == "__main__":
+    main()
