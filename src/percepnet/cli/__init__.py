@@ -24,8 +24,9 @@ from percepnet.evaluation.heldout_command import heldout
 from percepnet.plugins.command import plugin_path
 from percepnet.training.command import export, train
 from percepnet.training.corpus_command import corpus
+from percepnet.web.command import web
 
-COMMANDS = (enhance.enhance, train, export, oracle, evaluate, decisions, heldout, bench, plugin_path)
+COMMANDS = (enhance.enhance, train, export, oracle, evaluate, decisions, heldout, bench, plugin_path, web)
 GROUPS = {"corpus": corpus}
 
 
