@@ -13,11 +13,12 @@ import numpy as np
 
 from percepnet import native
 from percepnet.arrays import Samples
-from percepnet.bench.measure import FRAME_US, System, reading, take_turns, weight_bytes
+from percepnet.bench.measure import FRAME_US, reading, take_turns, weight_bytes
 from percepnet.model import BLOCK_INPUTS, BLOCK_OUTPUTS, PRESETS, Model
 from percepnet.params import FRAMES_PER_SECOND, SignalParams
 from percepnet.reference import enhancer as reference
 from percepnet.reference.stream import Enhances
+from percepnet.systems.system import LiveSystem
 
 
 def random_model(preset: str, density: float = 1.0) -> Model:
@@ -57,7 +58,7 @@ def main() -> None:
             "core, single precision": native.FrameEnhancer(model, exact=True),
             "NumPy": reference.FrameEnhancer(model),
         }
-        systems = [System(name, frames_of(enhancer)) for name, enhancer in engines.items()]
+        systems = [LiveSystem(name, frames_of(enhancer)) for name, enhancer in engines.items()]
         systems.append(reading(weight_bytes(model)))
         hot, paced = (take_turns(systems, frames, paced=paced) for paced in (False, True))
         for name, times in paced.items():

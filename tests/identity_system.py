@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import percepnet.cli
+import percepnet.cli.enhance
 import percepnet.stream
 from percepnet.arrays import Samples
 from percepnet.engine import NUMPY, VARIABLE, NumpyStream, Stream
@@ -73,7 +74,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(percepnet.stream, "open_stream", open_identity_stream)
     monkeypatch.setattr(percepnet.stream, "Model", IdentityModel)
     monkeypatch.setattr(percepnet.stream, "shared_model", load_identity)
-    monkeypatch.setattr(percepnet.cli, "load_model", load_identity)
+    monkeypatch.setattr(percepnet.cli.enhance, "load_model", load_identity)
 
 
 if __name__ == "__main__":  # the command line over the identity system, for tests that need a process

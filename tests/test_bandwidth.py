@@ -7,7 +7,7 @@ import soundfile
 
 soxr = pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
 
-from percepnet.training.bandwidth import bandwidth_hz
+from percepnet.acoustics.bandwidth import bandwidth_hz
 from voices import glide
 
 RATE_HZ = 48000

@@ -9,10 +9,9 @@ import pytest
 
 import percepnet.cli
 from models import random_model
-from percepnet.bench import measure, peers, report, run
+from percepnet.bench import measure, report, run
 from percepnet.bench.measure import (
     SETTLE_FRAMES,
-    System,
     best_seconds,
     memory_bytes,
     reading,
@@ -21,10 +20,12 @@ from percepnet.bench.measure import (
     take_turns,
     weight_bytes,
 )
-from percepnet.bench.peers import Peer, PeerMissing, start_peer
 from percepnet.bench.report import MARKER, check_report, save_plot, save_report, to_markdown
 from percepnet.errors import PercepNetError
 from percepnet.model import save_model
+from percepnet.systems.register import SYSTEMS, Register
+from percepnet.systems.system import LiveSystem, SystemMissing
+from percepnet.systems.system import System as Entry
 
 
 def busy(us):
@@ -38,25 +39,25 @@ def busy(us):
 
 @pytest.fixture(scope="module")
 def document():
-    return run.measure(random_model(), None, seconds=0.2, peers=["absent"])
+    return run.measure(random_model(), None, seconds=0.2, baselines=["absent"])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def absent():
-    """A peer that is not installed; and no patience, as figures do not matter here."""
+    """A baseline that is not installed; and no patience, as figures do not matter here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "STREAMS_LIMIT_S", 0.0)
         patch.setattr(run, "FILE_LIMIT_S", 0.0)
 
-        def start():
+        def start(_model):
             raise ModuleNotFoundError("No module named 'absent_package'")
 
-        patch.setitem(peers.PEERS, "absent", Peer("Absent", "absent_package", start))
+        patch.setitem(SYSTEMS, "absent", Entry("Absent", start, "absent_package", live=start))
         yield
 
 
 def test_cpu_time_is_what_a_frame_works_and_not_what_it_waits():
-    systems = [System("work", busy(2000)), System("wait", lambda hop: time.sleep(0.003))]
+    systems = [LiveSystem("work", busy(2000)), LiveSystem("wait", lambda hop: time.sleep(0.003))]
     times = take_turns(systems, 8, paced=False)
     assert times["work"].cpu_us.min() >= 2000
     assert times["work"].cpu_us.min() < 4000
@@ -66,7 +67,7 @@ def test_cpu_time_is_what_a_frame_works_and_not_what_it_waits():
 
 def test_paced_frames_come_every_10_ms():
     came = []
-    take_turns([System("clock", lambda hop: came.append(time.perf_counter()))], 30, paced=True)
+    take_turns([LiveSystem("clock", lambda hop: came.append(time.perf_counter()))], 30, paced=True)
     assert len(came) == 30 + SETTLE_FRAMES
     assert came[-1] - came[0] == pytest.approx(0.01 * (len(came) - 1), rel=0.2)
 
@@ -74,7 +75,7 @@ def test_paced_frames_come_every_10_ms():
 def test_systems_take_turns_and_the_start_of_a_turn_is_not_counted(monkeypatch):
     monkeypatch.setattr(measure, "TURN_FRAMES", 5)
     order, told = [], []
-    systems = [System(name, lambda hop, name=name: order.append(name)) for name in "ab"]
+    systems = [LiveSystem(name, lambda hop, name=name: order.append(name)) for name in "ab"]
     times = take_turns(systems, 12, paced=False, tick=told.append)
     turns = [("a", 5), ("b", 5), ("a", 5), ("b", 5), ("a", 2), ("b", 2)]
     assert order == [name for name, frames in turns for _ in range(frames + SETTLE_FRAMES)]
@@ -120,15 +121,15 @@ def test_a_fresh_process_tells_start_up_and_memory(tmp_path):
         start_up_ms(str(tmp_path / "none.safetensors"), repeats=1)
 
 
-def test_a_peer_that_is_not_installed_says_what_to_install():
-    with pytest.raises(PeerMissing, match="pip install absent_package"):
-        start_peer("absent")
+def test_a_baseline_that_is_not_installed_says_what_to_install():
+    with pytest.raises(SystemMissing, match="pip install absent_package"):
+        Register().live("absent")
 
 
-def test_rnnoise_as_a_peer_does_what_its_package_does():
+def test_rnnoise_as_a_baseline_does_what_its_package_does():
     rnnoise = pytest.importorskip("pyrnnoise.rnnoise")
     heard = []
-    peer = start_peer("rnnoise")
+    peer = Register().live("rnnoise")
     state = rnnoise.create()
     rng = np.random.default_rng(0)
     for _ in range(50):

@@ -61,11 +61,13 @@ def test_platforms_have_names_that_installers_know():
         assert zig.startswith("aarch64" if arm else "x86_64")
 
 
+@pytest.mark.slow
 @needs_zig
 def test_a_wheel_is_what_its_name_says(wheel):
     assert LINUX in look_into(wheel)
 
 
+@pytest.mark.slow
 @needs_zig
 def test_wheels_are_reproducible_and_leave_this_machines_library_alone(wheel, tmp_path):
     library = Path(wheels.ROOT, hatch_build.LIBRARY)

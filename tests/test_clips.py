@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from percepnet.evaluation.clips import choose_clips
-from percepnet.evaluation.compare import Comparison, Row
+from percepnet.evaluation.comparison import Comparison, Row
 
 
 def comparison(gains):

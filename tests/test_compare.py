@@ -6,9 +6,16 @@ import soundfile as sf
 
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.evaluation import compare as module
-from percepnet.evaluation import peers
-from percepnet.evaluation.compare import Comparison, Group, Row, compare, run_evaluation
-from percepnet.evaluation.peers import Peer
+from percepnet.evaluation.cache import Cache
+from percepnet.evaluation.compare import compare
+from percepnet.evaluation.comparison import Comparison, Group, Row
+from percepnet.evaluation.metrics import METRICS
+from percepnet.evaluation.render.report import to_markdown
+from percepnet.evaluation.run import run_evaluation
+from percepnet.systems import register as register_module
+from percepnet.systems.register import Register
+from percepnet.systems.run import run_system
+from percepnet.systems.system import System
 
 RATE_HZ = 48_000
 SI_SDR = ("si_sdr",)
@@ -31,20 +38,15 @@ def systems(monkeypatch):
         raise PercepNetError("peer is not installed: pip install peer")
 
     known = {
-        "noisy": peers.PEERS["noisy"],
-        "half": Peer(lambda _model: halve_the_noise),
-        "peer": Peer(missing),
-        "loud": Peer(lambda _model: shout),
-        "short": Peer(lambda _model: lambda x: x[: len(x) // 2]),
-        "nan": Peer(lambda _model: lambda x: x * np.nan),
+        "noisy": register_module.SYSTEMS["noisy"],
+        "half": System("", lambda _model: halve_the_noise),
+        "peer": System("", missing),
+        "loud": System("", lambda _model: shout),
+        "short": System("", lambda _model: lambda x: x[: len(x) // 2]),
+        "nan": System("", lambda _model: lambda x: x * np.nan),
     }
-    monkeypatch.setattr(peers, "PEERS", known)
-    caches = (module._system, module._warm, peers.load_peers)
-    for cache in caches:
-        cache.cache_clear()
-    yield known
-    for cache in caches:
-        cache.cache_clear()
+    monkeypatch.setattr(register_module, "SYSTEMS", known)
+    return known
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_broken_pair_is_named_and_the_others_are_scored(systems, pairs):
     assert [row.name for row in result.rows if row.system == "half"] == ["0", "3"]
     assert set(result.failures) == {"1", "2"}
     assert "47999 samples" in result.failures["2"]
-    assert "- `1`:" in result.to_markdown()
+    assert "- `1`:" in to_markdown(result)
 
 
 def test_a_system_that_is_not_installed_is_left_out_with_a_word(systems, pairs):
@@ -134,7 +136,7 @@ def test_two_processes_give_the_scores_of_one(pairs):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"systems": ["magic"]}, "unknown system 'magic'"), ({"metrics": ["mos"]}, "unknown measure 'mos'")],
+    [({"systems": ["magic"]}, "unknown system 'magic'"), ({"metrics": ["mos"]}, "unknown metric 'mos'")],
 )
 def test_unknown_names_are_refused_before_any_work(pairs, arguments, message):
     with pytest.raises(PercepNetError, match=message):
@@ -143,7 +145,7 @@ def test_unknown_names_are_refused_before_any_work(pairs, arguments, message):
 
 def test_a_model_that_cannot_be_loaded_is_an_error_not_a_gap(pairs):
     with pytest.raises(ModelError):
-        compare(pairs, ["percepnet"], model=str(pairs / "none.safetensors"), metrics=SI_SDR)
+        compare(pairs, ["percepnet"], register=Register(str(pairs / "none.safetensors")), metrics=SI_SDR)
 
 
 def test_a_folder_without_pairs_is_refused(tmp_path):
@@ -164,8 +166,7 @@ def test_a_broken_system_is_named_and_the_others_are_scored(systems, pairs, syst
 
 
 def test_a_system_that_fails_on_one_recording_is_compared_on_the_others(systems, pairs):
-    systems["picky"] = Peer(lambda _model: picky)
-    peers.load_peers.cache_clear()
+    systems["picky"] = System("", lambda _model: picky)
     result = compare(pairs, ["picky"], metrics=SI_SDR, processes=1)
     assert 0 < len(result.failures) < 4
     difference = result.difference("picky", "si_sdr_db")
@@ -179,7 +180,7 @@ def picky(x):
 
 
 def test_a_recording_without_a_clean_one_is_scored_without(systems, pairs, monkeypatch):
-    monkeypatch.setitem(module.METRICS, "dnsmos", lambda _reference, y, _rate: {"dnsmos_ovrl": float(np.std(y))})
+    monkeypatch.setitem(METRICS, "dnsmos", lambda _reference, y, _rate: {"dnsmos_ovrl": float(np.std(y))})
     (pairs / "clean" / "3.wav").unlink()
     result = compare(pairs, ["half"], metrics=("si_sdr", "dnsmos"), processes=1)
     assert "no clean recording" in result.notes["3"]
@@ -188,7 +189,7 @@ def test_a_recording_without_a_clean_one_is_scored_without(systems, pairs, monke
 
 
 def test_a_folder_of_noisy_recordings_is_enough(systems, pairs, monkeypatch):
-    monkeypatch.setitem(module.METRICS, "dnsmos", lambda _reference, y, _rate: {"dnsmos_ovrl": float(np.std(y))})
+    monkeypatch.setitem(METRICS, "dnsmos", lambda _reference, y, _rate: {"dnsmos_ovrl": float(np.std(y))})
     x, rate_hz = sf.read(pairs / "noisy" / "0.wav")
     (pairs / "own" / "sub").mkdir(parents=True)
     sf.write(pairs / "own" / "a.wav", x, rate_hz)
@@ -198,7 +199,7 @@ def test_a_folder_of_noisy_recordings_is_enough(systems, pairs, monkeypatch):
     assert result.names == ["a", "sub/a"]
     assert result.measures == ["dnsmos_ovrl"]
     assert "is silent" in result.failures["silent"]
-    assert "--noisy own" in result.to_markdown()
+    assert "--noisy own" in to_markdown(result)
 
 
 def test_a_silent_reference_has_one_note(systems, pairs):
@@ -209,11 +210,11 @@ def test_a_silent_reference_has_one_note(systems, pairs):
 
 
 def test_a_second_run_takes_the_scores_that_are_kept(systems, pairs, tmp_path, monkeypatch):
-    first = compare(pairs, ["half"], metrics=SI_SDR, cache=tmp_path / "cache", processes=1)
+    first = compare(pairs, ["half"], metrics=SI_SDR, cache=Cache(tmp_path / "cache"), processes=1)
     (pairs / "noisy" / "1.wav").write_bytes((pairs / "noisy" / "3.wav").read_bytes())
     ran = []
-    monkeypatch.setattr(module, "run_system", lambda process, *x: ran.append(1) or peers.run_system(process, *x))
-    second = compare(pairs, ["half"], metrics=SI_SDR, cache=tmp_path / "cache", processes=1)
+    monkeypatch.setattr(module, "run_system", lambda process, *x: ran.append(1) or run_system(process, *x))
+    second = compare(pairs, ["half"], metrics=SI_SDR, cache=Cache(tmp_path / "cache"), processes=1)
     assert len(ran) <= 4  # the recording that changed, by two systems, and what is warmed up for it
     assert [row for row in second.rows if row.name != "1"] == [row for row in first.rows if row.name != "1"]
 
@@ -222,10 +223,10 @@ def test_a_measure_whose_package_is_missing_is_left_out_with_a_word(systems, pai
     def missing(_reference, _estimate, _rate):
         raise PercepNetError("gammatone cannot be imported")
 
-    monkeypatch.setitem(module.METRICS, "srmr", missing)
+    monkeypatch.setitem(METRICS, "srmr", missing)
     result = compare(pairs, ["half"], metrics=("si_sdr", "srmr"), processes=1)
     assert result.skipped == {"srmr": "gammatone cannot be imported"}
-    with pytest.raises(PercepNetError, match="no measure can be taken"):
+    with pytest.raises(PercepNetError, match="no metric can be taken"):
         compare(pairs, ["half"], metrics=("srmr",), processes=1)
 
 
@@ -234,7 +235,7 @@ def test_there_are_breakdowns_by_noise_where_it_is_known(systems, pairs):
     for i, mixture in enumerate(recipe["mixtures"]):
         mixture["noise"] = {"category": ("rain", "wind")[i // 2]}
     (pairs / "mixtures.json").write_text(json.dumps(recipe))
-    report = compare(pairs, ["half"], metrics=SI_SDR, processes=1).to_markdown()
+    report = to_markdown(compare(pairs, ["half"], metrics=SI_SDR, processes=1))
     assert "| rain | half | 9.0 |" in report
 
 
@@ -248,9 +249,9 @@ def test_percepnet_is_held_against_each_other_system():
     expected = (scores["percepnet"] - scores["rnnoise"]).mean()
     assert result.difference == pytest.approx(expected)
     assert result.low == pytest.approx(expected - 1.96 * 0.01 / np.sqrt(50), abs=1e-3)
-    assert f"| rnnoise | +{expected:.2f}, +" in comparison.to_markdown()
-    assert (
-        "Against the others" not in Comparison("pairs", [row for row in rows if row.system != "rnnoise"]).to_markdown()
+    assert f"| rnnoise | +{expected:.2f}, +" in to_markdown(comparison)
+    assert "Against the others" not in to_markdown(
+        Comparison("pairs", [row for row in rows if row.system != "rnnoise"])
     )
 
 
@@ -264,6 +265,6 @@ def test_rooms_are_told_apart_where_there_are_both():
         "none": [3.0],
         "measured": [1.0, 2.0],
     }
-    report = comparison.to_markdown()
+    report = to_markdown(comparison)
     assert "| measured | noisy | 1.50 |" in report
-    assert "By room" not in Comparison("pairs", rows[1:]).to_markdown()
+    assert "By room" not in to_markdown(Comparison("pairs", rows[1:]))

@@ -7,7 +7,9 @@ import soundfile
 pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
 
 from percepnet.errors import AudioError, PercepNetError
-from percepnet.training.corpus import AudioStore, ClipPool, find_clips, of_split, summary
+from percepnet.training.corpus import find_clips, of_split, summary
+from percepnet.training.sampling import ClipPool
+from percepnet.training.store import AudioStore
 
 
 def tone(hz, seconds, rate_hz=48000, amplitude=0.5):
@@ -80,7 +82,7 @@ def test_malformed_manifest(tmp_path, line):
 
 def test_malformed_bandwidth(tmp_path):
     write(tmp_path / "a.wav", tone(200, 0.01))
-    with pytest.raises(PercepNetError, match=r"a\.wav: its bandwidth_hz is 'wide', not a number"):
+    with pytest.raises(PercepNetError, match=r"speech\.jsonl, line 1: bandwidth_hz is 'wide': expected `float"):
         find_clips([manifest(tmp_path, [{"path": "a.wav", "bandwidth_hz": "wide"}])])
 
 

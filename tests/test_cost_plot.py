@@ -2,7 +2,7 @@ import math
 from itertools import pairwise
 from xml.etree import ElementTree
 
-from percepnet.evaluation.cost_plot import Point, cost_plot
+from percepnet.evaluation.render.cost_plot import Point, cost_plot
 
 POINTS = [
     Point("percepnet", 0.03, 2.0, 1.9, 2.1),

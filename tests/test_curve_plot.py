@@ -1,7 +1,7 @@
 import math
 from xml.etree import ElementTree
 
-from percepnet.evaluation.curve_plot import curve_plot
+from percepnet.evaluation.render.curve_plot import curve_plot
 
 
 def test_lines_go_through_their_scores():

@@ -19,11 +19,13 @@ from percepnet.reference.features import Features
 from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.checkpoint import read_checkpoint
+from percepnet.training.config import Config
 from percepnet.training.export import export_model
 from percepnet.training.features import VALID_NAME, Shards, shard_name, write_shard
-from percepnet.training.fit import Config, Trainer, band_energies, run_training
 from percepnet.training.loss import LossWeights
 from percepnet.training.rows import RowLayout
+from percepnet.training.run import run_training
+from percepnet.training.trainer import Trainer, band_energies
 
 BANDS, FEATURES = 34, 70
 
@@ -88,7 +90,7 @@ def test_bands_that_there_are_not(config):
 
 
 def test_learns(config, monkeypatch):
-    monkeypatch.setattr("percepnet.training.fit.save_curves", lambda run: None)  # at every update here
+    monkeypatch.setattr("percepnet.training.callbacks.save_curves", lambda run: None)  # at every update here
     config = prepared(replace(config, updates=60, learning_rate=0.01, batch=4, validate_minutes=0, average=0.5))
     seen = []
     run_training(config, seen.append)
@@ -117,7 +119,7 @@ def test_resumed_is_the_same_as_in_one_go(config, tmp_path, adversarial):
         assert all(torch.equal(expected[name], found[name]) for name in expected)
     state = read_checkpoint(Path(parts.out) / "checkpoint.pt")
     assert state["updates"] == 6
-    assert state["heard_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
+    assert state["audio_seen_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
 
 
 def test_the_adversary_has_a_say(config, tmp_path):
@@ -320,7 +322,8 @@ def curve(config):
 
 KILLED = """
 import json, os, signal, sys
-from percepnet.training import fit
+from percepnet.training.config import Config
+from percepnet.training.run import run_training
 
 def report(progress):
     print(json.dumps([progress.updates, progress.gain_loss, progress.strength_loss]), flush=True)
@@ -328,16 +331,16 @@ def report(progress):
         os.kill(os.getpid(), signal.SIGKILL)
 
 settings = json.loads(sys.argv[1])
-fit.run_training(fit.Config(**settings | {"speech": tuple(settings["speech"])}), report)
+run_training(Config(**settings | {"speech": tuple(settings["speech"])}), report)
 """
 
 
 def test_reproducible_whatever_the_workers_and_if_it_is_killed(config, tmp_path, monkeypatch):
     """The same losses, update by update; and after a SIGKILL they go on from the checkpoint as if nothing had been."""
-    monkeypatch.setattr("percepnet.training.fit.EARLY_UPDATES", 1000)  # each batch is reported
+    monkeypatch.setattr("percepnet.training.callbacks.EARLY_UPDATES", 1000)  # each batch is reported
     settings = {
         "preset": "tiny", "batch": 2, "chunk_frames": 20, "warmup_updates": 1, "cooldown_share": 0.5, "updates": 16,
-        "sequence_seconds": 0.4, "shard_sequences": 2, "ring": 5, "hearings": 1, "checkpoint_minutes": 0,
+        "sequence_seconds": 0.4, "shard_sequences": 2, "ring": 5, "expected_reuse": 1, "checkpoint_minutes": 0,
         "reproducible": True, "speech": config.speech,
     }  # fmt: skip
     whole = Config(out=str(tmp_path / "whole"), workers=1, **settings)
@@ -382,7 +385,7 @@ def test_a_recording_that_cannot_be_read_costs_nothing_that_was_learned(config, 
         if (error := next(checks)) is not None:
             raise error
 
-    monkeypatch.setattr("percepnet.training.fit.Producers.check", check)
+    monkeypatch.setattr("percepnet.training.run.Producers.check", check)
     with pytest.raises(PercepNetError, match="unreadable"):
         run_training(prepared(replace(config, updates=100)))
     checkpoint = read_checkpoint(Path(config.out) / "checkpoint.pt")
@@ -391,12 +394,12 @@ def test_a_recording_that_cannot_be_read_costs_nothing_that_was_learned(config, 
 
 def test_the_card_counts_what_the_first_model_heard(config, tmp_path):
     run_training(prepared(replace(config, updates=2)))
-    first = export_model(config.out, tmp_path / "first.safetensors", {"hours_heard": "1.5", "init_hours_heard": "2"})
-    assert first.info["hours_heard"] == "1.5"
+    first = export_model(config.out, tmp_path / "first.safetensors", {"hours_seen": "1.5", "init_hours_seen": "2"})
+    assert first.info["hours_seen"] == "1.5"
     again = replace(config, out=str(tmp_path / "again"), updates=2, init=str(tmp_path / "first.safetensors"))
     model = load_model(run_training(prepared(again)))
     assert model.info["init"] == "first"
-    assert model.info["init_hours_heard"] == "3.5"
+    assert model.info["init_hours_seen"] == "3.5"
 
 
 def test_mistakes(config, tmp_path):
@@ -408,8 +411,8 @@ def test_mistakes(config, tmp_path):
     noise.write_text('{"path": "speech.wav", "kind": "noise"}')
     with pytest.raises(PercepNetError, match=r"noise\.jsonl: .* give this manifest as --noise, not as --rooms"):
         run_training(replace(config, rooms=(str(noise),)))
-    with pytest.raises(PercepNetError, match="hearings is 0"):
-        run_training(replace(config, hearings=0))
+    with pytest.raises(PercepNetError, match="expected_reuse is 0"):
+        run_training(replace(config, expected_reuse=0))
     with pytest.raises(PercepNetError, match="batch is 0"):
         run_training(replace(config, batch=0))
     with pytest.raises(PercepNetError, match="no training to resume"):

@@ -4,9 +4,14 @@ import json
 import numpy as np
 import pytest
 import soundfile as sf
+from typer.testing import CliRunner
 
+from percepnet.acoustics.levels import frame_powers
+from percepnet.acoustics.pairs import FRAME_SAMPLES, looped
+from percepnet.cli import app
 from percepnet.errors import PercepNetError
 from percepnet.evaluation import heldout
+from percepnet.evaluation.mixtures import read_mixtures
 
 RATE_HZ = 48_000
 
@@ -59,7 +64,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(corpus, tmp_
 def test_files_have_the_promised_ratio_format_and_record(corpus, tmp_path):
     mixtures = heldout.make_heldout(corpus, tmp_path, pairs=8, snrs_db=(0, 10), seconds=1.0)
     assert json.loads((tmp_path / "mixtures.json").read_text())["mixtures"] == mixtures
-    assert heldout.read_snrs_db(tmp_path) == {m["name"]: m["snr_db"] for m in mixtures}
+    assert read_mixtures(tmp_path).snrs_db == {m["name"]: m["snr_db"] for m in mixtures}
     for mixture in mixtures:
         clean, noisy = (sf.read(tmp_path / kind / f"{mixture['name']}.wav")[0] for kind in ("clean", "noisy"))
         info = sf.info(tmp_path / "noisy" / f"{mixture['name']}.wav")
@@ -74,13 +79,13 @@ def test_files_have_the_promised_ratio_format_and_record(corpus, tmp_path):
 
 def test_the_command_is_kept_without_the_folders_of_the_machine(corpus, tmp_path):
     arguments = ["--corpus", str(corpus), "-o", str(tmp_path / "set"), "--pairs", "1", "--seconds", "1"]
-    assert heldout.main(arguments) == 0
-    command = heldout.read_command(tmp_path / "set")
-    assert command.startswith(f"python -m percepnet.evaluation.heldout --corpus {corpus.name} -o set ")
-    assert heldout.read_command(tmp_path) == ""
+    assert CliRunner().invoke(app, ["heldout", *arguments]).exit_code == 0
+    command = read_mixtures(tmp_path / "set").command
+    assert command == f"percepnet heldout --corpus {corpus.name} -o set --pairs=1 --seconds=1.0"
+    assert read_mixtures(tmp_path).command == ""
     (tmp_path / "mixtures.json").write_text("{}")
     with pytest.raises(PercepNetError, match="expected mixtures"):
-        heldout.read_mixtures(tmp_path)
+        read_mixtures(tmp_path)
 
 
 def test_draws_are_balanced(corpus, tmp_path):
@@ -114,14 +119,14 @@ def test_median_f0_is_the_fundamental(f0_hz):
 
 def test_a_looped_noise_keeps_its_power_at_the_seams():
     noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
-    powers = heldout.frame_powers(heldout.looped(noise, 480_000))
+    powers = frame_powers(looped(noise, 480_000), FRAME_SAMPLES)
     assert powers.min() > 0.8
     assert powers.max() < 1.25
 
 
 def test_a_long_noise_is_not_changed():
     noise = np.arange(1000, dtype=np.float32)
-    np.testing.assert_array_equal(heldout.looped(noise, 300, start=700), noise[700:])
+    np.testing.assert_array_equal(looped(noise, 300, start=700), noise[700:])
 
 
 @pytest.mark.parametrize(
@@ -138,11 +143,16 @@ def test_a_bad_manifest_is_named(tmp_path, line, message):
         heldout.make_heldout(tmp_path, tmp_path / "out", seconds=1.0)
 
 
-def test_the_command_reports_errors_on_one_line(corpus, tmp_path, capsys):
-    assert heldout.main(["--corpus", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err.startswith("percepnet: ")
-    options = ["--pairs", "2", "--seconds", "1", "--snrs-db", "5"]
-    assert heldout.main(["--corpus", str(corpus), "-o", str(tmp_path / "out"), *options]) == 0
+def test_the_command_reports_errors_on_one_line(corpus, tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(app, ["heldout", *arguments, "-o", str(tmp_path / "out")])
+
+    for refused in (run("--corpus", str(tmp_path / "none")), run("--corpus", str(corpus), "--snrs-db", "5,x")):
+        assert refused.exit_code == 2
+        assert refused.output.startswith("percepnet: ")
+        assert refused.output.count("\n") == 1
+    done = run("--corpus", str(corpus), "--pairs", "2", "--seconds", "1", "--snrs-db", "5")
+    assert (done.exit_code, done.output[:10]) == (0, "2 mixtures")
     assert len(list((tmp_path / "out" / "noisy").iterdir())) == 2
 
 
@@ -158,7 +168,7 @@ def test_in_a_room_the_clean_side_keeps_only_the_beginning_of_its_response(corpu
         onset = int(np.argmax(np.abs(clean) > 0.05 * np.abs(clean).max()))
         early = slice(onset, onset + RATE_HZ // 70)
         assert np.std(late[early]) < 0.05 * np.std(noisy[early])
-    assert "3 of them in 1 measured rooms" in heldout.describe(mixtures)
+    assert "3 of them in 1 measured rooms" in read_mixtures(tmp_path).made_of
 
 
 def test_rooms_change_nothing_but_the_mixtures_that_are_in_one(corpus, tmp_path):

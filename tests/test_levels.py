@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from percepnet.training.levels import active_rms, fit_length
+from percepnet.acoustics.levels import active_rms, fit_length
 
 
 def test_active_rms_by_hand():

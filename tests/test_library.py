@@ -18,6 +18,7 @@ def workplace(tmp_path_factory):
     return Workplace(tmp_path_factory.mktemp("library"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_library_is_what_it_promises(workplace, name):
     try:

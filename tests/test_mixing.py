@@ -4,9 +4,11 @@ import pytest
 pytest.importorskip("scipy", reason="mixing needs scipy: pip install 'percepnet[train]'")
 import soundfile
 
-from percepnet.training.corpus import AudioStore, ClipPool, find_clips
-from percepnet.training.levels import active_rms
-from percepnet.training.mixing import Mixer, MixingConfig, attenuation_limit_db, lowpass
+from percepnet.acoustics.levels import active_rms
+from percepnet.acoustics.mixing import Mixer, MixingConfig, attenuation_limit_db, lowpass
+from percepnet.training.corpus import find_clips
+from percepnet.training.sampling import ClipPool
+from percepnet.training.store import AudioStore
 from room_responses import exponential_room
 
 NEVER = {
@@ -186,3 +188,33 @@ def test_noise_alone_has_no_limit():
     noise = np.ones(4800, np.float32)
     assert attenuation_limit_db(np.zeros_like(noise), noise, 5.0) == np.inf
     assert attenuation_limit_db(np.zeros_like(noise), np.zeros_like(noise), 5.0) == 5
+
+
+def test_pauses_are_silent_in_speech_and_not_in_noise(places):
+    m = mixer(
+        places, **NEVER | {"no_noise_share": 0}, pause_share=1, pause_min_s=1.0, pause_max_s=1.5, floor_max_db=-60
+    )
+    for seed in range(4):
+        mixture = m.mixture(seed, 4.0)
+        hops = mixture.clean[:192000].reshape(-1, 480)
+        power = np.mean(hops**2, axis=1)
+        quiet = power < 1e-4 * power.max()
+        longest = max(len(run) for run in "".join("1" if hop else "0" for hop in quiet).split("0"))
+        at_end = quiet[-1]
+        assert 95 <= longest <= 155 or at_end  # hops of 10 ms; one that begins late may be cut
+        noise = (mixture.noisy - mixture.clean)[:192000].reshape(-1, 480)
+        assert np.mean(noise[quiet] ** 2) > 0.01 * np.mean(noise**2)
+
+
+def test_a_distant_stretch_keeps_its_level_below_the_rest(places):
+    m = mixer(places, **NEVER, distance_share=1, distance_max_db=6.0, floor_min_db=-100, floor_max_db=-100)
+    for seed in range(4):
+        power = np.mean(m.mixture(seed, 4.0).clean[:192000].reshape(-1, 4800) ** 2, axis=1)
+        spread = 10 * np.log10(power.max() / power[power > 0].min())
+        assert 4 < spread < 12  # some of it from the two voices themselves
+
+
+def test_shares_of_nothing_leave_the_mixtures_of_a_seed_as_they_were(places):
+    one = mixer(places).mixture(3, 1.0)
+    other = mixer(places, pause_max_s=2.0, distance_max_db=10.0).mixture(3, 1.0)
+    np.testing.assert_array_equal(one.noisy, other.noisy)

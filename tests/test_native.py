@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from models import random_model
-from percepnet import native
+from percepnet import native, native_library
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model, dequantise, quantise
 from percepnet.params import HOP_SAMPLES, SignalParams
@@ -531,14 +531,14 @@ def test_impossible_settings_are_refused():
 def test_missing_or_foreign_library_is_named(tmp_path, monkeypatch):
     native.library.cache_clear()
     try:
-        monkeypatch.setattr(native, "LIBRARY", tmp_path / "_core.so")
+        monkeypatch.setattr(native_library, "LIBRARY", tmp_path / "_core.so")
         with pytest.raises(native.CoreMissing, match="not built"):
             native.library()
-        native.LIBRARY.write_bytes(b"no library")
+        native_library.LIBRARY.write_bytes(b"no library")
         with pytest.raises(native.CoreMissing, match="cannot be loaded"):
             native.library()
         monkeypatch.undo()
-        monkeypatch.setattr(native, "ABI", native.ABI + 1)
+        monkeypatch.setattr(native_library, "ABI", native_library.ABI + 1)
         with pytest.raises(native.CoreMissing, match="interface"):
             native.library()
     finally:

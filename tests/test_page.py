@@ -12,11 +12,13 @@ for package in ("matplotlib", "soxr"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
 
 from outline import assert_nothing_is_fetched, read_outline
-from percepnet.evaluation import compare as compare_module
-from percepnet.evaluation import peers
+from percepnet.evaluation.clips import make_clips
+from percepnet.evaluation.command import typed
 from percepnet.evaluation.compare import compare
-from percepnet.evaluation.page import write_page
-from percepnet.evaluation.peers import Peer
+from percepnet.evaluation.render.report import to_html
+from percepnet.systems import register as register_module
+from percepnet.systems.register import Register
+from percepnet.systems.system import System
 
 RATE_HZ = 48_000
 NAMES = ("calm", "wild <b>&\"'")
@@ -47,18 +49,16 @@ def page(tmp_path_factory):
         return soften(x)
 
     patch = pytest.MonkeyPatch()
-    known = {"noisy": peers.PEERS["noisy"], "percepnet": Peer(lambda _: soften), "mute half": Peer(lambda _: half)}
-    patch.setattr(peers, "PEERS", known)
-    caches = (compare_module._system, compare_module._warm, peers.load_peers)
-    for cache in caches:
-        cache.cache_clear()
+    known = {"percepnet": System("", lambda _: soften), "mute half": System("", lambda _: half)}
+    patch.setattr(register_module, "SYSTEMS", {"noisy": register_module.SYSTEMS["noisy"], **known})
     try:
-        result = compare(folder / "pairs", ["percepnet", "mute half"], metrics=("si_sdr",), processes=1)
-        write_page(folder / "report.html", result)
+        register = Register()
+        names = ["percepnet", "mute half"]
+        result = compare(folder / "pairs", names, register=register, metrics=("si_sdr",), processes=1)
+        page = to_html(result, make_clips(result, register, 8))
+        (folder / "report.html").write_text(page, encoding="utf-8")
     finally:
         patch.undo()
-        for cache in caches:
-            cache.cache_clear()
     return folder / "report.html"
 
 
@@ -112,6 +112,24 @@ def test_tables_have_the_breakdowns(outline):
     assert "SI-SDR (dB) by noise" in captions
 
 
+def test_what_is_heard_comes_first_and_intervals_of_few_recordings_are_folded_away(page, outline):
+    sections = [a["id"] for a in outline.all("section")]
+    assert sections[:2] == ["listen", "results"]
+    assert [a for a in outline.all("details", **{"class": "fold"}) if "open" not in a]
+    assert ".fold:not([open]) ~ .scroll .range { display: none; }" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_repeats_what_was_typed(monkeypatch):
+    line = ["evaluate", "--pairs", "my recordings", "--model", "x.safetensors", "-o", "a.html"]
+    monkeypatch.setattr("sys.argv", ["/usr/bin/percepnet", *line])
+    assert typed() == "percepnet evaluate --pairs 'my recordings' --model x.safetensors -o a.html"
+    monkeypatch.setattr("sys.argv", ["/lib/percepnet/__main__.py", *line])
+    assert typed().startswith("percepnet evaluate")
+    monkeypatch.setattr("sys.argv", ["/usr/bin/pytest", "tests"])
+    assert typed() == ""
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed")
 def test_in_a_browser_it_plays_and_switching_keeps_the_position(page, tmp_path):
     with open_page(page.as_uri(), tmp_path / "profile") as browser:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from percepnet.errors import PercepNetError
-from percepnet.plot import COLUMNS, RANGE_DB, Spectrogram, require_matplotlib, save_before_after
+from percepnet.plot import (
+    COLUMNS,
+    RANGE_DB,
+    Spectrogram,
+    erb_rate,
+    erb_rate_inverse,
+    over_erb,
+    require_matplotlib,
+    save_before_after,
+)
 
 
 def spectrogram(x: np.ndarray, rate_hz: int, block_samples: int) -> Spectrogram:
@@ -83,3 +92,19 @@ def test_picture_is_written(tmp_path: Path) -> None:
     silent = spectrogram(np.zeros((1, 100), np.float32), 48000, 100)
     save_before_after(tmp_path / "b.png", silent, silent, "silence")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_rows_on_the_scale_of_hearing_keep_level_and_energy():
+    flat = np.full((481, 3), 0.25)
+    np.testing.assert_allclose(over_erb(flat, 120, 24_000), flat[:120], rtol=1e-9)
+    power = np.random.default_rng(0).random((481, 3))
+    widths = np.diff(erb_rate_inverse(np.linspace(0, erb_rate(24_000), 121))) / 24_000 * 481
+    np.testing.assert_allclose((widths[:, None] * over_erb(power, 120, 24_000)).sum(axis=0), power.sum(axis=0))
+
+
+@pytest.mark.parametrize("frequency_hz", [200, 1000, 5000, 18_000])
+def test_a_tone_lies_where_the_ear_has_it(frequency_hz):
+    power = np.zeros((961, 1))
+    power[round(frequency_hz / 24_000 * 961)] = 1.0
+    row = np.argmax(over_erb(power, 120, 24_000)[:, 0])
+    assert row == pytest.approx(120 * erb_rate(frequency_hz) / erb_rate(24_000), abs=2)

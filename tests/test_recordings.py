@@ -12,14 +12,15 @@ import soundfile as sf
 pytest.importorskip("soxr", reason="the package soxr is not installed")
 
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.recordings import Pair, on_each_pair
+from percepnet.evaluation.parallel import on_each
+from percepnet.evaluation.recordings import Pair
 
 RATE_HZ = 48_000
 # The command as it is, but for the measures: those that load large packages would make this slow.
 COMMAND = """
 import functools
-from percepnet.evaluation import compare
-compare.run_evaluation = functools.partial(compare.run_evaluation, metrics=("si_sdr",))
+from percepnet.evaluation import run
+run.run_evaluation = functools.partial(run.run_evaluation, metrics=("si_sdr",))
 if __name__ == "__main__":
     from percepnet.cli import main
     main()
@@ -42,13 +43,13 @@ def half(pair):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_pair_that_fails_does_not_stop_the_others(processes):
     pairs = [Pair(name, Path("clean"), Path("noisy")) for name in ("four", "odd", "eleven")]
-    done = {d.pair.name: (d.result, d.error) for d in on_each_pair(half, pairs, processes)}
+    done = {d.item.name: (d.result, d.error) for d in on_each(half, pairs, processes)}
     assert done == {"four": (2, ""), "odd": (None, "is odd"), "eleven": (3, "")}
 
 
 def test_an_interrupt_is_heard_again_afterwards():
     before = signal.getsignal(signal.SIGINT)
-    assert len(list(on_each_pair(half, [Pair(name, Path(), Path()) for name in "ab"], 2))) == 2
+    assert len(list(on_each(half, [Pair(name, Path(), Path()) for name in "ab"], 2))) == 2
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepnet[train]'")
 
-from percepnet.training.rooms import (
+from percepnet.acoustics.rooms import (
     BEFORE_DIRECT_SAMPLES,
     direct_first,
     reverberation_time_s,

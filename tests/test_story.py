@@ -101,8 +101,8 @@ def test_pairs_are_two_files_or_what_two_folders_share(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PercepNetError, match="no recording has one of the same name"):
         find_story_pairs(tmp_path / "empty", noisy)
-    for i in range(5):
+    for i in range(7):
         write(clean / f"{i}.wav", np.ones(100))
         write(noisy / f"{i}.wav", np.ones(100))
-    with pytest.raises(PercepNetError, match="has 7 recordings, and a page holds 4"):
+    with pytest.raises(PercepNetError, match="has 9 recordings, and a page holds 8"):
         find_story_pairs(clean, noisy)

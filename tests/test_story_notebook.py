@@ -22,6 +22,7 @@ def test_it_is_kept_without_outputs():
     assert max(len(cell.source.splitlines()) for cell in code) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [ROOT, NOTEBOOK.parent])
 def test_it_runs_and_shows_what_it_tells(folder):
     notebook = nbformat.read(NOTEBOOK, as_version=4)

@@ -1,4 +1,5 @@
 import base64
+import html
 import io
 import json
 import re
@@ -42,7 +43,7 @@ def recordings(tmp_path_factory):
 def quick(patch):
     """An untrained network and one quick measure: the page is the same."""
     patch.setattr(module, "load_model", lambda name: random_model())
-    patch.setattr(module, "paced_factors", lambda names, model: {"percepnet": 0.0123})
+    patch.setattr(module, "paced_factors", lambda names, register: {"percepnet": 0.0123})
     patch.setattr(module, "METRICS", ("si_sdr",))
 
 
@@ -117,7 +118,7 @@ def test_a_measure_that_is_not_installed_is_left_out_with_a_word(recordings, tmp
     run_story(recordings / "clean" / "first.wav", recordings / "noisy" / "first.wav", tmp_path / "story.html")
     text = (tmp_path / "story.html").read_text(encoding="utf-8")
     assert "What is missing" in text
-    assert "pip install &#x27;percepnet[eval]&#x27;" in text
+    assert "pip install 'percepnet[eval]'" in html.unescape(text)
     assert "SI-SDR (dB)" in text
     assert "pesq" in capsys.readouterr().err
 
@@ -138,6 +139,7 @@ def test_bad_input_is_one_line(tmp_path, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed")
 def test_in_a_browser_each_step_is_heard_where_the_last_one_was(page, tmp_path):
     with open_page(page.as_uri(), tmp_path / "profile") as browser:

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepnet[train]'")
 
-from percepnet.training.synthetic_noise import calls, equalised, fan, hum, knocks, tilted_noise
+from percepnet.acoustics.synthetic_noise import calls, equalised, fan, hum, knocks, tilted_noise
 
 MAKERS = [knocks, calls, hum, fan]
 

@@ -10,7 +10,7 @@ from percepnet.errors import PercepNetError
 from percepnet.model import load_model
 from percepnet.training import command
 
-fit = pytest.importorskip("percepnet.training.fit", reason="training needs torch: pip install 'percepnet[train]'")
+config = pytest.importorskip("percepnet.training.config", reason="training needs torch: pip install 'percepnet[train]'")
 
 app = typer.Typer()
 app.command()(command.train)
@@ -31,7 +31,7 @@ def test_train_resume_and_export(tmp_path):
     started = CliRunner().invoke(app, [*common, *options])
     assert started.exit_code == 0, started.output
     lines = [json.loads(line) for line in started.stdout.splitlines()]
-    assert lines[0]["updates"] == 500 / fit.Config(out="").chunk_frames
+    assert lines[0]["updates"] == 500 / config.Config(out="").chunk_frames
     assert lines[-1] == {"model": str(tmp_path / "run" / "model.safetensors")}
 
     resumed = CliRunner().invoke(app, [*common, "--resume"])
@@ -64,7 +64,7 @@ def test_options_go_before_the_recipe(tmp_path, monkeypatch):
         configs.append(config)
         return tmp_path / "model"
 
-    monkeypatch.setattr(fit, "run_training", training)
+    monkeypatch.setattr("percepnet.training.run.run_training", training)
     options = ["--config", str(tmp_path / "recipe.toml"), "--seed", "7", "--bands", "48"]
     options += ["--minutes", "6", "--updates", "9"]
     result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), *options])

@@ -163,6 +163,10 @@ PERCEPNET_API void percepnet_stream_set_attenuation_limit(percepnet_stream *stre
    back is as smooth. */
 PERCEPNET_API void percepnet_stream_set_bypass(percepnet_stream *stream, int32_t bypass);
 
+/* The same output at hardly any cost, for a machine that cannot keep up: nothing is decided. The way back begins anew, and
+   the output stays the input for half a second more. */
+PERCEPNET_API void percepnet_stream_set_idle(percepnet_stream *stream, int32_t idle);
+
 /* Hops of 10 ms that were taken as silence since the stream began; of channels that are not linked, each its own. */
 PERCEPNET_API int64_t percepnet_stream_refused_hops(const percepnet_stream *stream);
 

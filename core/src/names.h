@@ -12,6 +12,7 @@
 #define KERNEL_AVXVNNI percepnet_inside_KERNEL_AVXVNNI
 #define KERNEL_DOTPROD percepnet_inside_KERNEL_DOTPROD
 #define KERNEL_PORTABLE percepnet_inside_KERNEL_PORTABLE
+#define KERNEL_WASM percepnet_inside_KERNEL_WASM
 #define LAYER_CONCATENATION percepnet_inside_LAYER_CONCATENATION
 #define LAYER_CONVOLUTION percepnet_inside_LAYER_CONVOLUTION
 #define LAYER_DENSE percepnet_inside_LAYER_DENSE
@@ -136,6 +137,8 @@
 #define stream_end percepnet_inside_stream_end
 #define stream_give_hop percepnet_inside_stream_give_hop
 #define stream_hops percepnet_inside_stream_hops
+#define stream_pass_hop percepnet_inside_stream_pass_hop
+#define stream_passes percepnet_inside_stream_passes
 #define stream_take_hop percepnet_inside_stream_take_hop
 
 #endif

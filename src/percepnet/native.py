@@ -1,18 +1,10 @@
-"""The C core: the signal path of `percepnet.reference`, compiled, behind the interface of its `Stream`.
-
-The library is called through ctypes, which lets other Python threads run meanwhile, and which serves every version of
-Python with one binary.
-"""
+"""The C core: the signal path of `percepnet.reference`, compiled, behind the interface of its `Stream`."""
 
 import ctypes
-import itertools
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,13 +13,24 @@ import numpy.typing as npt
 from percepnet.arrays import AnySamples, Samples
 from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model
+from percepnet.native_library import (
+    Chunk,
+    CoreMissing,
+    Error,
+    FrameView,
+    ModelInfo,
+    Options,
+    check_model,
+    kernels,
+    library,
+)
 from percepnet.params import BINS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.comb import hann_weights
 
-LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
+__all__ = [
+    "Batch", "CoreMissing", "Error", "Frame", "FrameEnhancer", "Stream", "alone", "check_model", "kernels", "library",
+]  # fmt: skip
 
-# The rest mirrors core/include/percepnet.h.
-ABI = 4
 LAGS = 339
 AT_ONCE_MAX = 1024
 NO_LIMIT = -1.0
@@ -44,64 +47,6 @@ BLOCK_HOPS = 32
 BLOCK_HOPS_MIN = 8
 BATCH_DECISIONS = 32
 
-_FLOATS = ctypes.POINTER(ctypes.c_float)
-
-
-class Error(ctypes.Structure):
-    """Where the library says what was wrong."""
-
-    _fields_ = (("message", ctypes.c_char * 256),)
-
-    def __str__(self) -> str:
-        return self.message.decode(errors="replace")
-
-
-class _ModelInfo(ctypes.Structure):
-    _fields_ = (
-        ("lookahead_frames", ctypes.c_int32),
-        ("bands", ctypes.c_int32),
-        ("features", ctypes.c_int32),
-        ("speech_probability", ctypes.c_int32),
-        ("bytes", ctypes.c_size_t),
-    )
-
-
-class _Options(ctypes.Structure):
-    _fields_ = (
-        ("sample_rate_hz", ctypes.c_int32),
-        ("channels", ctypes.c_int32),
-        ("link_channels", ctypes.c_int32),
-        ("interleaved", ctypes.c_int32),
-        ("comb_filter", ctypes.c_int32),
-        ("post_filter", ctypes.c_int32),
-        ("attenuation_limit_db", ctypes.c_float),
-        ("bypass", ctypes.c_int32),
-        ("block_samples", ctypes.c_int32),
-    )
-
-
-class _Chunk(ctypes.Structure):
-    _fields_ = (
-        ("stream", ctypes.c_void_p),
-        ("x", ctypes.c_void_p),
-        ("y", ctypes.c_void_p),
-        ("samples", ctypes.c_int64),
-        ("stride", ctypes.c_int64),
-        ("capacity", ctypes.c_int64),
-        ("int16", ctypes.c_int32),
-        ("ready", ctypes.c_int64),
-    )
-
-
-class _Frame(ctypes.Structure):
-    _fields_ = (
-        *((name, _FLOATS) for name in ("noisy", "comb", "enhanced", "features", "gains", "strengths", "lags")),
-        ("tap_delays", ctypes.POINTER(ctypes.c_double)),
-        ("tap_weights", _FLOATS),
-        ("period_samples", ctypes.c_float),
-        ("correlation", ctypes.c_float),
-    )
-
 
 class Frame(NamedTuple):
     """What lay between the boxes of the signal path in the last hop; of the decided frame, M before the newest."""
@@ -117,82 +62,6 @@ class Frame(NamedTuple):
     tap_weights: np.ndarray  # (11,)
     period_samples: float
     correlation: float
-
-
-class CoreMissing(PercepNetError):
-    """The library is not there, or does not fit to this package."""
-
-
-@lru_cache(maxsize=1)
-def library() -> ctypes.CDLL:
-    """The library, loaded once.
-
-    Raises
-    ------
-    CoreMissing
-        If it was not built with this installation, or cannot be loaded.
-    """
-    if not LIBRARY.is_file():
-        raise CoreMissing(f"{LIBRARY}: not built; install percepnet again where there is a C compiler (or ziglang)")
-    try:
-        core = ctypes.CDLL(str(LIBRARY))
-    except OSError as error:
-        raise CoreMissing(f"{LIBRARY}: cannot be loaded ({error}); install percepnet again on this machine") from error
-    if (found := core.percepnet_abi()) != ABI:
-        raise CoreMissing(f"{LIBRARY}: interface {found}, expected {ABI}; install percepnet again")
-    pointer, handle, number = ctypes.POINTER, ctypes.c_void_p, ctypes.c_int64
-    for name, result, arguments in (
-        ("kernel", ctypes.c_char_p, [ctypes.c_int32]),
-        ("model_load_for", handle, [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, pointer(Error)]),
-        ("model_describe", None, [handle, pointer(_ModelInfo)]),
-        ("model_destroy", None, [handle]),
-        ("stream_create", handle, [handle, pointer(_Options), pointer(Error)]),
-        ("stream_destroy", None, [handle]),
-        ("stream_bytes", ctypes.c_size_t, [handle]),
-        ("stream_latency", ctypes.c_int32, [handle]),
-        ("stream_ready", number, [handle, number]),
-        ("stream_process", number, [handle, handle, handle, number, number, handle, number]),
-        ("stream_process_int16", number, [handle, handle, handle, number, number, handle, number]),
-        ("stream_flush", number, [handle, handle, number]),
-        ("stream_flush_int16", number, [handle, handle, number]),
-        ("stream_reset", None, [handle]),
-        ("stream_set_attenuation_limit", None, [handle, ctypes.c_float]),
-        ("stream_set_bypass", None, [handle, ctypes.c_int32]),
-        ("stream_refused_hops", number, [handle]),
-        ("stream_speech_probability", ctypes.c_float, [handle]),
-        ("stream_inspect", None, [handle, pointer(_Frame)]),
-        ("block_create", handle, [handle, ctypes.c_int32, ctypes.c_int32, pointer(Error)]),
-        ("block_destroy", None, [handle]),
-        ("batch_create", handle, [handle, ctypes.c_int32, pointer(Error)]),
-        ("batch_destroy", None, [handle]),
-        ("batch_process", ctypes.c_int32, [handle, pointer(_Chunk), ctypes.c_int32]),
-    ):
-        function = getattr(core, f"percepnet_{name}")
-        function.restype, function.argtypes = result, arguments
-    return core
-
-
-def kernels() -> list[str]:
-    """Instruction sets that this machine multiplies 8-bit matrices with, the fastest first. All give the same bits."""
-    names = map(library().percepnet_kernel, itertools.count())
-    return [name.decode() for name in itertools.takewhile(bool, names)]
-
-
-def check_model(data: bytes) -> None:
-    """Let the core read the bytes of a model file, and nothing else.
-
-    Raises
-    ------
-    ModelError
-        In the core's words, if it refuses them.
-    CoreMissing
-        If this installation has no core.
-    """
-    core, error = library(), Error()
-    handle = core.percepnet_model_load_for(data, len(data), None, ctypes.byref(error))
-    if not handle:
-        raise ModelError(str(error))
-    core.percepnet_model_destroy(handle)
 
 
 class _CoreModel:
@@ -212,7 +81,7 @@ class _CoreModel:
     @property
     def memory_bytes(self) -> int:
         """Of the weights and tables."""
-        info = _ModelInfo()
+        info = ModelInfo()
         library().percepnet_model_describe(self.handle, ctypes.byref(info))
         return info.bytes
 
@@ -329,7 +198,7 @@ class Stream:
         self._block_hops = block_hops
         self._core = library()
         self._core_model = _core_model(model, exact, kernel)
-        options = _Options(
+        options = Options(
             sample_rate_hz=sample_rate_hz,
             channels=channels,
             link_channels=link_channels,
@@ -456,7 +325,7 @@ class Stream:
             "tap_weights": (taps,),
         }
         with self._handle() as handle:
-            frame = _Frame()
+            frame = FrameView()
             self._core.percepnet_stream_inspect(handle, ctypes.byref(frame))
             found = {name: np.ctypeslib.as_array(getattr(frame, name), size).copy() for name, size in sizes.items()}
         spectra = {name: found.pop(name).view(np.complex64) for name in ("noisy", "comb", "enhanced")}
@@ -614,7 +483,7 @@ class Batch:
             The same to the bit as stream by stream.
         """
         core = self._core
-        entries = (_Chunk * len(streams))()
+        entries = (Chunk * len(streams))()
         xs = [_readable(chunk, stream.channels) for chunk, stream in zip(chunks, streams, strict=True)]
         ys = []
         for entry, stream, x in zip(entries, streams, xs, strict=True):

@@ -14,7 +14,11 @@ static const kernel *const KERNELS[] = {
 #ifdef KERNELS_DOTPROD
     &KERNEL_DOTPROD,
 #endif
+#ifdef KERNELS_WASM
+    &KERNEL_WASM, /* and no other: where the module runs at all, this one does, and every byte of it is fetched */
+#else
     &KERNEL_PORTABLE,
+#endif
 };
 
 const kernel *kernel_at(int index) {

@@ -88,6 +88,9 @@ const kernel *kernel_at(int index);
 #if defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__)) && defined(__GNUC__)
 #define KERNELS_DOTPROD
 #endif
+#if defined(__wasm_simd128__)
+#define KERNELS_WASM
+#endif
 
 extern const kernel KERNEL_PORTABLE;
 #ifdef KERNELS_X86
@@ -98,6 +101,9 @@ extern const kernel KERNEL_AVXVNNI;
 #endif
 #ifdef KERNELS_DOTPROD
 extern const kernel KERNEL_DOTPROD;
+#endif
+#ifdef KERNELS_WASM
+extern const kernel KERNEL_WASM;
 #endif
 
 #endif

@@ -20,9 +20,15 @@ void features_reset(features_state *s, const feature_layout *layout, int bands) 
     }
 }
 
+/* By double precision: log10f and log2f of different C libraries differ in their last bit now and then, and from there on
+   so would everything else. */
+static float log10_rounded(float x) { return (float)log10((double)x); }
+
+static float log2_rounded(float x) { return (float)log2((double)x); }
+
 /* Mean power of a bin as (dB + 60) / 30. */
 static float level(float power, float floor) {
-    return (10.0f * log10f(power + floor) - FEATURE_CENTRE_DB) / FEATURE_SPAN_DB;
+    return (10.0f * log10_rounded(power + floor) - FEATURE_CENTRE_DB) / FEATURE_SPAN_DB;
 }
 
 static float band_power(const bands *b, const float *energy, int band) {
@@ -77,7 +83,7 @@ void features_finish(features_state *s, const feature_layout *layout, const band
         memcpy(features + coherences, in->coherence, sizeof(float) * (size_t)b->count);
     }
     if (pitch >= 0) {
-        features[pitch] = log2f(in->period_samples / SILENT_PERIOD_SAMPLES);
+        features[pitch] = log2_rounded(in->period_samples / SILENT_PERIOD_SAMPLES);
         features[pitch + 1] = 2.0f * in->correlation - 1.0f;
     }
     if (s->band_means || s->bin_means) {

@@ -92,6 +92,10 @@ static int round_of_hops(percepnet_batch *b, percepnet_chunk *chunks, int count)
             continue;
         }
         any = 1;
+        if (stream_passes(s)) {
+            stream_pass_hop(s);
+            continue;
+        }
         stream_take_hop(s, s->hop_48k, HOP_SAMPLES);
         for (int decision = 0; decision < s->decisions; decision++) {
             wait_for_network(b, s, decision);

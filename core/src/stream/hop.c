@@ -66,7 +66,8 @@ static void crossfade(float *wet, const float *dry, int count, int to_dry) {
 }
 
 static void apply_bypass(percepnet_stream *s, float *y, int64_t stride, int64_t start, int count) {
-    int wanted = s->options.bypass;
+    int wanted = s->options.bypass || s->idle || s->waking_hops > 0;
+    s->waking_hops -= !s->idle && s->waking_hops > 0;
     if (!wanted && !s->bypassed) {
         return;
     }
@@ -115,4 +116,14 @@ void stream_give_hop(percepnet_stream *s, float *from, int64_t stride) {
     apply_bypass(s, y, y_stride, start, count);
     deliver(s, y, y_stride, count);
     s->given++;
+}
+
+int stream_passes(const percepnet_stream *s) { return s->idle && s->bypassed; }
+
+void stream_pass_hop(percepnet_stream *s) {
+    for (int i = 0; i < s->decisions; i++) {
+        s->enhancers[i].speech = -1.0f;
+    }
+    stream_take_hop(s, s->hop_48k, HOP_SAMPLES);
+    stream_give_hop(s, s->hop_48k, HOP_SAMPLES);
 }

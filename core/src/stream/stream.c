@@ -11,6 +11,8 @@
 #define RATE_48K_HZ 48000
 /* More than any memory has, and few enough that no sum or product of positions overflows. */
 #define SAMPLES_MAX ((int64_t)1 << 48)
+/* From its beginning, a network that follows levels over seconds decides well after about so many. */
+#define WAKING_HOPS 50
 
 const char *percepnet_version(void) { return PERCEPNET_VERSION; }
 
@@ -63,6 +65,7 @@ static void stream_init(percepnet_stream *s, const percepnet_model *model, const
     int channels = options->channels;
     s->model = model;
     s->options = *options;
+    s->idle = 0;
     s->decisions = options->link_channels ? 1 : channels;
     s->decision_channels = channels / s->decisions;
     set_delays(s);
@@ -111,7 +114,8 @@ void percepnet_stream_reset(percepnet_stream *s) {
     past_reset(&s->past);
     s->left_samples = s->extra_samples;
     memset(s->left, 0, sizeof(float) * (size_t)s->options.channels * (size_t)s->extra_samples);
-    s->bypassed = s->options.bypass;
+    s->bypassed = s->options.bypass || s->idle;
+    s->waking_hops = 0;
     s->received = s->taken = s->given = s->refused_hops = 0;
 }
 
@@ -180,11 +184,15 @@ static void run_hop(percepnet_stream *s) {
 static void run(percepnet_stream *s, percepnet_block *block, const stream_call *call) {
     uint64_t before = subnormals_off();
     stream_begin(s, call);
-    if (block) {
+    if (block && !s->idle) {
         block_run(block, s);
     }
     while (stream_hops(s) > 0) {
-        run_hop(s);
+        if (stream_passes(s)) {
+            stream_pass_hop(s);
+        } else {
+            run_hop(s);
+        }
     }
     stream_end(s);
     subnormals_restore(before);
@@ -268,7 +276,21 @@ void percepnet_stream_set_attenuation_limit(percepnet_stream *s, float limit_db)
 void percepnet_stream_set_bypass(percepnet_stream *s, int32_t bypass) {
     s->options.bypass = bypass != 0;
     if (!s->given) { /* nothing to fade from */
-        s->bypassed = s->options.bypass;
+        s->bypassed = s->options.bypass || s->idle;
+    }
+}
+
+void percepnet_stream_set_idle(percepnet_stream *s, int32_t idle) {
+    if (stream_passes(s) && !idle) {
+        for (int i = 0; i < s->decisions; i++) {
+            enhancer_reset(&s->enhancers[i]);
+        }
+        s->waking_hops = WAKING_HOPS;
+    }
+    s->idle = idle != 0;
+    if (!s->given) {
+        s->waking_hops = 0;
+        s->bypassed = s->options.bypass || s->idle;
     }
 }
 

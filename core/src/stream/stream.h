@@ -40,11 +40,19 @@ struct percepnet_stream {
     float *left;          /* channels * extra_samples: what calls have not had room for */
     int left_samples;     /* of each channel */
     int bypassed;         /* whether the last hop ended as the input */
+    int idle;             /* whether nothing is to be decided */
+    int waking_hops;      /* until what is decided after that is to be heard */
     int64_t received;     /* samples before this call */
     int64_t taken, given; /* hops */
     int64_t refused_hops;
     stream_call call;
 };
+
+/* Whether nothing has to be decided: the hop before ended as the input, and this one is wanted so too. */
+int stream_passes(const percepnet_stream *s);
+
+/* The next hop of such a stream, taken and given as it is. */
+void stream_pass_hop(percepnet_stream *s);
 
 /* How many samples a call would give back; or why it is refused. */
 int64_t stream_check(const percepnet_stream *s, int64_t samples, int64_t capacity);

@@ -5,15 +5,14 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import rich.progress
 import typer
-from rich.console import Console
 
-from percepnet.bench.peers import PEERS, check_peers
 from percepnet.errors import PercepNetError
 from percepnet.model import load_model
+from percepnet.progress import progress
 
 SECONDS_MAX = 3600.0
+BASELINES = "rnnoise"
 
 
 def bench(
@@ -21,9 +20,15 @@ def bench(
     seconds: Annotated[
         float, typer.Option(metavar="S", help="Of audio, in real time, for each system; 6 take half a minute in all.")
     ] = 6.0,
-    peers: Annotated[
-        str, typer.Option(metavar="NAMES", help="Other systems beside it, separated by commas; none for none.")
-    ] = ",".join(PEERS),
+    baselines: Annotated[
+        str,
+        typer.Option(
+            "--baselines",
+            "--peers",
+            metavar="NAMES",
+            help="Other systems beside it, separated by commas; none for none.",
+        ),
+    ] = BASELINES,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw the times, as .png.")] = None,
     report: Annotated[
         Path | None,
@@ -34,29 +39,26 @@ def bench(
     """Measure time, memory and start-up on this machine, beside other systems and the least that is possible."""
     from percepnet.bench.report import check_plot, check_report, save_plot, save_report, to_markdown
     from percepnet.bench.run import measure
+    from percepnet.systems.register import check_live
 
     if not 0.1 <= seconds <= SECONDS_MAX:
         raise PercepNetError(f"--seconds is {seconds:g}: give 0.1 to {SECONDS_MAX:g}")
-    names = [] if peers == "none" else [name for name in peers.split(",") if name]
-    check_peers(names)
+    names = [] if baselines == "none" else [name for name in baselines.split(",") if name]
+    check_live(names)
     if plot:
         check_plot(plot)
     if report:
         check_report(report)
     loaded = load_model(model)
 
-    console = Console(stderr=True)
-    columns = (rich.progress.TextColumn("{task.description}"), rich.progress.BarColumn())
-    remaining = (rich.progress.TaskProgressColumn(), rich.progress.TimeElapsedColumn())
-    with rich.progress.Progress(
-        *columns, *remaining, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=1.0)
-
-        def show(title: str, share: float) -> None:
-            bar.update(task, description=title, advance=share)
-
-        document = measure(loaded, model, seconds=seconds, peers=names, progress=show)
+    with progress("measuring") as advance:
+        document = measure(
+            loaded,
+            model,
+            seconds=seconds,
+            baselines=names,
+            progress=lambda title, share: advance(share, title),
+        )
     if as_json:
         print(json.dumps(document, indent=2))
     else:
@@ -67,7 +69,7 @@ def bench(
         options = {
             "--model": model,
             "--seconds": f"{seconds:g}",
-            "--peers": peers if peers != ",".join(PEERS) else None,
+            "--baselines": baselines if baselines != BASELINES else None,
         }
         given = [word for option, value in options.items() if value is not None for word in (option, value)]
         save_report(report, document, shlex.join(["percepnet", "bench", *given, "--report", str(report)]))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.model import Model, block_density
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.systems.system import LiveSystem
 
 FRAME_S = 1 / FRAMES_PER_SECOND
 FRAME_US = 1e6 / FRAMES_PER_SECOND
@@ -36,13 +37,6 @@ CHILD_TIMEOUT_S = 120
 STREAMS_FRAMES = 50
 
 Times = npt.NDArray[np.float64]
-
-
-class System(NamedTuple):
-    """Something that takes 10 ms of one channel at 48 kHz [shape=(480,), float32 in [-1, 1]] at a time."""
-
-    name: str
-    process: Callable[[Samples], object]
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ def thread_clock() -> Callable[[], int]:
 
 
 def take_turns(
-    systems: Sequence[System],
+    systems: Sequence[LiveSystem],
     frames: int,
     *,
     paced: bool,
@@ -84,7 +78,7 @@ def take_turns(
 
     Parameters
     ----------
-    systems : sequence of System
+    systems : sequence of LiveSystem
     frames : int
         Of each system.
     paced : bool
@@ -138,11 +132,11 @@ def weight_bytes(model: Model) -> int:
     return round(total)
 
 
-def reading(size: int) -> System:
+def reading(size: int) -> LiveSystem:
     """The floor of everything that uses `size` bytes of weights once a frame: to read as many, and to do nothing."""
     memory = bytearray(size)
     # a search for a byte that is not there, with the C library's vector code: faster than any reduction of NumPy's
-    return System("read the weights", lambda hop: memory.find(b"\xff"))
+    return LiveSystem("read the weights", lambda hop: memory.find(b"\xff"))
 
 
 def read_bytes_per_s(size: int, repeats: int = 3) -> float:

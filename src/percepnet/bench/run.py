@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from percepnet.batch import Batch
 from percepnet.bench.measure import (
     FRAME_US,
     FrameTimes,
-    System,
     best_seconds,
     memory_bytes,
     processor_name,
@@ -27,21 +27,23 @@ from percepnet.bench.measure import (
     uncached_bytes,
     weight_bytes,
 )
-from percepnet.bench.peers import PEERS, PeerMissing, peer_version, start_peer
 from percepnet.engine import CORE, engine, open_stream
 from percepnet.model import DEFAULT_MODEL, Model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.stream import Enhancer, enhance
+from percepnet.systems.register import Register
+from percepnet.systems.system import LiveSystem, SystemMissing
 
 STREAMS = (1, 8, 32, 128)
 STREAMS_LIMIT_S = 1.5  # for each number of streams
 STREAMS_ROUNDS = (5, 200)
 FILE_S = 60
 FILE_LIMIT_S = 8.0
+BASELINES = ("rnnoise",)
 HOT_SHARE = 0.5  # of the frames that are measured paced
 
 Document = dict[str, Any]
-Progress = Callable[[str, float], None]  # what is being measured, and how much of all is done since the last call
+Tick = Callable[[str, float], None]  # what is being measured, and how much of all is done since the last call
 
 
 def measure(
@@ -49,8 +51,8 @@ def measure(
     name: str | None,
     *,
     seconds: float,
-    peers: Sequence[str] = tuple(PEERS),
-    progress: Progress = lambda title, share: None,
+    baselines: Sequence[str] = BASELINES,
+    progress: Tick = lambda title, share: None,
 ) -> Document:
     """Measure everything.
 
@@ -61,8 +63,9 @@ def measure(
         What `load_model` made it of.
     seconds : float
         Of audio, paced, for each system.
-    peers : sequence of str
-        Keys of `percepnet.bench.peers.PEERS`. Those that are not installed are skipped, and named.
+    baselines : sequence of str
+        Names in the register of systems, of those that can be used live. Those that are not installed are skipped,
+        and named.
     progress : callable
 
     Returns
@@ -73,18 +76,19 @@ def measure(
     Raises
     ------
     PercepNetError
-        For a peer of an unknown name.
+        For a baseline of an unknown name.
     """
     progress("starting", 0.0)
-    names = list(dict.fromkeys(peers))
+    names, register = list(dict.fromkeys(baselines)), Register(name)
     systems, titles = _own_systems(model), {"percepnet": "percepnet.Enhancer", "engine": "its engine alone"}
     skipped = {}
-    for peer in names:
+    for baseline in names:
         try:
-            systems.append(start_peer(peer))
-            titles[peer] = f"{PEERS[peer].title} ({PEERS[peer].package} {peer_version(peer)})"
-        except PeerMissing as missing:
-            skipped[peer] = str(missing)
+            systems.append(register.live(baseline))
+            system = register[baseline]
+            titles[baseline] = f"{system.title} ({system.package} {version(system.package)})"
+        except SystemMissing as missing:
+            skipped[baseline] = f"not measured, {missing}"
     floor = reading(weight_bytes(model))
     systems.append(floor)
     titles[floor.name] = f"only reading {weight_bytes(model) / 1e6:.2f} MB, as many as the weights"
@@ -121,11 +125,11 @@ def measure(
     return document
 
 
-def _own_systems(model: Model) -> list[System]:
+def _own_systems(model: Model) -> list[LiveSystem]:
     enhancer, inside = Enhancer(SAMPLE_RATE_HZ, model=model), open_stream(model)
     return [
-        System("percepnet", enhancer.process),
-        System("engine", lambda hop: inside.process(hop[None])),
+        LiveSystem("percepnet", enhancer.process),
+        LiveSystem("engine", lambda hop: inside.process(hop[None])),
     ]
 
 

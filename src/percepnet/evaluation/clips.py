@@ -12,12 +12,14 @@ import soundfile
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.compare import OWN_SYSTEM, REFERENCE_SYSTEM, Comparison
+from percepnet.evaluation.comparison import Comparison
 from percepnet.evaluation.metrics import Scores
-from percepnet.evaluation.peers import run_system, start_system
 from percepnet.evaluation.recordings import read_recording
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.plot import Spectrogram
+from percepnet.plot import Spectrogram, over_erb
+from percepnet.systems.register import Register
+from percepnet.systems.run import run_system
+from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
 CLEAN = "clean"
 RANKED_BY = ("pesq_wb", "dnsmos_ovrl", "si_sdr_db", "srmr")
@@ -25,6 +27,7 @@ SECONDS_MAX = 20.0
 LOSSLESS_BYTES_MAX = 12_000_000  # of all sound in a page; more is coded with loss
 PICTURE_COLUMNS, PICTURE_ROWS = 640, 120
 PICTURE_COLOURS = 64
+PICTURE_WINDOW_S = 0.04  # harmonics of low voices stand apart
 LEVEL_RANGE_DB = 80.0
 
 
@@ -102,10 +105,10 @@ def choose_clips(comparison: Comparison, count: int) -> tuple[str, str, list[tup
     return system, measure, chosen
 
 
-def make_clips(comparison: Comparison, count: int) -> list[Clip]:
+def make_clips(comparison: Comparison, register: Register, count: int) -> list[Clip]:
     """Sound and pictures of the recordings that `choose_clips` chooses."""
     _, measure, chosen = choose_clips(comparison, count)
-    heard = [(entry, sounds) for entry in chosen if (sounds := _sounds(comparison, entry[0]))]
+    heard = [(entry, sounds) for entry in chosen if (sounds := _sounds(comparison, register, entry[0]))]
     scores: dict[str, dict[str, Scores]] = {}
     for row in comparison.rows:
         scores.setdefault(row.name, {})[row.system] = row.scores
@@ -144,11 +147,10 @@ def make_tracks(recordings: Sequence[tuple[Mapping[str, Samples], Mapping[str, S
     return tracks
 
 
-def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:
+def _sounds(comparison: Comparison, register: Register, name: str) -> dict[str, Samples]:
     """What each system makes of a recording, noisy first and clean last; without those that fail on it."""
     samples = round(SECONDS_MAX * SAMPLE_RATE_HZ)
     scored = {row.system for row in comparison.rows if row.name == name}
-    job = comparison.job
     sounds = {}
     try:
         clean, noisy = read_recording(comparison.recordings[name])
@@ -158,7 +160,7 @@ def _sounds(comparison: Comparison, name: str) -> dict[str, Samples]:
         if system not in scored:
             continue
         try:
-            process = start_system(system, job.model, job.peers)
+            process = register.start(system)
             sounds[system] = run_system(process, noisy[:samples], None if clean is None else clean[:samples]).y
         except PercepNetError:
             continue
@@ -175,17 +177,15 @@ def _encoded(x: Samples, container: str) -> bytes:
 
 
 def _levels_db(x: Samples) -> Samples:
-    """Spectrogram, high frequencies first [shape=(rows, columns)]."""
-    spectrogram = Spectrogram(SAMPLE_RATE_HZ, len(x))
+    """Spectrogram on the scale of hearing, high frequencies first [shape=(rows, columns)]."""
+    spectrogram = Spectrogram(SAMPLE_RATE_HZ, len(x), PICTURE_WINDOW_S)
     spectrogram.add(x[None])
     spectrogram.finish()
-    levels = spectrogram.power_db()[::-1]
-    for axis, most in enumerate((PICTURE_ROWS, PICTURE_COLUMNS)):
-        size = min(most, levels.shape[axis])
-        edges = np.linspace(0, levels.shape[axis], size + 1).astype(int)
-        sums = np.add.reduceat(levels, edges[:-1], axis=axis)
-        levels = sums / np.expand_dims(np.diff(edges), 1 - axis)
-    return levels.astype(np.float32)
+    power = over_erb(10 ** (spectrogram.power_db() / 10), PICTURE_ROWS, SAMPLE_RATE_HZ / 2)[::-1]
+    levels = 10 * np.log10(power + 1e-20)
+    columns = min(PICTURE_COLUMNS, levels.shape[1])
+    edges = np.linspace(0, levels.shape[1], columns + 1).astype(int)
+    return (np.add.reduceat(levels, edges[:-1], axis=1) / np.diff(edges)).astype(np.float32)
 
 
 def _picture(levels_db: Samples, top_db: float) -> bytes:

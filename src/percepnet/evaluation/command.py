@@ -1,5 +1,7 @@
 """The commands `percepnet oracle` and `percepnet evaluate`."""
 
+import shlex
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -53,8 +55,11 @@ def evaluate(
     systems: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Separated by commas. Default: all that are installed.")
     ] = None,
-    peers: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Further systems: a TOML file of commands and ONNX files.")
+    baselines: Annotated[
+        Path | None,
+        typer.Option(
+            "--baselines", "--peers", metavar="FILE", help="Further systems: a TOML file of commands and ONNX files."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="Default: the one in the package.")] = None,
     output: Annotated[
@@ -81,50 +86,57 @@ def evaluate(
 ) -> None:
     """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
     with extra_packages("eval"):
-        from percepnet.evaluation.compare import DEFAULT_SYSTEMS, run_evaluation
         from percepnet.evaluation.metrics import METRICS
-        from percepnet.evaluation.peers import load_peers
         from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
-        from percepnet.evaluation.robustness import run_robustness
+        from percepnet.evaluation.run import run_evaluation, run_robustness
+        from percepnet.systems.register import Register
+        from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
     folder = pairs or noisy
     if folder is None or (pairs and noisy):
         raise PercepNetError("say what to evaluate: --pairs DIR with noisy/ and clean/, or --noisy DIR")
-    own = [name for name in load_peers(peers) if name not in load_peers(None)]
+    register = Register(model, baselines)
     names, measured, drawn = (_names(text) for text in (systems, metrics, curves))
+    if drawn and not robustness:
+        raise PercepNetError("--curves are those of --robustness: add it, or leave --curves out")
     if robustness:
         if noisy:
             raise PercepNetError("--robustness needs clean speech: give --pairs DIR")
-        systems_heard = names or ["noisy", "percepnet", *own]
         if paced:
             raise PercepNetError("--paced measures no curves: leave it out, or --robustness")
         run_robustness(
             folder,
-            systems_heard,
+            names or [REFERENCE_SYSTEM, OWN_SYSTEM, *register.configured],
             curves=drawn or None,
+            register=register,
             metrics=measured or CURVE_METRICS,
-            peers=peers,
-            model=model,
             output=output,
             cache=cache,
             as_json=as_json,
+            command=typed(),
         )
         return
-    if drawn:
-        raise PercepNetError("--curves are those of --robustness: add it, or leave --curves out")
     run_evaluation(
         folder,
-        names or [*DEFAULT_SYSTEMS, *own],
+        names or None,
         with_clean=pairs is not None,
-        model=model,
+        register=register,
         metrics=measured or tuple(METRICS),
-        peers=peers,
         output=output,
         cache=cache,
         as_json=as_json,
         clips=clips,
         paced=paced,
+        command=typed(),
     )
+
+
+def typed() -> str:
+    """The command line of this process, for a report to repeat; empty where it is another program's."""
+    program = Path(sys.argv[0])
+    if program.stem != "percepnet" and program.parts[-2:] != ("percepnet", "__main__.py"):
+        return ""
+    return shlex.join(["percepnet", *sys.argv[1:]])
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -9,15 +9,12 @@ What comes out is a folder that ``percepnet evaluate`` reads: ``clean/NAME.wav``
 ``mixtures.json``, which says of every mixture what it is made of and under which licences. The same seed and corpus
 give the same bytes.
 
-    python -m percepnet.evaluation.heldout --corpus CORPUS -o heldout --pairs 40 --snrs-db 0,5,10,15
+    percepnet heldout --corpus CORPUS -o heldout --pairs 40 --snrs-db 0,5,10,15
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,44 +26,29 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
+from percepnet.acoustics.levels import ACTIVE_DB, active, frame_powers
+from percepnet.acoustics.pairs import FRAME_SAMPLES, looped, mix, speech_level_db
+from percepnet.acoustics.resampling import resampled
+from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 from percepnet.arrays import Samples
-from percepnet.errors import PercepNetError, complain
-from percepnet.evaluation.recordings import read_mono, resampled
+from percepnet.errors import PercepNetError
+from percepnet.evaluation.mixtures import RECORD
+from percepnet.evaluation.recordings import read_mono
+from percepnet.manifest import Row, load_rows
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 
-Row = dict[str, Any]
 Item = TypeVar("Item")
 
-FRAME_SAMPLES = 960  # 20 ms
-SPEECH_ACTIVE_DB = -40.0  # frames this far below the loudest one are pauses
 SPEECH_ACTIVE_MIN = 0.5
-NOISE_ACTIVE_DB = -30.0
-CROSSFADE_SAMPLES = 4800  # 100 ms
+NOISE_ACTIVE_DB = 30.0
 LOW_VOICE_HZ = 155.0  # between the voices of men and women
 LEVELS_DBFS = (-32.0, -20.0)  # active speech level
-PEAK_MAX = 0.95
-MODULE = "percepnet.evaluation.heldout"
-RECIPE = "mixtures.json"
 
 
-def frame_powers(x: Samples) -> NDArray[np.float64]:
-    """Mean power of each 20 ms frame; ``x`` is mono at 48 kHz."""
-    frames = x[: len(x) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    return np.asarray(np.mean(np.square(frames, dtype=np.float64), axis=-1))
-
-
-def activity(x: Samples, floor_db: float) -> float:
-    """Share of 20 ms frames whose power is within ``floor_db`` (negative) of the loudest frame; 0 for silence."""
-    powers = frame_powers(x)
-    return float(np.mean(powers > powers.max() * 10 ** (floor_db / 10))) if powers.size and powers.max() > 0 else 0.0
-
-
-def active_level_db(x: Samples) -> float:
-    """Level of the active frames of speech, those within 40 dB of the loudest, in dB re full scale."""
-    powers = frame_powers(x)
-    active = powers[powers > powers.max() * 10 ** (SPEECH_ACTIVE_DB / 10)]
-    return float(10 * np.log10(active.mean())) if active.size else -np.inf
+def activity(x: Samples, within_db: float) -> float:
+    """Share of the frames of 20 ms that are within so much of the loudest; 0 for silence."""
+    powers = frame_powers(x, FRAME_SAMPLES)
+    return float(np.mean(active(powers, within_db))) if powers.any() else 0.0
 
 
 def median_f0_hz(x: Samples) -> float:
@@ -95,44 +77,7 @@ def median_f0_hz(x: Samples) -> float:
     return float(rate_hz / np.median(lag[voiced])) if voiced.any() else float("nan")
 
 
-def looped(x: Samples, samples: int, start: int = 0) -> Samples:
-    """``samples`` of ``x`` from ``start``, repeated with an equal-power crossfade of 100 ms where it is too short."""
-    if start + samples <= len(x):
-        return x[start : start + samples]
-    fade = min(CROSSFADE_SAMPLES, len(x) // 2)
-    phase = (np.arange(fade) + 0.5) / max(fade, 1) * np.pi / 2
-    period = x[: len(x) - fade].copy()
-    period[:fade] = x[:fade] * np.sin(phase) + x[len(x) - fade :] * np.cos(phase)
-    return np.take(period, np.arange(start, start + samples), mode="wrap")
-
-
-def mix(
-    speech: Samples, noise: Samples, snr_db: float, level_dbfs: float, reference: Samples | None = None
-) -> tuple[Samples, Samples]:
-    """Set speech to an active level and noise below it.
-
-    Parameters
-    ----------
-    speech, noise : np.ndarray [shape=(n,)]
-    snr_db : float
-        Active level of the speech (:func:`active_level_db`) over the mean level of the noise.
-    level_dbfs : float
-        Active level of the speech; both signals are lowered together where the sum would pass a peak of 0.95.
-    reference : np.ndarray [shape=(n,)], optional
-        The same speech as it should be heard, with less of the room; default: the speech itself.
-
-    Returns
-    -------
-    clean, noisy : np.ndarray [shape=(n,)]
-    """
-    noise_db = 10 * np.log10(np.mean(np.square(noise, dtype=np.float64)))
-    gain = np.float32(10 ** ((level_dbfs - active_level_db(speech)) / 20))
-    noisy = speech * gain + noise * np.float32(10 ** ((level_dbfs - snr_db - noise_db) / 20))
-    scale = np.float32(min(1.0, PEAK_MAX / np.max(np.abs(noisy))))
-    return (speech if reference is None else reference) * gain * scale, noisy * scale
-
-
-def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
+def held_out(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
     """The ``valid`` rows of a manifest, and those whose ``key`` fits one of the patterns in ``also``.
 
     Raises
@@ -143,16 +88,11 @@ def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
     if not path.is_file():
         raise PercepNetError(f"{path}: no such manifest; --corpus wants a folder with speech.jsonl and noise.jsonl")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            row = row | {"path": str(row["path"]), key: str(row[key])}
-            if row["split"] == "valid" or any(fnmatch(row[key], pattern) for pattern in also):
-                rows.append(row)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise PercepNetError(
-                f"{path}, line {number}: expected an object with path, {key} and split ({error})"
-            ) from error
+    for row in load_rows(path):
+        if missing := [field for field in ("split", key) if row.get(field) is None]:
+            raise PercepNetError(f"{path}, {row['path']}: needs a {missing[0]}")
+        if row["split"] == "valid" or any(fnmatch(row[key], pattern) for pattern in also):
+            rows.append(row)
     if not rows:
         raise PercepNetError(f'{path}: nothing is held out, no line has "split": "valid"')
     return rows
@@ -172,17 +112,17 @@ class _Speech:
 
     def __init__(self, corpus: Path, samples: int, also: Sequence[str], rng: np.random.Generator) -> None:
         voices: dict[str, dict[str, list[tuple[Row, Samples]]]] = {}
-        for row in read_manifest(corpus / "speech.jsonl", "speaker", also):
+        for row in held_out(corpus / "speech.jsonl", "speaker", also):
             x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
             for start in range(0, len(x) - samples + 1, samples):
                 passage = x[start : start + samples]
-                if (active := activity(passage, SPEECH_ACTIVE_DB)) < SPEECH_ACTIVE_MIN:
+                if (share := activity(passage, ACTIVE_DB)) < SPEECH_ACTIVE_MIN:
                     continue
                 if not np.isfinite(f0_hz := median_f0_hz(passage)):
                     continue
                 voice = "low" if f0_hz < LOW_VOICE_HZ else "high"
                 facts = {"speaker": row["speaker"], "voice": voice, "median_f0_hz": round(f0_hz, 1)}
-                place = {"start_s": start / SAMPLE_RATE_HZ, "activity": round(active, 3)}
+                place = {"start_s": start / SAMPLE_RATE_HZ, "activity": round(share, 3)}
                 passages = voices.setdefault(voice, {}).setdefault(row["speaker"], [])
                 passages.append((_credit(row) | facts | place, passage))
         if not voices:
@@ -202,7 +142,7 @@ class _Noises:
         self._samples = samples
         self._rng = rng
         by_category: dict[str, list[tuple[Row, Samples]]] = {}
-        for row in read_manifest(corpus / "noise.jsonl", "category"):
+        for row in held_out(corpus / "noise.jsonl", "category"):
             x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
             if np.any(x) and activity(x, NOISE_ACTIVE_DB) >= min_activity:
                 by_category.setdefault(row["category"], []).append((row, x))
@@ -230,7 +170,7 @@ class _Rooms:
 
     def __init__(self, corpus: Path, rng: np.random.Generator) -> None:
         rooms = []
-        for row in read_manifest(corpus / "rooms.jsonl", "path"):
+        for row in held_out(corpus / "rooms.jsonl", "path"):
             response = direct_first(resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ))
             facts = {"rt60_s": round(reverberation_time_s(response), 2)}
             rooms.append((_credit(row) | facts, response))
@@ -277,7 +217,7 @@ def make_heldout(
     pairs : int
         How many times a passage of speech and a noise are drawn.
     snrs_db : sequence of float
-        Samples-to-noise ratios, active speech level over mean noise level.
+        Signal-to-noise ratios, active speech level over mean noise level.
     crossed : bool
         Mix every pair at all the ratios, instead of one ratio a pair.
     seconds : float
@@ -331,10 +271,10 @@ def make_heldout(
             clean, noisy = mix(speech, noise, snr_db, level_dbfs, reference)
             sf.write(out / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
             sf.write(out / "noisy" / f"{name}.wav", noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
-            level = {"snr_db": float(snr_db), "level_dbfs": round(active_level_db(clean), 2)}
+            level = {"snr_db": float(snr_db), "level_dbfs": round(speech_level_db(clean), 2)}
             sources = {"speech": speech_row, "noise": noise_row} | ({"room": room_row} if room_row else {})
             mixtures.append({"name": name} | level | sources)
-    recipe = {
+    record = {
         "seed": seed,
         "seconds": seconds,
         "sample_rate_hz": SAMPLE_RATE_HZ,
@@ -342,92 +282,5 @@ def make_heldout(
         "command": command,
         "mixtures": mixtures,
     }
-    (out / RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return mixtures
-
-
-def read_mixtures(folder: Path) -> list[Row]:
-    """The mixtures of a folder as ``make_heldout`` recorded them; none where there is no ``mixtures.json``.
-
-    Raises
-    ------
-    PercepNetError
-        If the file is not as ``make_heldout`` writes it.
-    """
-    return _recipe(folder)[0]
-
-
-def read_command(folder: Path) -> str:
-    """The command that made a folder of mixtures; empty where it is not recorded. Raises as `read_mixtures` does."""
-    return _recipe(folder)[1]
-
-
-def _recipe(folder: Path) -> tuple[list[Row], str]:
-    path = folder / RECIPE
-    if not path.is_file():
-        return [], ""
-    try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
-        mixtures = [m | {"name": str(m["name"]), "snr_db": float(m["snr_db"])} for m in recipe["mixtures"]]
-        return mixtures, str(recipe.get("command", ""))
-    except (ValueError, KeyError, TypeError) as error:
-        expected = "expected mixtures with name and snr_db"
-        raise PercepNetError(f"{path}: {expected} ({error}); delete it to do without") from error
-
-
-def read_snrs_db(folder: Path) -> dict[str, float]:
-    """Signal-to-noise ratios of a folder by name; empty where they are not recorded."""
-    return {mixture["name"]: mixture["snr_db"] for mixture in read_mixtures(folder)}
-
-
-def describe(mixtures: Sequence[Row]) -> str:
-    """Of what mixtures by ``make_heldout`` are made, for reports; empty for others."""
-    if not mixtures or not all({"speech", "noise"} <= mixture.keys() for mixture in mixtures):
-        return ""
-    files = {mixture["speech"]["path"]: mixture["speech"] for mixture in mixtures}
-    noises = {mixture["noise"]["path"]: mixture["noise"] for mixture in mixtures}
-    low = sum(mixture["speech"]["voice"] == "low" for mixture in mixtures)
-    rooms = [mixture["room"] for mixture in mixtures if "room" in mixture]
-    reverberant = f"; {len(rooms)} of them in {len({row['path'] for row in rooms})} measured rooms" if rooms else ""
-    return (
-        f"{len(files)} recordings of speech ({', '.join(sorted({str(row['source']) for row in files.values()}))}), "
-        f"{low} mixtures with a low voice and {len(mixtures) - low} with a high one; "
-        f"{len(noises)} noises ({', '.join(sorted({str(row['category']) for row in noises.values()}))}){reverberant}"
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {MODULE}",
-        description="Make a folder of held-out mixtures, mono, 48 kHz, 16 bit.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    option = parser.add_argument
-    option("--corpus", type=Path, required=True, help="folder with speech.jsonl and noise.jsonl")
-    option("-o", "--out", type=Path, required=True, help="folder to make")
-    option("--pairs", type=int, default=40, help="passages of speech and noises to draw")
-    option("--snrs-db", default="0,5,10,15", help="signal-to-noise ratios")
-    option("--crossed", action="store_true", help="mix every pair at all the ratios")
-    option("--seconds", type=float, default=8.0, help="length of each mixture")
-    option("--min-activity", type=float, default=0.0, help="leave out noises that are active for a smaller share")
-    option("--also-speakers", action="append", default=[], help="pattern of further speakers that training left out")
-    option("--reverberant-share", type=float, default=0.0, help="share of the pairs that are put into a measured room")
-    option("--seed", type=int, default=0, help="seed of every draw")
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = vars(parser.parse_args(arguments))
-    # without the folders of this machine
-    folders = (str(options["corpus"]), str(options["out"]))
-    shown = [Path(word).resolve().name if word in folders else word for word in arguments]
-    options["command"] = shlex.join(["python", "-m", MODULE, *shown])
-    try:
-        options["snrs_db"] = [float(snr) for snr in options["snrs_db"].split(",")]
-        mixtures = make_heldout(options.pop("corpus"), options.pop("out"), **options)
-    except ValueError as error:
-        complain(error)
-        return 2
-    print(f"{len(mixtures)} mixtures: {describe(mixtures)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from percepnet.arrays import Samples
 from percepnet.evaluation.metrics import Scores
 from percepnet.params import BINS, COMB_TAPS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
-from percepnet.plot import require_matplotlib
+from percepnet.plot import erb_rate, erb_rate_inverse, require_matplotlib
 from percepnet.reference.bands import bands_of
 from percepnet.reference.comb import comb_filter, upsample
 from percepnet.reference.oracle import OracleResult
@@ -186,8 +186,8 @@ def _draw_spectrograms(
 
     seconds = len(next(iter(signals.values()))) / SAMPLE_RATE_HZ
     # Rows are narrow at the bottom, where the harmonics are, as the ear and the bands have it.
-    rows = np.linspace(0, _erb_rate(TOP_HZ), SPECTROGRAM_ROWS)
-    bins = _erb_rate_inverse(rows) * SPECTROGRAM_WINDOW_SAMPLES / SAMPLE_RATE_HZ
+    rows = np.linspace(0, erb_rate(TOP_HZ), SPECTROGRAM_ROWS)
+    bins = erb_rate_inverse(rows) * SPECTROGRAM_WINDOW_SAMPLES / SAMPLE_RATE_HZ
     levels_db = {}
     for name, signal in signals.items():
         padded = np.pad(signal, SPECTROGRAM_WINDOW_SAMPLES // 2)
@@ -208,7 +208,7 @@ def _draw_spectrograms(
         measured = scores.get(name, {}).get("pesq_wb")
         axis.set_title(STEPS.get(name, name) + (f"  (PESQ-WB {measured:.2f})" if measured else ""), loc="left")
     shown_khz = (0.1, 0.5, 1, 2, 5, 10, 20)
-    axes[0].set_yticks([_erb_rate(1000 * khz) for khz in shown_khz], [f"{khz:g}" for khz in shown_khz])
+    axes[0].set_yticks([erb_rate(1000 * khz) for khz in shown_khz], [f"{khz:g}" for khz in shown_khz])
     for i, axis in enumerate(axes):
         axis.tick_params(labelleft=i % columns == 0, labelbottom=i >= len(axes) - columns)
     for axis in axes[::columns]:
@@ -216,15 +216,6 @@ def _draw_spectrograms(
     for axis in axes[-columns:]:
         axis.set_xlabel("time (s)")
     figure.colorbar(image, ax=axes, label="level (dB)", pad=0.01, aspect=40)
-
-
-def _erb_rate(frequency_hz: float) -> float:
-    """Number of equivalent rectangular bandwidths below a frequency (Glasberg and Moore 1990)."""
-    return float(21.4 * np.log10(1 + 0.00437 * frequency_hz))
-
-
-def _erb_rate_inverse(rate: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray((10 ** (rate / 21.4) - 1) / 0.00437)
 
 
 def _draw_pitch(figure: "Figure", axis: "Axes", periods_samples: NDArray[Any], correlations: NDArray[Any]) -> None:

@@ -11,15 +11,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
-from percepnet.audio import AudioInfo, create_audio, replacing
+from percepnet.atomic import replacing
+from percepnet.audio import AudioInfo, create_audio
 from percepnet.errors import AudioError
 from percepnet.evaluation.metrics import TITLES, Scores, score
+from percepnet.evaluation.numbers import format_score, to_json
 from percepnet.evaluation.oracle_plot import STEPS, draw
-from percepnet.evaluation.recordings import read_aligned, resampled
-from percepnet.evaluation.report import format_score, to_json
+from percepnet.evaluation.recordings import read_aligned
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.plot import require_matplotlib
+from percepnet.progress import followed
 from percepnet.reference.oracle import OracleResult, Pitch, oracle_steps
 
 METRICS = ("pesq", "stoi", "si_sdr")
@@ -69,7 +72,10 @@ def oracle_report(
     x_48k, y_48k = (resampled(signal, rate_hz, SAMPLE_RATE_HZ) for signal in (x, y))
     result = oracle_steps(x_48k, y_48k, params, pitch)
     signals = step_signals(y_48k, result)
-    scores = {step: score(x_48k, signal, SAMPLE_RATE_HZ, METRICS) for step, signal in signals.items()}
+    scores = {
+        step: score(x_48k, signal, SAMPLE_RATE_HZ, METRICS)
+        for step, signal in followed(signals.items(), len(signals), "scoring every step")
+    }
 
     try:
         output.mkdir(parents=True, exist_ok=True)

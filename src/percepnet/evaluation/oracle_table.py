@@ -10,37 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from percepnet.errors import PercepNetError, complain
-from percepnet.evaluation.heldout import describe, read_command, read_mixtures, read_snrs_db
 from percepnet.evaluation.metrics import TITLES, Scores, score
+from percepnet.evaluation.mixtures import read_mixtures
+from percepnet.evaluation.numbers import finite_mean, format_score, made_with
 from percepnet.evaluation.oracle_plot import STEPS
 from percepnet.evaluation.oracle_report import METRICS, step_signals
-from percepnet.evaluation.recordings import Done, Pair, find_pairs, on_each_pair, read_at_48k
-from percepnet.evaluation.report import finite_mean, format_score, made_with, markdown_table
+from percepnet.evaluation.parallel import Done, on_each
+from percepnet.evaluation.recordings import Pair, find_pairs, read_at_48k
+from percepnet.evaluation.render.environment import render
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.reference.oracle import Pitch, oracle_steps
 
 MODULE = "percepnet.evaluation.oracle_table"
 PITCHES: tuple[Pitch, ...] = ("clean", "noisy")
 WITH_PITCH = ("comb", "postfilter")
-INTRODUCTION = """\
-# What perfect decisions would give
-
-Each step of the article, with gains and strengths calculated from the clean speech, as a network that has learnt them
-perfectly would give them. The bands lose what lies between the harmonics of the voice; the comb filter brings it back,
-as far as the pitch is right. With the pitch of the clean speech the tables show what the filter can do, with the pitch
-found in the noisy speech what is left of that in use. The post-filter deviates from the clean envelope on purpose: on
-perfect gains that costs PESQ where there is much noise, and it is meant for gains that err.
-
-To hear and see it, up to what the trained network decides, on one page or step by step in a notebook
-([examples/story.ipynb](../examples/story.ipynb)):
-
-    percepnet oracle examples/clips/clean examples/clips/noisy -o story.html
-    percepnet oracle CLEAN NOISY -o DIR          # audio files and one picture instead
-
-CLEAN and NOISY are two mono recordings, or for a page two folders with up to four under the same names. The page
-fetches nothing, and its players switch between the steps in the middle of a word; it holds the first 20 s.
-`--pitch noisy` finds the pitch as in use, `--model` takes another network, `--overwrite` replaces a page that exists.
-"""
 
 
 def score_oracle(pair: Pair) -> dict[str, Scores]:
@@ -70,24 +53,24 @@ def oracle_table(folder: Path, *, processes: int = 2) -> str:
     PercepNetError
         If a pair cannot be scored, or there is none.
     """
-    done = list(on_each_pair(score_oracle, find_pairs(folder, read_snrs_db(folder)), processes))
+    mixtures = read_mixtures(folder)
+    done = list(on_each(score_oracle, find_pairs(folder, mixtures.snrs_db), processes))
     failed = next((d for d in done if d.error), None)
     if failed:
-        raise PercepNetError(f"{failed.pair.name}: {failed.error}")
-    done.sort(key=lambda d: d.pair.name)
-    snrs_db = sorted({d.pair.snr_db for d in done if d.pair.snr_db is not None})
-    groups = {f"{snr_db:g} dB": [d for d in done if d.pair.snr_db == snr_db] for snr_db in snrs_db} | {"all": done}
+        raise PercepNetError(f"{failed.item.name}: {failed.error}")
+    done.sort(key=lambda d: d.item.name)
+    snrs_db = sorted({d.item.snr_db for d in done if d.item.snr_db is not None})
+    groups = {f"{snr_db:g} dB": [d for d in done if d.item.snr_db == snr_db] for snr_db in snrs_db} | {"all": done}
     titles = list(done[0].result or {})
-    made_of = describe(read_mixtures(folder))
-    lines = [INTRODUCTION, f"{len(done)} mixtures, by signal-to-noise ratio{made_of and ', made of '}{made_of}."]
+    sections = []
     for measure in ("pesq_wb", "stoi", "si_sdr_db"):
         rows = [
             [title, *(format_score(measure, _mean(group, title, measure)) for group in groups.values())]
             for title in titles
         ]
-        lines += ["", f"## {TITLES[measure]}", "", *markdown_table(["step", *groups], rows)]
+        sections.append({"title": TITLES[measure], "header": ["step", *groups], "rows": rows})
     used = ", ".join(f"{name} {number}" for name, number in made_with(("percepnet", "pesq", "pystoi")).items())
-    return "\n".join([*lines, "", f"Made with {used}.", ""])
+    return render("oracle.md", count=len(done), made_of=mixtures.made_of, sections=sections, versions=used)
 
 
 def _mean(group: Sequence[Done[Pair, dict[str, Scores]]], title: str, measure: str) -> float:
@@ -103,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         page = oracle_table(options.pairs, processes=options.processes)
-        commands = [read_command(options.pairs), shlex.join(["python", "-m", MODULE, *arguments])]
+        commands = [read_mixtures(options.pairs).command, shlex.join(["python", "-m", MODULE, *arguments])]
         page += "".join(f"\n    {command}" for command in commands if command)
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(f"{page}\n", encoding="utf-8")

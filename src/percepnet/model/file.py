@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from percepnet.errors import ModelError
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
+from percepnet.errors import AudioError, ModelError
 from percepnet.model.container import Stored, read_container
 from percepnet.model.header import FORMAT, FORMAT_VERSION, Header, check_info, read_header, write_header
 from percepnet.model.quantisation import INT8_MAX, dequantise, quantise
 from percepnet.model.table import Architecture
 from percepnet.params import SignalParams
 
-Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[Any]]
 
 DEFAULT_MODEL = "default"
@@ -158,21 +159,18 @@ class Model:
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model file of the newest format, its large matrices in 8 bits.
 
-    The file appears whole or not at all: it is written beside `path` and then renamed.
+    The file appears whole or not at all.
 
     Raises
     ------
     ModelError
         If the file cannot be written.
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_bytes(model.to_newest_bytes())
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ModelError(f"cannot write {target}: {error.strerror or error}") from error
+        with replacing(path) as temporary:
+            temporary.write_bytes(model.to_newest_bytes())
+    except AudioError as error:
+        raise ModelError(str(error)) from error
 
 
 def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
@@ -199,7 +197,7 @@ def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     >>> model = percepnet.load_model("small")
     >>> enhancer = percepnet.Enhancer(16000, model=model)
     """
-    path = _path_of(name_or_path)
+    path = model_path(name_or_path)
     try:
         return Model.from_bytes(path.read_bytes())
     except ModelError as error:
@@ -219,7 +217,7 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     One that comes with the package is read once in a process, and one of a file as long as somebody uses it and the
     file stays what it was.
     """
-    path = _path_of(name_or_path)
+    path = model_path(name_or_path)
     with _shared_lock:
         if path.parent == _models_folder():
             if path.stem not in _packaged_models:
@@ -243,7 +241,14 @@ def _models_folder() -> Path:
     return Path(str(resources.files("percepnet") / "model" / "weights"))
 
 
-def _path_of(name_or_path: str | os.PathLike[str] | None) -> Path:
+def model_path(name_or_path: str | os.PathLike[str] | None) -> Path:
+    """The file of a model: of one that comes with the package by its name, of the default one for None.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file.
+    """
     if name_or_path is None:
         name_or_path = DEFAULT_MODEL
     path = Path(name_or_path)

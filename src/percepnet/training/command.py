@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS, load_model
 from percepnet.params import BAND_EDGES, LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
@@ -62,9 +62,11 @@ def train(
 ) -> None:
     """Train a network on your own recordings. Ctrl-C stops after a moment; --resume continues."""
     with extra_packages("train"):
+        from percepnet.training.config import Config
         from percepnet.training.distributed import writes
-        from percepnet.training.fit import Config, Progress, run_training
+        from percepnet.training.progress import Progress
         from percepnet.training.recipe import read_recipe
+        from percepnet.training.run import run_training
 
     def show(progress: Progress) -> None:
         print(json.dumps(asdict(progress)) if as_json else progress.line(), flush=True)

@@ -1,9 +1,9 @@
 """Mixtures turned into what the network is trained on, by processes of their own, in files that the trainer draws from.
 
-A shard is one file with an array [shape=(sequences, frames, features + 2 * bands)] of float16: features, then gains,
-then strengths. A gain of -1 says that the targets of this band are unknown. The newest shards make up a ring: the
-trainer draws from all of them while the oldest is replaced, so that it need not wait for the features, and hears
-everything a few times, in another order and in other company.
+A shard is one file with an array [shape=(sequences, frames, columns of RowLayout)] of float16. A gain of -1 says that
+the targets of this band are unknown. The newest shards make up a ring: the trainer draws from all of them while the
+oldest is replaced, so that it need not wait for the features, and sees everything a few times, in another order and in
+other company.
 """
 
 import multiprocessing
@@ -23,18 +23,22 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet import engine
+from percepnet.acoustics.levels import active_rms, amplitude, frame_powers, speech_frames
+from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
+from percepnet.arrays import Array
+from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
+from percepnet.manifest import Split
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
-from percepnet.training.corpus import AudioStore, Clip, ClipPool, Split, of_split
-from percepnet.training.levels import active_rms, amplitude
-from percepnet.training.mixing import Mixer, MixingConfig, Mixture
+from percepnet.training.corpus import Clip, of_split
 from percepnet.training.rows import RowLayout
+from percepnet.training.sampling import ClipPool
+from percepnet.training.store import AudioStore
 
 if TYPE_CHECKING:  # the processes that make features do without it
     from torch import Tensor
 
-Array = npt.NDArray[np.float32]
 Shard = npt.NDArray[np.float16]
 
 UNKNOWN = -1.0
@@ -49,9 +53,6 @@ NICENESS = 5  # features yield to the training, which in turn waits for none of 
 VALID_NAME = "valid.npy"
 PAUSE_DB = 45.0  # below active speech; room tone begins at 50
 PAUSE_HOPS = 4
-SPEECH_DB = 30.0  # below active speech, down to which a hop is speech; room tone begins 20 dB lower
-SPEECH_HOPS = 2
-SILENCE_POWER = 1e-12
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Recordings:
         return Mixer(
             ClipPool(AudioStore(speech, self.folder), "source", weights),
             ClipPool(AudioStore(noise, self.folder), "category") if noise else None,
-            AudioStore(rooms, self.folder) if rooms else None,
+            AudioStore(rooms, self.folder) if rooms else (),
             self.mixing,
         )
 
@@ -113,8 +114,8 @@ def known(mixture: Mixture, params: SignalParams) -> npt.NDArray[np.bool_]:
     np.ndarray [shape=(frames, bands)]
         Row t belongs to frame t - M, as in `training_example`.
     """
-    hops = mixture.clean[: len(mixture.clean) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
-    speech = np.sum(hops.astype(np.float64) ** 2, axis=1) > HOP_SAMPLES * pause_power(mixture.clean)
+    powers = frame_powers(mixture.clean, HOP_SAMPLES)[: len(mixture.clean) // HOP_SAMPLES]
+    speech = powers > pause_power(mixture.clean)
     # a frame is the hops t - 1 and t; hops beside those may hold the ends of words
     speech = np.convolve(speech, np.ones(PAUSE_HOPS), "full")[1 : len(speech) + 1] > 0
     speech = np.concatenate([np.ones(params.lookahead_frames, bool), speech])[: len(speech)]
@@ -123,18 +124,15 @@ def known(mixture: Mixture, params: SignalParams) -> npt.NDArray[np.bool_]:
 
 
 def is_speech(clean: Array, params: SignalParams) -> npt.NDArray[np.bool_]:
-    """Which frames are speech: within 30 dB of its active level, or two hops beside such a one.
+    """Which frames are speech (`percepnet.acoustics.levels.speech_frames`).
 
     Returns
     -------
     np.ndarray [shape=(frames,)]
         Row t belongs to frame t - M, as in `training_example`.
     """
-    hops = clean[: len(clean) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
-    power = np.sum(hops.astype(np.float64) ** 2, axis=1) / HOP_SAMPLES
-    loud = power > max(float(active_rms(clean)) ** 2 * 10 ** (-SPEECH_DB / 10), SILENCE_POWER)
-    wide = np.convolve(loud, np.ones(2 * SPEECH_HOPS + 1), "same") > 0
-    return np.concatenate([np.zeros(params.lookahead_frames, bool), wide])[: len(wide)]
+    speech = speech_frames(clean)
+    return np.concatenate([np.zeros(params.lookahead_frames, bool), speech])[: len(speech)]
 
 
 def pause_power(clean: Array) -> float:
@@ -183,14 +181,8 @@ def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequence
 
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard; the file appears whole or not at all."""
-    beside = path.with_name(_beside(path.stem, os.getpid()))
-    np.save(beside, shard)
-    beside.replace(path)
-
-
-def _beside(stem: str, process: int | None) -> str:
-    """Name of a file that a process has not finished."""
-    return f".{stem}.{process}.npy"
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, shard)
 
 
 class Shards:
@@ -356,9 +348,8 @@ class Producers:
             if process.is_alive():
                 process.terminate()
             process.join()
-            for folder in self._folders:
-                for unfinished in folder.glob(_beside("*", process.pid)):
-                    unfinished.unlink()
+        for folder in self._folders:
+            remove_parts(folder)  # of processes that were ended in the middle of a file
 
 
 def shard_name(index: int) -> str:
@@ -397,7 +388,7 @@ def _produce(
         if mixer is None:
             raise PercepNetError("no speech of the split 'train'")
         shards = shards_folder(folder, rank)
-        # 1 to 3 are those of the held-out sequences, of the draws, and of the listening
+        # 1 to 3 are those of the held-out sequences, of the draws, and of the validation audio
         stream = [seed, 4, rank] if rank else [seed, 0]
         existing = [_index(path) for path in shards.glob("shard-*.npy")]
         # shard k belongs to worker k % workers, in this run and in the one that it resumes

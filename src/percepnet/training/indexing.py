@@ -21,29 +21,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
-from percepnet.audio import open_audio, replacing
+from percepnet.acoustics.bandwidth import bandwidth_hz
+from percepnet.acoustics.levels import active_level_db
+from percepnet.acoustics.rooms import ROOM_MAX_S, reverberation_time_s
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
+from percepnet.audio import open_audio
+from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
+from percepnet.manifest import Row, Split, load_rows
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training import measures
-from percepnet.training.bandwidth import bandwidth_hz
-from percepnet.training.corpus import SUFFIXES, Split
-from percepnet.training.manifest import (
-    FLAGS,
-    KINDS,
-    NARROWBAND_HZ,
-    Row,
-    assign_splits,
-    group_of,
-    load_rows,
-    original,
-    room_name,
-)
-from percepnet.training.rooms import ROOM_MAX_S, reverberation_time_s
-
-Array = npt.NDArray[np.float32]
+from percepnet.training.corpus import SUFFIXES
+from percepnet.training.manifest import FLAGS, KINDS, NARROWBAND_HZ, assign_splits, group_of, original, room_name
 
 UNREADABLE_SUFFIXES = frozenset((".m4a", ".aac", ".wma", ".webm", ".amr", ".ape", ".wv"))  # audio all the same
 NO_HEADER_SUFFIXES = frozenset((".raw",))  # of unknown rate and format
@@ -238,7 +230,7 @@ def measure(path: str, kind: str) -> Row:
     except MemoryError:
         return {"unusable": f"{path}: too long for the memory of this machine: cut it into parts"}
     powers = measures.frame_powers(audio, sample_rate_hz)
-    level_db = measures.active_level_db(powers)
+    level_db = active_level_db(powers)
     if level_db < SILENT_DB and kind != "room":
         return {"unusable": f"{path}: silent (no louder than {max(level_db, -999):.0f} dB below full scale)"}
     if not np.any(audio):
@@ -274,7 +266,7 @@ def measure(path: str, kind: str) -> Row:
 
 
 def content_hash(audio: Array, sample_rate_hz: int) -> str:
-    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training hears.
+    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training takes.
 
     Of the samples rather than of the file, so that a copy as FLAC, or with another title in its header, is found out.
 
@@ -323,12 +315,9 @@ def _files_in(folder: Path, exclude: Sequence[str], outcome: Outcome) -> Iterato
     if not folder.is_dir():
         raise PercepNetError(f"{folder}: no such file or folder")
     found = 0
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
+    for path in find_audio(folder, suffixes=(SUFFIXES | UNREADABLE_SUFFIXES) - NO_HEADER_SUFFIXES).audio:
         suffix = path.suffix.lower()
-        hidden = any(part.startswith(".") for part in inside.parts)
-        audio = suffix in SUFFIXES | UNREADABLE_SUFFIXES and suffix not in NO_HEADER_SUFFIXES
-        if hidden or not audio or not path.is_file() or any(text in inside.as_posix() for text in exclude):
+        if any(text in path.relative_to(folder).as_posix() for text in exclude):
             continue
         found += 1
         if suffix in UNREADABLE_SUFFIXES:

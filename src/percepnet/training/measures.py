@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.training.levels import ACTIVE_DB
-
-Array = npt.NDArray[np.float32]
+from percepnet.acoustics import levels
+from percepnet.acoustics.levels import active_level_db, power_db
+from percepnet.arrays import Array
 
 FRAME_S = 0.020
 DIGITAL_SILENCE_DB = -90.0  # relative to full scale; what rounding to 16 bits leaves is at -101 dB
@@ -28,20 +28,7 @@ def frame_powers(audio: Array, sample_rate_hz: int) -> npt.NDArray[np.float64]:
     -------
     np.ndarray [shape=(frames,)]
     """
-    length = min(round(FRAME_S * sample_rate_hz), len(audio))
-    frames = audio[: len(audio) // length * length].reshape(-1, length)
-    return np.einsum("ij,ij->i", frames, frames).astype(np.float64) / length
-
-
-def active_level_db(powers: npt.NDArray[np.float64]) -> float:
-    """Level of the frames within 40 dB of the loudest, relative to full scale; -inf for silence.
-
-    Parameters
-    ----------
-    powers : np.ndarray [shape=(frames,)]
-        As from `frame_powers`.
-    """
-    return _db(float(powers[powers >= powers.max() * 10 ** (-ACTIVE_DB / 10)].mean()))
+    return levels.frame_powers(audio, round(FRAME_S * sample_rate_hz))
 
 
 def noise_floor_db(powers: npt.NDArray[np.float64]) -> float:
@@ -64,7 +51,7 @@ def noise_floor_db(powers: npt.NDArray[np.float64]) -> float:
     if not counted.size:
         return 0.0
     quietest = counted[: max(1, round(QUIETEST_SHARE * len(counted)))]
-    return min(0.0, _db(float(quietest.mean())) - active_level_db(powers))
+    return min(0.0, power_db(float(quietest.mean())) - active_level_db(powers))
 
 
 def silence_share(powers: npt.NDArray[np.float64]) -> float:
@@ -132,8 +119,4 @@ def direct_to_reverberant_db(response: Array, sample_rate_hz: int) -> float:
     energy = response.astype(np.float64) ** 2
     direct = float(energy[max(0, peak - width) : peak + width + 1].sum())
     reverberant = float(energy[peak + width + 1 :].sum())
-    return min(100.0, _db(direct) - _db(reverberant)) if direct > 0 else 0.0
-
-
-def _db(power: float) -> float:
-    return 10 * float(np.log10(power)) if power > 0 else -np.inf
+    return min(100.0, power_db(direct) - power_db(reverberant)) if direct > 0 else 0.0

@@ -108,6 +108,30 @@ def detach(state: State) -> State:
     return {name: tensor.detach() for name, tensor in state.items()}
 
 
+def forget(state: State, begins: Tensor) -> State:
+    """The same state, but zeros, as at the beginning, for some of the sequences.
+
+    Parameters
+    ----------
+    state : dict of Tensor [shape=(batch, ...)]
+    begins : Tensor [shape=(batch,), dtype=bool]
+    """
+    return {
+        name: torch.where(begins.view(-1, *[1] * (tensor.dim() - 1)), 0.0, tensor) for name, tensor in state.items()
+    }
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """A network compiled by torch.compile when it first runs; the network as it is, where that is not to be had."""
+    try:
+        import torch._dynamo
+
+        torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+        return cast(nn.Module, torch.compile(network))
+    except (ImportError, RuntimeError):
+        return network
+
+
 def to_model(network: TrainingNetwork, info: dict[str, str] | None = None) -> Model:
     """The weights of a network, as a model that can be saved and run."""
     weights = {

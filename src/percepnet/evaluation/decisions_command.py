@@ -1,0 +1,35 @@
+"""The command `percepnet decisions`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from percepnet.errors import extra_packages
+from percepnet.systems.system import OWN_SYSTEM
+
+
+def decisions(
+    pairs: Annotated[Path, typer.Option(metavar="DIR", help="A folder with noisy/ and clean/ of equal names.")],
+    systems: Annotated[str, typer.Option(metavar="NAMES", help="Separated by commas.")] = f"noisy,{OWN_SYSTEM}",
+    baselines: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Further systems: a TOML file of commands and ONNX files.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="Default: the one in the package.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge what systems decide in each band, against the best gains, and how well they tell speech from the rest."""
+    with extra_packages("eval"):
+        from percepnet.evaluation.decisions import judge_decisions
+        from percepnet.systems.register import Register
+
+    found = judge_decisions(pairs, Register(model, baselines), [name.strip() for name in systems.split(",")])
+    if as_json:
+        rows = [{"system": one.system, **one.gains._asdict(), "speech_area": one.speech_area} for one in found]
+        print(json.dumps(rows, indent=1))
+        return
+    print("| system | bias (dB) | spread (dB) | area under the curve of speech |\n|---|---|---|---|")
+    for one in found:
+        area = "–" if one.speech_area is None else f"{one.speech_area:.4f}"
+        print(f"| {one.system} | {one.gains.bias_db:+.1f} | {one.gains.spread_db:.1f} | {area} |")

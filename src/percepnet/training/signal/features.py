@@ -1,0 +1,93 @@
+"""What the network sees of the frames of a batch: see `percepnet.reference.features`."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from percepnet.params import FEATURE_SIZES, RELATIVE_BINS, SignalParams
+from percepnet.reference import features as reference
+from percepnet.reference.bands import bands_of as reference_bands_of
+from percepnet.reference.pitch import SILENT_PERIOD_SAMPLES
+from percepnet.training.scan import scan
+from percepnet.training.signal.bands import bands_of
+
+RELATIVE = ("relative_band_levels", "relative_bin_levels")
+WINDOW_ENERGY = float(reference._WINDOW_ENERGY)
+
+
+class FeatureState(NamedTuple):
+    """Running means of the levels, and how many frames are in them."""
+
+    band_means: Tensor  # (batch, bands)
+    bin_means: Tensor  # (batch, 100)
+    heard: Tensor  # (batch,)
+
+
+def feature_state(batch: int, params: SignalParams, device: torch.device) -> FeatureState:
+    """Before the first frame."""
+    return FeatureState(
+        torch.zeros(batch, params.bands, device=device),
+        torch.zeros(batch, RELATIVE_BINS, device=device),
+        torch.zeros(batch, device=device),
+    )
+
+
+def silent_energy(params: SignalParams, device: torch.device) -> Tensor:
+    """Energy of bands that hold nothing but the rounding noise of 16-bit audio."""
+    return torch.from_numpy(reference.silent_energy(reference_bands_of(params.band_edges))).to(device)
+
+
+def features(
+    params: SignalParams,
+    energies: Tensor,
+    bins: Tensor,
+    coherences: Tensor,
+    periods_samples: Tensor,
+    correlations: Tensor,
+    state: FeatureState,
+) -> tuple[Tensor, FeatureState]:
+    """The next frames.
+
+    Parameters
+    ----------
+    params : SignalParams
+    energies : Tensor [shape=(batch, T, bands)]
+        Band energies of the newest frames.
+    bins : Tensor [shape=(batch, T, 481)]
+        Energies of their bins.
+    coherences : Tensor [shape=(batch, T, bands)]
+    periods_samples, correlations : Tensor [shape=(batch, T)]
+    state : FeatureState
+
+    Returns
+    -------
+    features : Tensor [shape=(batch, T, features)]
+        Blocks as of `percepnet.reference.features.Features.push`.
+    state : FeatureState
+    """
+    powers = energies / (WINDOW_ENERGY * bands_of(params.band_edges, energies.device).widths)
+    found = {
+        "band_levels": _scaled(powers, float(reference.FLOOR)),
+        "coherences": coherences,
+        "pitch": torch.stack([torch.log2(periods_samples / SILENT_PERIOD_SAMPLES), 2.0 * correlations - 1.0], dim=-1),
+    }
+    wanted = [block for block in RELATIVE if block in params.feature_blocks]
+    if wanted:
+        sounding = powers.amax(dim=-1) >= float(reference.RELATIVE_SILENCE)
+        heard = (state.heard[:, None] + sounding.cumsum(dim=1)).clamp(max=reference.RELATIVE_FRAMES)
+        share = torch.where(sounding, 1 / heard.clamp(min=1), 0.0)[..., None]
+        sources = {"relative_band_levels": powers, "relative_bin_levels": bins[..., :RELATIVE_BINS] / WINDOW_ENERGY}
+        means = dict(zip(RELATIVE, state[:2], strict=True))
+        for block in wanted:
+            levels = _scaled(sources[block], float(reference.RELATIVE_FLOOR))
+            running = scan((1 - share).expand_as(levels), share * levels, means[block])
+            found[block] = torch.where(heard[..., None] > 0, levels - running, 0.0)
+            means[block] = running[:, -1]
+        state = FeatureState(means[RELATIVE[0]], means[RELATIVE[1]], heard[:, -1])
+    assert set(found) <= set(FEATURE_SIZES)
+    return torch.cat([found[block] for block in params.feature_blocks], dim=-1), state
+
+
+def _scaled(powers: Tensor, floor: float) -> Tensor:
+    return (10.0 * torch.log10(powers + floor) - float(reference.CENTRE_DB)) / float(reference.SPAN_DB)

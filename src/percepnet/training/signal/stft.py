@@ -1,0 +1,74 @@
+"""Short-time Fourier transform of a batch: see `percepnet.reference.stft`."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from percepnet.params import HOP_SAMPLES, WINDOW_SAMPLES
+from percepnet.reference import stft
+
+
+@lru_cache(maxsize=8)
+def window(device: torch.device) -> Tensor:
+    """The Vorbis window on a device."""
+    return torch.from_numpy(stft.WINDOW).to(device)
+
+
+def frames(x: Tensor) -> Tensor:
+    """The overlapping windows of signals that begin with one hop of history.
+
+    Parameters
+    ----------
+    x : Tensor [shape=(batch, 480 + 480 * T)]
+
+    Returns
+    -------
+    Tensor [shape=(batch, T, 960)], a view
+    """
+    return x.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES)
+
+
+def analysis(frame: Tensor) -> Tensor:
+    """Spectrum of windowed frames.
+
+    Parameters
+    ----------
+    frame : Tensor [shape=(..., 960)]
+
+    Returns
+    -------
+    Tensor [shape=(..., 481), dtype=complex64]
+    """
+    return torch.fft.rfft(frame * window(frame.device))
+
+
+def synthesis(spectrum: Tensor) -> Tensor:
+    """Windowed frames of a spectrum, ready to be overlapped and added.
+
+    Parameters
+    ----------
+    spectrum : Tensor [shape=(..., 481)]
+
+    Returns
+    -------
+    Tensor [shape=(..., 960)]
+    """
+    return torch.fft.irfft(spectrum, n=WINDOW_SAMPLES) * window(spectrum.device)
+
+
+def overlap_add(frame: Tensor) -> Tensor:
+    """Add overlapping frames up to signals.
+
+    Parameters
+    ----------
+    frame : Tensor [shape=(batch, T, 960)]
+
+    Returns
+    -------
+    Tensor [shape=(batch, 480 * T)]
+        As of `percepnet.reference.stft.overlap_add`: the first hop is that of frame 0 alone.
+    """
+    first, second = frame[..., :HOP_SAMPLES], frame[..., HOP_SAMPLES:]
+    hops = torch.cat([first[:, :1], first[:, 1:] + second[:, :-1]], dim=1)
+    return hops.flatten(1)

@@ -1,0 +1,63 @@
+/** LiveKit's TrackProcessor:
+
+        await track.setProcessor(new PercepNetTrackProcessor(await loadPercepNet({ … })));
+
+    The interface is LiveKit's; nothing of it is needed to build or run this. */
+
+import type { Binaries } from "../binaries.js";
+import { PercepNetError } from "../errors.js";
+import { ProcessedStream, processStream, StreamOptions } from "../process_stream.js";
+
+export interface LiveKitAudioOptions {
+    kind: unknown;
+    track: MediaStreamTrack;
+    audioContext?: AudioContext;
+    element?: HTMLMediaElement;
+}
+
+export class PercepNetTrackProcessor {
+    readonly name = "percepnet";
+    processedTrack?: MediaStreamTrack;
+    private processed: ProcessedStream | null = null;
+
+    constructor(
+        private readonly binaries: Binaries,
+        private readonly options: StreamOptions = {},
+    ) {}
+
+    /** The node, for its events, its limit and its delay. */
+    get node() {
+        return this.processed?.node ?? null;
+    }
+
+    get enabled(): boolean {
+        return this.processed?.enabled ?? false;
+    }
+
+    set enabled(enabled: boolean) {
+        if (this.processed) {
+            this.processed.enabled = enabled;
+        }
+    }
+
+    /** A second time is a restart. */
+    init = async (options: LiveKitAudioOptions): Promise<void> => {
+        if (options.track.kind !== "audio") {
+            throw new PercepNetError("this processor is for audio tracks: set it on the microphone's");
+        }
+        await this.destroy();
+        const context = options.audioContext ?? this.options.context;
+        const given = context ? { ...this.options, context } : this.options;
+        this.processed = await processStream(new MediaStream([options.track]), this.binaries, given);
+        this.processedTrack = this.processed.track;
+    };
+
+    restart = (options: LiveKitAudioOptions): Promise<void> => this.init(options);
+
+    destroy = async (): Promise<void> => {
+        const { processed } = this;
+        this.processed = null;
+        delete this.processedTrack;
+        await processed?.destroy();
+    };
+}

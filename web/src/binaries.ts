@@ -1,0 +1,193 @@
+/** Fetching what runs: the library, and models. */
+
+import { PercepNetError, wordsOf } from "./errors.js";
+import { EngineWorker } from "./engine_worker.js";
+import type { ModelBytes } from "./messages.js";
+import { hasRelaxedSimd, whyUnsupported } from "./support.js";
+
+export type Address = string | URL;
+/** "small", "default", or the address of a model file. */
+export type ModelName = "small" | "default" | (string & {}) | URL;
+
+export interface LoadOptions {
+    /** Folder of all files below; by default the one of this module, which is right where no bundler has moved it. */
+    base?: Address;
+    /** Address of percepnet.wasm; or of both binaries. */
+    wasm?: Address | { simd: Address; relaxed: Address };
+    /** A model, or several, the best first: then the best that this device has time for is chosen. "auto" is default and small. */
+    model?: ModelName | "auto" | ModelName[];
+    /** Address of worklet.js, which is also the worker that measures and that enhances files. */
+    worklet?: Address;
+    /** Share of real time that a model may take here, when it is measured. */
+    budget?: number;
+    /** Whether to measure. Without it the first model is taken as it is. */
+    measure?: boolean;
+    signal?: AbortSignal;
+}
+
+/** What nodes, streams and files are made with: plain bytes, for any number of them. */
+export interface Binaries {
+    wasm: ArrayBuffer;
+    /** The chosen model first, and then those that a device falls back to. */
+    models: ModelBytes[];
+    worklet: string;
+    /** Milliseconds that 10 ms of one channel take on this device; null if it was not measured. */
+    hopMs: number | null;
+}
+
+const HOP_MS = 10;
+const BUDGET = 0.15;
+/** A better model is fetched only where the cheaper one leaves so much of the budget. */
+const ROOM_FOR_BETTER = 0.5;
+const MODEL_NAMES = ["small", "default"];
+
+const fetched = new Map<string, Promise<ArrayBuffer>>();
+
+/** Fetch the library and a model, each once, and measure what it costs on this device.
+
+    Rejects with a `PercepNetError` that says what to do: what the browser lacks, which file is not where it was looked for,
+    is cut short, or is something else. */
+export async function loadPercepNet(options: LoadOptions = {}): Promise<Binaries> {
+    const lacking = whyUnsupported();
+    if (lacking) {
+        throw new PercepNetError(lacking);
+    }
+    const { signal } = options;
+    const at = addresses(options);
+    const names = modelNames(options.model ?? "small");
+    const wasm = fetchOnce(at.wasm, signal);
+    const cheapest = fetchOnce(at.model(names[names.length - 1]!), signal);
+    await Promise.all([wasm, cheapest]);
+    checkWasm(await wasm, at.wasm);
+    if (options.measure === false) {
+        const first = names[0]!;
+        const bytes = await fetchOnce(at.model(first), signal);
+        return { wasm: await wasm, models: [{ name: String(first), bytes }], worklet: at.worklet, hopMs: null };
+    }
+    const worker = new EngineWorker(at.worklet);
+    try {
+        return { wasm: await wasm, worklet: at.worklet, ...(await choose(worker, await wasm, names, at, options)) };
+    } finally {
+        worker.end();
+    }
+}
+
+interface Chosen {
+    models: ModelBytes[];
+    hopMs: number;
+}
+
+/** From the cheapest up, as far as there is time for. */
+async function choose(
+    worker: EngineWorker, wasm: ArrayBuffer, names: ModelName[], at: Addresses, options: LoadOptions,
+): Promise<Chosen> {
+    const budgetMs = HOP_MS * (options.budget ?? BUDGET);
+    const chosen: Chosen = { models: [], hopMs: Infinity };
+    for (const name of [...names].reverse()) {
+        const address = at.model(name);
+        const bytes = await fetchOnce(address, options.signal);
+        const hopMs = await worker.measure(wasm, bytes).catch((refused: unknown) => {
+            throw new PercepNetError(`${address}: ${wordsOf(refused)}`);
+        });
+        if (chosen.models.length && hopMs > budgetMs) {
+            break;
+        }
+        chosen.models.unshift({ name: String(name), bytes });
+        chosen.hopMs = hopMs;
+        if (hopMs > ROOM_FOR_BETTER * budgetMs) {
+            break;
+        }
+    }
+    return chosen;
+}
+
+function modelNames(model: NonNullable<LoadOptions["model"]>): ModelName[] {
+    if (model === "auto") {
+        return ["default", "small"];
+    }
+    const names = Array.isArray(model) ? model : [model];
+    if (!names.length) {
+        throw new PercepNetError(`model is an empty list: give "small", "default", or the address of a model file`);
+    }
+    return names;
+}
+
+interface Addresses {
+    wasm: string;
+    worklet: string;
+    model(name: ModelName): string;
+}
+
+function addresses(options: LoadOptions): Addresses {
+    const page = typeof document === "object" ? document.baseURI : undefined;
+    const base = options.base === undefined ? ownFolder() : new URL(withSlash(options.base), page).href;
+    const resolve = (address: Address) => new URL(address, page).href;
+    const relaxed = hasRelaxedSimd();
+    const { wasm } = options;
+    let binary: string;
+    if (wasm === undefined) {
+        binary = new URL(relaxed ? "percepnet-relaxed.wasm" : "percepnet.wasm", base).href;
+    } else if (typeof wasm === "string" || wasm instanceof URL) {
+        binary = resolve(wasm);
+    } else {
+        binary = resolve(relaxed ? wasm.relaxed : wasm.simd);
+    }
+    return {
+        wasm: binary,
+        worklet: options.worklet === undefined ? new URL("worklet.js", base).href : resolve(options.worklet),
+        model: (name) =>
+            MODEL_NAMES.includes(String(name)) ? new URL(`${String(name)}.safetensors`, base).href : resolve(name),
+    };
+}
+
+function withSlash(address: Address): string {
+    return String(address).replace(/\/?$/, "/");
+}
+
+/** In two steps, because bundlers take the usual form as an order to copy what is there. */
+function ownFolder(): string {
+    const here: string = import.meta.url;
+    return here.slice(0, here.lastIndexOf("/") + 1);
+}
+
+function fetchOnce(address: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+    let bytes = fetched.get(address);
+    if (!bytes) {
+        bytes = fetchBytes(address, signal);
+        fetched.set(address, bytes);
+        // what failed may be there at the next try
+        bytes.catch(() => fetched.delete(address));
+    }
+    return bytes;
+}
+
+async function fetchBytes(address: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+    let response: Response;
+    try {
+        response = await fetch(address, { signal: signal ?? null });
+    } catch (refused) {
+        if (signal?.aborted) {
+            throw refused;
+        }
+        throw new PercepNetError(`${address} cannot be fetched: ${wordsOf(refused)}`);
+    }
+    if (!response.ok) {
+        throw new PercepNetError(
+            `${address} answers ${response.status}: copy the files of the package percepnet there, or say where they are ` +
+                `(base, wasm, model, worklet)`,
+        );
+    }
+    const bytes = await response.arrayBuffer();
+    if (/text\/html/.test(response.headers.get("content-type") ?? "")) {
+        throw new PercepNetError(`${address} is a web page: the server has no such file, and sends its start page instead`);
+    }
+    return bytes;
+}
+
+function checkWasm(bytes: ArrayBuffer, address: string): void {
+    if (!WebAssembly.validate(bytes)) {
+        throw new PercepNetError(
+            `${address} is no WebAssembly that runs here, or was cut short (${bytes.byteLength} bytes): copy it anew`,
+        );
+    }
+}
