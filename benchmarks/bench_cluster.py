@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=60.0)
     options = parser.parse_args()
-    os.environ["RAY_worker_niceness"] = "0"  # Ray's is 15, which waits for everybody else on a machine
+    os.environ["RAY_WORKER_NICENESS"] = "0"  # Ray's is 15, which waits for everybody else on a machine
     import ray
 
     from percepnet.bulk import Settings
