@@ -136,7 +136,7 @@ def test_two_processes_give_the_scores_of_one(pairs):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"systems": ["magic"]}, "unknown system 'magic'"), ({"metrics": ["mos"]}, "unknown measure 'mos'")],
+    [({"systems": ["magic"]}, "unknown system 'magic'"), ({"metrics": ["mos"]}, "unknown metric 'mos'")],
 )
 def test_unknown_names_are_refused_before_any_work(pairs, arguments, message):
     with pytest.raises(PercepNetError, match=message):
@@ -226,7 +226,7 @@ def test_a_measure_whose_package_is_missing_is_left_out_with_a_word(systems, pai
     monkeypatch.setitem(METRICS, "srmr", missing)
     result = compare(pairs, ["half"], metrics=("si_sdr", "srmr"), processes=1)
     assert result.skipped == {"srmr": "gammatone cannot be imported"}
-    with pytest.raises(PercepNetError, match="no measure can be taken"):
+    with pytest.raises(PercepNetError, match="no metric can be taken"):
         compare(pairs, ["half"], metrics=("srmr",), processes=1)
 
 

@@ -38,10 +38,10 @@ def test_the_clean_speech_itself_is_perfect():
     x = at_16k("clean", "sea_female")
     assert composite.log_likelihood_ratio(x, x) == pytest.approx(0, abs=1e-9)
     assert composite.weighted_spectral_slope(x, x) == 0
-    assert composite.composite_opinions(x, x, 4.64) == (5.0, 5.0, 5.0)
+    assert composite.composite_scores(x, x, 4.64) == (5.0, 5.0, 5.0)
 
 
 def test_opinions_stay_on_their_scale():
     x = at_16k("clean", "sea_female")
     noise = np.random.default_rng(0).standard_normal(len(x))
-    assert composite.composite_opinions(x, noise, 1.0)[0] == 1.0
+    assert composite.composite_scores(x, noise, 1.0)[0] == 1.0

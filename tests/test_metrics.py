@@ -109,7 +109,7 @@ def test_a_missing_package_names_the_extra_to_install(metric, monkeypatch, speec
 
 def test_score_collects_the_measures_asked_for(speech, noise):
     assert set(metrics.score(speech, speech + noise, RATE_HZ, ("si_sdr",))) == {"si_sdr_db"}
-    with pytest.raises(PercepNetError, match="unknown measure 'mos'"):
+    with pytest.raises(PercepNetError, match="unknown metric 'mos'"):
         metrics.score(speech, speech, RATE_HZ, ("mos",))
 
 

@@ -152,7 +152,7 @@ def test_the_command_repeats_what_was_chosen(pairs, tmp_path):
 
 
 def test_unknown_names_are_refused(pairs):
-    with pytest.raises(PercepNetError, match="unknown measure 'taste'"):
+    with pytest.raises(PercepNetError, match="unknown metric 'taste'"):
         robustness(pairs, ("noisy",), metrics=("taste",))
     with pytest.raises(PercepNetError, match="unknown curve 'wind'"):
         robustness(pairs, ("noisy",), curves=("wind",))

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ import soundfile
 
 from percepnet import engine
 from percepnet.acoustics.mixing import Mixture
+from percepnet.atomic import part_name
 from percepnet.errors import PercepNetError
 from percepnet.params import SignalParams
 from percepnet.reference.oracle import training_example
@@ -224,11 +227,12 @@ def test_what_a_process_could_not_finish_is_deleted(recordings, tmp_path):
         wait_for(lambda: any(shards.glob("shard-*.npy")), producers)
     finally:
         (pid,) = (process.pid for process in producers._processes)
-        for unfinished in (shards / f".shard-00000099.{pid}.npy", tmp_path / "run" / f".valid.{pid}.npy"):
-            unfinished.touch()
-        (shards / ".shard-00000099.1.npy").touch()  # of somebody else
+        somebody_else = part_name()  # of this process, which is still there
+        for folder in (shards, tmp_path / "run"):
+            (folder / part_name().replace(f"-{os.getpid()}-", f"-{pid}-")).touch()
+        (shards / somebody_else).touch()
         producers.stop()
-    assert [path.name for path in (tmp_path / "run").rglob(".*.npy")] == [".shard-00000099.1.npy"]
+    assert [path.name for path in (tmp_path / "run").rglob("*.part")] == [somebody_else]
 
 
 def test_what_goes_wrong_in_a_process_is_raised(recordings, tmp_path):

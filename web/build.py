@@ -1,6 +1,6 @@
 """Build the npm package and the demo: the library as WebAssembly, TypeScript, models.
 
-    pip install ziglang && python web/build.py          # into web/dist and web/site
+    pip install ziglang && python web/build.py          # into web/dist and src/percepnet/web/site
     python web/build.py --wasm                          # only the binaries, which needs no npm
     cd web && npm pack
 
@@ -18,8 +18,9 @@ from pathlib import Path
 WEB = Path(__file__).resolve().parent
 CORE = WEB.parent / "core"
 MODELS = WEB.parent / "src" / "percepnet" / "model" / "weights"
+EXAMPLE = WEB.parent / "examples" / "clips" / "noisy" / "helicopter_male.flac"
 DIST = WEB / "dist"
-SITE = WEB / "site"
+SITE = WEB.parent / "src" / "percepnet" / "web" / "site"
 BINARIES = {"percepnet.wasm": "simd128", "percepnet-relaxed.wasm": "simd128+relaxed_simd"}
 # Inner loops are compiled for speed, all else for size: it has to be fetched.
 FOR_SPEED = "kernels"
@@ -78,20 +79,22 @@ def build_package() -> None:
         left.unlink()
     worklet = ["src/worklet.ts", "--bundle", "--format=iife", "--target=es2021", "--minify-syntax"]
     npx("esbuild", *worklet, "--sourcemap", "--sources-content=true", f"--outfile={DIST / 'worklet.js'}")
+    shutil.copyfile(WEB.parent / "LICENSE", DIST / "LICENSE")
     for model in ("small", "default"):
         shutil.copyfile(MODELS / f"{model}.safetensors", DIST / f"{model}.safetensors")
 
 
 def build_site() -> None:
-    """The demo as files that any web server can serve, into site."""
+    """The demo as files that any web server can serve, where `percepnet web` looks for it."""
     shutil.rmtree(SITE, ignore_errors=True)
     SITE.mkdir()
     for path in sorted((WEB / "demo").iterdir()):
-        if path.suffix in (".html", ".css", ".svg", ".opus", ".flac"):
+        if path.suffix in (".html", ".css", ".svg"):
             shutil.copyfile(path, SITE / path.name)
+    shutil.copyfile(EXAMPLE, SITE / "example.flac")
     bundle = ["demo/main.ts", "--bundle", "--format=esm", "--target=es2021", "--minify"]
     npx("esbuild", *bundle, f"--outfile={SITE / 'main.js'}")
-    for name in (*BINARIES, "worklet.js", "small.safetensors", "default.safetensors"):
+    for name in (*BINARIES, "worklet.js", "small.safetensors"):
         shutil.copyfile(DIST / name, SITE / name)
 
 

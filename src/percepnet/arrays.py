@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from percepnet.errors import AudioError
 
+Array = npt.NDArray[np.float32]  # of numbers that are no sound: features, weights, responses, spectra
 Samples = npt.NDArray[np.float32]
 AnySamples = npt.NDArray[Any]
 

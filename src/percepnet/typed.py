@@ -4,7 +4,7 @@ import re
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -40,14 +40,14 @@ def convert(value: Any, kind: type[Kind], source: object) -> Kind:
     PercepNetError
         In one line: source, field, what was found and what was expected.
     """
+    _refuse_unknown(value, kind, source, "")
     try:
-        _refuse_unknown(value, kind, "")
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise PercepNetError(f"{source}: {describe(error, value)}") from error
+        raise PercepNetError(f"{source}: {describe(error, value, kind)}") from error
 
 
-def describe(error: msgspec.ValidationError, value: Any = None) -> str:
+def describe(error: msgspec.ValidationError, value: Any = None, kind: Any = None) -> str:
     """What a validation found wrong with a value, as one line: where, and what was expected."""
     found = _PLACE.match(str(error))
     assert found is not None
@@ -57,6 +57,8 @@ def describe(error: msgspec.ValidationError, value: Any = None) -> str:
     if unknown := _UNKNOWN.match(what):
         return f"{where}{where and '.'}{unknown[1]}: no such field"
     what = f"{what[:1].lower()}{what[1:]}"
+    if choices := _choices(kind, where):
+        what = f"expected one of {', '.join(map(str, choices))}"
     if not where:
         return what
     return f"{where} is {_at(value, where)!r:.60}: {what}" if isinstance(value, dict | list) else f"{where}: {what}"
@@ -64,7 +66,11 @@ def describe(error: msgspec.ValidationError, value: Any = None) -> str:
 
 def field_names(kind: Any) -> list[str]:
     """Names of the fields of a dataclass or struct."""
-    return list(kind.__struct_fields__ if hasattr(kind, "__struct_fields__") else kind.__dataclass_fields__)
+    return list(kind.__struct_fields__ if _is_struct(kind) else kind.__dataclass_fields__)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -83,17 +89,27 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise PercepNetError(f"{path}: not TOML ({error})") from error
 
 
-def _refuse_unknown(value: Any, kind: Any, where: str) -> None:
-    """What msgspec does for structs, for dataclasses."""
-    if not is_dataclass(kind) or not isinstance(value, dict):
+def _refuse_unknown(value: Any, kind: Any, source: object, where: str) -> None:
+    """What msgspec does for structs inside of lists; dataclasses and others are told what there is."""
+    strict = is_dataclass(kind) or (_is_struct(kind) and kind.__struct_config__.forbid_unknown_fields)
+    if not strict or not isinstance(value, dict):
         return
     names, hints = field_names(kind), get_type_hints(kind)
     for name, inside in value.items():
+        place = f"{where}.{name}".removeprefix(".")
         if name not in names:
-            place = f" - at `$.{where}`" if where else ""
-            there = f"`; there are: {', '.join(names)}"
-            raise msgspec.ValidationError(f"Object contains unknown field `{name}{there}`{place}")
-        _refuse_unknown(inside, hints[name], f"{where}.{name}".removeprefix("."))
+            raise PercepNetError(f"{source}: {place}: no such field; there are: {', '.join(names)}")
+        _refuse_unknown(inside, hints[name], source, place)
+
+
+def _choices(kind: Any, where: str) -> tuple[Any, ...]:
+    """What a field can be, if it is one of several values; empty for any other."""
+    for number, name in _STEP.findall(where):
+        if number:
+            return ()
+        kind = get_type_hints(kind).get(name) if is_dataclass(kind) or _is_struct(kind) else None
+    options = [kind, *get_args(kind)]
+    return next((get_args(option) for option in options if get_origin(option) is Literal), ())
 
 
 def _at(value: Any, where: str) -> Any:

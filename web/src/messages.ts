@@ -11,7 +11,8 @@ export interface ProcessorOptions {
     channels: number;
     enabled: boolean;
     attenuationLimitDb: number;
-    loadMax: number;
+    /** Share of real time that is too much; null where time does not matter: a context that renders offline. */
+    loadMax: number | null;
     /** Seconds between messages of the speech probability; 0: none. */
     speechIntervalS: number;
 }

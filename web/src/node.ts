@@ -263,7 +263,7 @@ function nodeOptions(context: BaseAudioContext, binaries: Binaries, options: Nod
         channels,
         enabled,
         attenuationLimitDb: attenuationLimit >= LIMIT_NONE_DB ? -1 : attenuationLimit,
-        loadMax: options.loadMax ?? LOAD_MAX,
+        loadMax: isOffline(context) ? null : (options.loadMax ?? LOAD_MAX),
         speechIntervalS: options.speechProbability ? SPEECH_INTERVAL_S : 0,
     };
     return {
@@ -276,6 +276,10 @@ function nodeOptions(context: BaseAudioContext, binaries: Binaries, options: Nod
         parameterData: { attenuationLimit: Math.min(attenuationLimit, LIMIT_NONE_DB) },
         processorOptions,
     };
+}
+
+function isOffline(context: BaseAudioContext): boolean {
+    return typeof OfflineAudioContext === "function" && context instanceof OfflineAudioContext;
 }
 
 function check(context: BaseAudioContext, binaries: Binaries, channels: number, attenuationLimit: number): void {

@@ -1,5 +1,6 @@
 // A page of the package's own in Debian's Chromium or Firefox, from a server on this machine, under a strict policy.
 
+import { spawn } from "node:child_process";
 import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
@@ -74,9 +75,24 @@ const FIREFOX_SETTINGS = {
     "dom.audioworklet.enabled": true,
 };
 
+/** A sound server of our own, for a browser that plays nothing without one. */
+function startPulse() {
+    if (!existsSync("/usr/bin/pulseaudio")) {
+        return null;
+    }
+    const home = mkdtempSync(join(tmpdir(), "percepnet-pulse-"));
+    const socket = join(home, "pulse.sock");
+    const words = ["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"];
+    words.push("-L", `module-native-protocol-unix socket=${socket}`, "-L", "module-null-sink sink_name=speaker rate=48000");
+    const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home };
+    const server = spawn("/usr/bin/pulseaudio", words, { env, stdio: "ignore" });
+    return { env: { PULSE_SERVER: `unix:${socket}` }, end: () => server.kill() };
+}
+
 /** A browser whose microphone, in Chromium, is a WAV file. */
 export async function launch({ microphone, flags = [] } = {}) {
     const profile = mkdtempSync(join(tmpdir(), "percepnet-browser-"));
+    const pulse = BROWSER === "firefox" ? startPulse() : null;
     const options =
         BROWSER === "firefox"
             ? { browser: "firefox", extraPrefsFirefox: FIREFOX_SETTINGS }
@@ -92,12 +108,14 @@ export async function launch({ microphone, flags = [] } = {}) {
         headless: true,
         userDataDir: profile,
         protocolTimeout: 900_000,
+        env: { ...process.env, ...pulse?.env },
         ...options,
     });
     return {
         browser,
         end: async () => {
             await browser.close();
+            pulse?.end();
             rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
         },
     };

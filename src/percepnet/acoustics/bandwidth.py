@@ -5,13 +5,11 @@ Files at 48 kHz are often less: decoded from MP3 or Opus, which cut the treble o
 """
 
 import numpy as np
-import numpy.typing as npt
 import scipy.ndimage
 import scipy.signal
 
 from percepnet.acoustics.levels import active
-
-Array = npt.NDArray[np.float32]
+from percepnet.arrays import Array
 
 WINDOW_S = 0.040  # bins of 25 Hz
 FRAMES_MAX = 4000  # spread over a long recording

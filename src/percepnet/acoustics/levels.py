@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from percepnet.arrays import Array
+
 Powers = npt.NDArray[np.float64]
 
 ACTIVE_DB = 40.0  # frames within so much of the loudest are active

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 import soxr
@@ -18,9 +17,8 @@ import soxr
 from percepnet.acoustics.levels import active_rms, amplitude, fit_length, rms
 from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, EARLY_S, direct_first, shortened, simulated_room
 from percepnet.acoustics.synthetic_noise import calls, equalised, fan, hum, knocks, swelling, tilted_noise
+from percepnet.arrays import Array
 from percepnet.params import SAMPLE_RATE_HZ
-
-Array = npt.NDArray[np.float32]
 
 LOWPASS_TRANSITION_HZ = 200.0
 FADE_SAMPLES = SAMPLE_RATE_HZ // 100

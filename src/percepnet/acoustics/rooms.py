@@ -1,13 +1,11 @@
 """Rooms: measured impulse responses made ready for mixing, and simulated ones."""
 
 import numpy as np
-import numpy.typing as npt
 import scipy.signal
 
 from percepnet.acoustics.levels import amplitude
+from percepnet.arrays import Array
 from percepnet.params import SAMPLE_RATE_HZ
-
-Array = npt.NDArray[np.float32]
 
 EARLY_S = 0.020  # P21: the first 20 ms of a room stay in the target in full
 TARGET_RT60_S = 0.2  # P21: what follows is made to decay like this

@@ -5,9 +5,8 @@ import numpy.typing as npt
 import scipy.fft
 
 from percepnet.acoustics.levels import amplitude, rms
+from percepnet.arrays import Array
 from percepnet.params import SAMPLE_RATE_HZ
-
-Array = npt.NDArray[np.float32]
 
 
 def tilted_noise(rng: np.random.Generator, samples: int, db_per_octave: float) -> Array:

@@ -33,6 +33,7 @@ _ENCODERS = {
     "wmav1": "wmav2",
 }
 _AMR_BPS = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
+_DELAY_SAMPLES = {"libmp3lame": 1105, "mp2": 481, "ac3": 256, "eac3": 256, "aac": 1024}  # of FFmpeg's encoders
 _LOSSLESS = frozenset(("alac", "flac", "tta", "wavpack"))
 _LOSSY_DEFAULT_BPS = 96_000  # a channel, for what comes from PCM
 _AAC_IN = frozenset(("ipod", "mp4", "mov", "adts", "3gp", "3g2", "mpegts", "matroska", "flv"))
@@ -65,6 +66,7 @@ class MediaWriter:
         self._channels = 1 if wishes.mono else source.channels
         self._others: _Others | None = None
         self._written = 0
+        self._left_out = self._owed = 0
         self._offset = 0  # of the sound's start, in samples
         self._carry = np.zeros((self._channels, 0), np.float32)
 
@@ -120,18 +122,27 @@ class MediaWriter:
                 f"another suffix, for example .wav ({getattr(error, 'strerror', error)})"
             ) from error
         self._frame_samples = context.frame_size or 1024
+        if codec in ("wmav1", "wmav2"):  # whose decoder leaves out the first frame
+            self._carry = np.zeros((self._channels, self._frame_samples), np.float32)
+        elif container_name == "avi":  # which cannot say that sound begins before the picture
+            self._left_out = _DELAY_SAMPLES.get(codec, 0)
+            self._owed = self._left_out
 
     def write(self, y: Samples) -> None:
         """Append samples [shape=(channels, n)], and what belongs to the same time of a film's other tracks."""
         if self._mono and y.shape[0] > 1:
             y = y.mean(axis=0, keepdims=True, dtype=np.float32)
-        self._carry = np.concatenate((self._carry, np.clip(y, -1, 1)), axis=1)
+        skipped = min(self._left_out, y.shape[1])
+        self._left_out -= skipped
+        self._carry = np.concatenate((self._carry, np.clip(y[:, skipped:], -1, 1)), axis=1)
         whole = self._carry.shape[1] // self._frame_samples * self._frame_samples
         ready, self._carry = self._carry[:, :whole], self._carry[:, whole:]
         for start in range(0, whole, self._frame_samples):
             self._encode(ready[:, start : start + self._frame_samples])
 
     def finish(self) -> None:
+        if self._owed:
+            self.write(np.zeros((self._channels, self._owed), np.float32))
         if self._carry.shape[1]:
             self._encode(self._carry)
         for frame in self._resampler.resample(None):
@@ -219,7 +230,10 @@ def create_media(
     with replacing(path) as temporary, ExitStack() as stack:
         raw = stack.enter_context(temporary.open("r+b"))
         try:
-            options = {"movflags": "use_metadata_tags"} if container_name in ("mp4", "mov", "ipod") else {}
+            options = {}
+            if container_name in ("mp4", "mov", "ipod", "3gp", "3g2"):
+                # times in samples, as a start in milliseconds would be up to half of one off
+                options = {"movflags": "use_metadata_tags", "movie_timescale": str(source.sample_rate_hz)}
             out = av.open(raw, "w", format=container_name, options=options)
             try:
                 writer = MediaWriter(path, av, out, source, wishes)

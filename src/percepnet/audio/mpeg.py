@@ -9,7 +9,7 @@ import mmap
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from percepnet.audio.pieces import Piece, Pieces
+from percepnet.audio.pieces import Pieces
 
 _BITRATES_KBPS = {  # (MPEG-1, layer)
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -21,6 +21,7 @@ _BITRATES_KBPS = {  # (MPEG-1, layer)
 }
 _RATES_HZ = (44100, 48000, 32000)
 DECODER_DELAY_SAMPLES = 529
+ENCODER_DELAY_SAMPLES = 576  # of LAME
 RESYNC_BYTES_MAX = 1 << 20
 
 
@@ -112,7 +113,13 @@ class Part:
             return Pieces(file, [(self.start, self.end)])
         return Pieces(file, [self._true_header(file), (self.audio_start, self.end)])
 
-    def _true_header(self, file: BinaryIO) -> Piece:
+    def header_with_delays(self, file: BinaryIO, samples: int) -> bytes:
+        """The frame that an encoder leaves out where its own frames are too small for it, for a recording's length."""
+        self.delay = ENCODER_DELAY_SAMPLES
+        self.padding = max(0, min(0xFFF, self.frames * self.header.samples - self.delay - samples))
+        return self._true_header(file)
+
+    def _true_header(self, file: BinaryIO) -> bytes:
         file.seek(self.audio_start)
         first = bytearray(file.read(4))
         first[1] |= 1  # without CRC

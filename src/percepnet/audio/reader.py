@@ -223,7 +223,7 @@ def _open(path: Path, *, salvage: bool, track: int | None) -> AudioReader:
         elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
             reader = _open_plain(path, riff_tags.read_aiff(file), salvage=salvage)
         elif head[:4] in (b".snd", b"dns.", b"caff", b"riff"):
-            reader = _open_plain(path, Tags(), salvage=salvage)
+            reader = _open_if_known(path, salvage=salvage)
         else:
             reader = None
     if reader is not None:
@@ -239,6 +239,17 @@ def _open(path: Path, *, salvage: bool, track: int | None) -> AudioReader:
     from percepnet.audio.media import open_media
 
     return open_media(path, salvage=salvage, track=track)
+
+
+def _open_if_known(path: Path, *, salvage: bool) -> AudioReader | None:
+    try:
+        return _open_plain(path, Tags(), salvage=salvage)
+    except AudioError as error:
+        with path.open("rb") as file:
+            kind = file.read(32)[28:]
+        if "truncated" in str(error) or kind in (b"lpcm", b"ulaw", b"alaw"):
+            raise
+        return None  # ALAC in CAF, for example
 
 
 def _may_be_mpeg(path: Path, head: bytes) -> bool:
@@ -448,14 +459,10 @@ def _open_ogg(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader | Non
         openers = [_opener(path)]
     else:
         openers = [_pieces_opener(path, _window(link.start, link.end)) for link in walk.links]
-    infos = [_first(path, opener) for opener in openers]
+    infos = _infos_of_links(path, openers, walk)
+    if infos is None:
+        return None
     first = infos[0]
-    for other in infos[1:]:
-        if (other.sample_rate_hz, other.channels) != (first.sample_rate_hz, first.channels):
-            raise AudioError(
-                f"{path}: is chained from recordings of {first.sample_rate_hz} Hz, {first.channels} channel(s) and "
-                f"{other.sample_rate_hz} Hz, {other.channels} channel(s): take it apart"
-            )
     if len(infos) > 1:
         notes.append(f"is chained from {len(infos)} recordings: all were taken")
     frames = sum(info.frames for info in infos)
@@ -463,3 +470,21 @@ def _open_ogg(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader | Non
     bitrate = round(8 * file.tell() * first.sample_rate_hz / frames) if frames and first.subtype in LOSSY else None
     info = replace(first, frames=frames, tags=tags, bitrate_bps=bitrate)
     return _SoundFileReader(path, openers, info, notes, salvage=salvage, counts=[info.frames for info in infos])
+
+
+def _infos_of_links(path: Path, openers: Sequence[Opener], walk: ogg.Walk) -> list[AudioInfo] | None:
+    """What libsndfile says of chained recordings; None for FLAC that it does not read."""
+    try:
+        infos = [_first(path, opener) for opener in openers]
+    except AudioError:
+        if all(link.codecs == ["FLAC"] for link in walk.links):
+            return None
+        raise
+    first = infos[0]
+    for other in infos[1:]:
+        if (other.sample_rate_hz, other.channels) != (first.sample_rate_hz, first.channels):
+            raise AudioError(
+                f"{path}: is chained from recordings of {first.sample_rate_hz} Hz, {first.channels} channel(s) and "
+                f"{other.sample_rate_hz} Hz, {other.channels} channel(s): take it apart"
+            )
+    return infos

@@ -14,6 +14,7 @@ import soundfile
 
 from percepnet.arrays import Samples
 from percepnet.atomic import replacing, why
+from percepnet.audio import mpeg
 from percepnet.audio.formats import BYTES_A_SAMPLE, MEDIA, output_format
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.quantise import quantised
@@ -99,11 +100,13 @@ class _SoundFileWriter:
         self._file = file
         self._subtype: str = file.subtype
         self._mono = wishes.mono
+        self.written = 0
         self._dither = np.random.default_rng(0) if wishes.dither else None
 
     def write(self, y: Samples) -> None:
         if self._mono and y.shape[0] > 1:
             y = y.mean(axis=0, keepdims=True, dtype=np.float32)
+        self.written += y.shape[1]
         if y.shape[1]:
             try:
                 self._file.write(quantised(y, self._subtype, self._dither).T)
@@ -190,6 +193,8 @@ def create_audio(
                 writer.check()
                 raise AudioError(f"{path}: cannot be written ({reason(error)})") from error
             writer.check()  # the last buffer is written when it closes
+        if name == "MP3":
+            _describe_mp3(temporary, writer.written)
         if source.tags:
             _attach(temporary, name, subtype, source.tags, writer.notes)
 
@@ -262,6 +267,24 @@ def _attach(temporary: Path, name: str, subtype: str, tags: Tags, notes: list[st
             notes.append(f"{name} keeps no tags: those of the input are not in the output")
     finally:
         tagged.unlink(missing_ok=True)
+
+
+def _describe_mp3(temporary: Path, samples: int) -> None:
+    """LAME writes its delays into a frame of the stream's own size; at low bitrates it has no room, and is left out."""
+    with temporary.open("rb") as file:
+        walk = mpeg.walk(file) if temporary.stat().st_size else None
+        if walk is None or walk.parts[0].tagged:
+            return
+        header = walk.parts[0].header_with_delays(file, samples)
+        file.seek(0)
+        tagged = temporary.with_name(temporary.name.removesuffix(".part") + "0.part")
+        try:
+            with tagged.open("wb") as out:
+                out.write(header)
+                shutil.copyfileobj(file, out, 1 << 20)
+            os.replace(tagged, temporary)
+        finally:
+            tagged.unlink(missing_ok=True)
 
 
 def is_full(error: OSError) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.bench.run import Document
 from percepnet.errors import PercepNetError
 from percepnet.params import FRAMES_PER_SECOND

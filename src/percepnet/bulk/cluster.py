@@ -100,13 +100,13 @@ def enhance_archive(
         ledger = _Segments(home, folder)
         context = ray.put(_Context(source, target, settings, _model_bytes(model), suffix))
         task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_enhance_some)
-        limit = max(2, IN_FLIGHT_A_CORE * int(ray.cluster_resources().get("CPU", 1)))
+        limit = max(2, IN_FLIGHT_A_CORE * _cores(ray))
         running: list[Any] = []
         for paths in _tasks(origin, root, folder if type(origin) is type(home) else None, summary):
             running.append(task.remote(context, paths))
             while len(running) >= limit:
                 running = _collect(ray, running, summary, ledger, tell)
-                limit = max(2, IN_FLIGHT_A_CORE * int(ray.cluster_resources().get("CPU", 1)))  # nodes come and go
+                limit = max(2, IN_FLIGHT_A_CORE * _cores(ray))
         while running:
             running = _collect(ray, running, summary, ledger, tell)
         ledger.close()
@@ -140,6 +140,11 @@ def _connect(ray: Any, address: str | None) -> None:
             ray.init(**options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise PercepNetError(f"Ray: no cluster at {address or 'this machine'} ({error})") from error
+
+
+def _cores(ray: Any) -> int:
+    """Of the cluster as it is now: nodes come and go."""
+    return int(ray.cluster_resources().get("CPU", 1))
 
 
 def _filesystem(fsspec: Any, place: str) -> tuple[Any, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 
 FOLDER = ".percepnet-evaluation"

@@ -1,5 +1,7 @@
 """The commands `percepnet oracle` and `percepnet evaluate`."""
 
+import shlex
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -111,6 +113,7 @@ def evaluate(
             output=output,
             cache=cache,
             as_json=as_json,
+            command=typed(),
         )
         return
     run_evaluation(
@@ -124,7 +127,16 @@ def evaluate(
         as_json=as_json,
         clips=clips,
         paced=paced,
+        command=typed(),
     )
+
+
+def typed() -> str:
+    """The command line of this process, for a report to repeat; empty where it is another program's."""
+    program = Path(sys.argv[0])
+    if program.stem != "percepnet" and program.parts[-2:] != ("percepnet", "__main__.py"):
+        return ""
+    return shlex.join(["percepnet", *sys.argv[1:]])
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Systems run on a folder of recordings and scored: every one hears the same, and is judged by the same metrics."""
+"""Systems run on a folder of recordings and scored: all get the same input, and are judged by the same metrics."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ Follow = Callable[[Iterable[Done[Any, Any]], int], Iterable[Done[Any, Any]]]  # 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one system on one recording: scores, or what went wrong; and what the measures had to say."""
+    """What came of one system on one recording: scores, or what went wrong; and what the metrics warned of."""
 
     scores: Scores = field(default_factory=dict)
     costs: Scores = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Composite measures of Hu and Loizou (2008): opinions of speech, background and whole as a listener would give them.
+"""Composite metrics of Hu and Loizou (2008): predicted mean opinion scores of speech, background and whole.
 
 Each is a linear regression on PESQ, the log-likelihood ratio of linear prediction, the weighted spectral slope distance
 (Klatt 1982) and, for the background, the segmental signal-to-noise ratio, all at 16 kHz in frames of 30 ms. The
@@ -37,7 +37,7 @@ _WINDOW = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1, FRAME_SAMPLES + 1) / (FRAM
 Values = NDArray[np.float64]
 
 
-def composite_opinions(reference: Samples, estimate: Samples, pesq_wb: float) -> tuple[float, float, float]:
+def composite_scores(reference: Samples, estimate: Samples, pesq_wb: float) -> tuple[float, float, float]:
     """CSIG, CBAK and COVL, 1 to 5.
 
     Parameters

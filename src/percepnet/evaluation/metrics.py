@@ -1,8 +1,8 @@
-"""Objective measures of speech: PESQ, STOI, SI-SDR, composite opinions, DNSMOS and SRMR.
+"""Metrics of speech: PESQ, STOI, SI-SDR, the composite metrics, DNSMOS and SRMR.
 
-Each comes from the package that its field uses, where one runs. PESQ, STOI, SI-SDR and the composite opinions compare
-with the clean speech, which must be aligned in time; DNSMOS and SRMR listen to the result alone. All take mono signals
-of one rate. Where a measure says nothing (a silent reference, less than a quarter of a second) the result is nan, with
+Each comes from the package that its field uses, where one runs. PESQ, STOI, SI-SDR and the composite metrics compare
+with the clean speech, which must be aligned in time; DNSMOS and SRMR take the result alone. All take mono signals
+of one rate. Where a metric is not defined (a silent reference, less than a quarter of a second) the result is nan, with
 a warning.
 """
 
@@ -22,7 +22,7 @@ from percepnet.params import SAMPLE_RATE_HZ
 
 PESQ_RATES_HZ = {"wb": 16_000, "nb": 8_000}
 DNSMOS_RATE_HZ = 16_000
-SHORTEST_S = 0.3  # of what composite opinions and SRMR can judge: their windows have to fit
+SHORTEST_S = 0.3  # of what composite metrics and SRMR can judge: their windows have to fit
 
 Scores = dict[str, float]
 
@@ -111,7 +111,7 @@ def si_sdr(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores
     reference, estimate : np.ndarray [shape=(n,)]
         Clean speech x and what is judged y, aligned in time.
     sample_rate_hz : int
-        Not used: the same for every measure.
+        Not used: the same for every metric.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def si_sdr(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores
 
 
 def composite(reference: Samples, estimate: Samples, sample_rate_hz: int, *, pesq_wb: float | None = None) -> Scores:
-    """Composite measures (Hu and Loizou 2008): opinion of speech, background and whole, 1 to 5, as regressions predict.
+    """Composite measures (Hu and Loizou 2008): mean opinion scores of speech, background and whole, 1 to 5.
 
     Parameters
     ----------
@@ -164,18 +164,18 @@ def composite(reference: Samples, estimate: Samples, sample_rate_hz: int, *, pes
     if not np.isfinite(pesq_wb) or len(reference) < SHORTEST_S * sample_rate_hz:
         return dict.fromkeys(names, np.nan)
     x, y = (soxr.resample(signal, sample_rate_hz, composite_measures.RATE_HZ) for signal in (reference, estimate))
-    return dict(zip(names, composite_measures.composite_opinions(x, y, pesq_wb), strict=True))
+    return dict(zip(names, composite_measures.composite_scores(x, y, pesq_wb), strict=True))
 
 
 def dnsmos(reference: Samples | None, estimate: Samples, sample_rate_hz: int) -> Scores:
-    """DNSMOS (Reddy et al. 2021, 2022): opinions of 1 to 5 as networks predict them.
+    """DNSMOS (Reddy et al. 2021, 2022): mean opinion scores of 1 to 5, as networks predict them.
 
     Of speech, background and whole, after ITU-T P.835; and one overall, after P.808.
 
     Parameters
     ----------
     reference : np.ndarray
-        Not used: the measure hears the estimate alone.
+        Not used: the metric takes the estimate alone.
     estimate : np.ndarray [shape=(n,)]
         Repeated by the package where it is shorter than 9 s.
     sample_rate_hz : int
@@ -204,7 +204,7 @@ def srmr(reference: Samples | None, estimate: Samples, sample_rate_hz: int) -> S
     Parameters
     ----------
     reference : np.ndarray
-        Not used: the measure hears the estimate alone.
+        Not used: the metric takes the estimate alone.
     estimate : np.ndarray [shape=(n,)]
     sample_rate_hz : int
         Rate of the estimate; it is resampled to 16 kHz.
@@ -254,8 +254,8 @@ TITLES = {
 }
 
 
-def check_measures(names: Sequence[str]) -> None:
-    """Refuse measures that there are not.
+def check_metrics(names: Sequence[str]) -> None:
+    """Refuse metrics that there are not.
 
     Raises
     ------
@@ -264,13 +264,13 @@ def check_measures(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in METRICS:
-            raise PercepNetError(f"unknown measure {name!r}: choose from {', '.join(METRICS)}")
+            raise PercepNetError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
 
 
 def measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Those whose packages are there, and the reasons of the others: before the work, not in the middle."""
     probe = np.random.default_rng(0).standard_normal(SAMPLE_RATE_HZ).astype(np.float32) * np.float32(0.1)
-    check_measures(metrics)
+    check_metrics(metrics)
     available, skipped = [], {}
     for name in metrics:
         try:
@@ -282,19 +282,19 @@ def measurable(metrics: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]
         else:
             available.append(name)
     if not available:
-        raise PercepNetError(f"no measure can be taken: {'; '.join(skipped.values()) or 'none is asked for'}")
+        raise PercepNetError(f"no metric can be taken: {'; '.join(skipped.values()) or 'none is asked for'}")
     return tuple(available), skipped
 
 
 def score(
     reference: Samples | None, estimate: Samples, sample_rate_hz: int, metrics: Sequence[str] = tuple(METRICS)
 ) -> Scores:
-    """All measures of one signal.
+    """All metrics of one signal.
 
     Parameters
     ----------
     reference, estimate : np.ndarray [shape=(n,)]
-        Clean speech and what is judged, aligned in time. Without a reference only measures that need none are taken.
+        Clean speech and what is judged, aligned in time. Without a reference only metrics that need none are taken.
     sample_rate_hz : int
         Rate of both.
     metrics : sequence of str
@@ -308,9 +308,9 @@ def score(
     Raises
     ------
     PercepNetError
-        If a measure is unknown, its package is missing, or the lengths differ.
+        If a metric is unknown, its package is missing, or the lengths differ.
     """
-    check_measures(metrics)
+    check_metrics(metrics)
     scores: Scores = {}
     for name in metrics:
         if reference is None:

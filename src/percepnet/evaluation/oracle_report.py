@@ -13,7 +13,8 @@ from rich.table import Table
 
 from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
-from percepnet.audio import AudioInfo, create_audio, replacing
+from percepnet.atomic import replacing
+from percepnet.audio import AudioInfo, create_audio
 from percepnet.errors import AudioError
 from percepnet.evaluation.metrics import TITLES, Scores, score
 from percepnet.evaluation.numbers import format_score, to_json

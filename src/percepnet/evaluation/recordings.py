@@ -8,6 +8,7 @@ import numpy as np
 from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
 from percepnet.audio import FORMATS, open_audio
+from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 
@@ -105,7 +106,7 @@ def find_pairs(folder: Path, snrs_db: dict[str, float] | None = None) -> list[Pa
     for kind in ("clean", "noisy"):
         if not (folder / kind).is_dir():
             raise PercepNetError(f"{folder / kind}: no such folder; pairs are clean/NAME.wav and noisy/NAME.wav")
-        files[kind] = _audio_in(folder / kind)
+        files[kind] = audio_by_name(folder / kind)
     names = [name for name in files["noisy"] if name in files["clean"]]
     if not names:
         raise PercepNetError(f"{folder}: no recording in noisy/ has one of the same name in clean/")
@@ -129,11 +130,11 @@ def find_recordings(folder: Path, *, with_clean: bool = True) -> list[Recording]
     """
     if with_clean:
         pairs = {pair.name: pair for pair in find_pairs(folder)}
-        files = _audio_in(folder / "noisy")
+        files = audio_by_name(folder / "noisy")
         return [Recording(name, file, pairs[name].clean if name in pairs else None) for name, file in files.items()]
     if not folder.is_dir():
         raise PercepNetError(f"{folder}: no such folder")
-    found = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in FORMATS and f.is_file()]
+    found = find_audio(folder, suffixes=FORMATS).audio
     stems = [f.relative_to(folder).with_suffix("").as_posix() for f in found]
     names = [s if stems.count(s) == 1 else f.relative_to(folder).as_posix() for s, f in zip(stems, found, strict=True)]
     if not found:
@@ -160,5 +161,6 @@ def read_recording(recording: Recording) -> tuple[Samples | None, Samples]:
     return clean, resampled(noisy, rate_hz, SAMPLE_RATE_HZ)
 
 
-def _audio_in(folder: Path) -> dict[str, Path]:
-    return {f.stem: f for f in sorted(folder.iterdir()) if f.suffix.lower() in FORMATS}
+def audio_by_name(folder: Path) -> dict[str, Path]:
+    """The recordings of a folder without its subfolders, by their names without suffixes."""
+    return {file.stem: file for file in find_audio(folder, suffixes=FORMATS).audio if file.parent == folder}

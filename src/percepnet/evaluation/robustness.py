@@ -1,6 +1,6 @@
 """How quality holds up as the input gets harder: noise, level, bandwidth, clipping, jumps of gain, rooms, long pauses.
 
-Every pair is taken apart into speech and noise and put together again under one condition at a time; the systems hear
+Every pair is taken apart into speech and noise and put together again under one condition at a time; the systems get
 the result and are scored against the speech. A system that is robust has flat curves; where one bends is what it was
 not made for.
 
@@ -19,7 +19,7 @@ from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.cache import Cache, file_digest, key_of
 from percepnet.evaluation.compare import PROCESSES, Follow
-from percepnet.evaluation.metrics import TITLES, Scores, check_measures, score
+from percepnet.evaluation.metrics import TITLES, Scores, check_metrics, score
 from percepnet.evaluation.numbers import finite_mean, made_with, to_json
 from percepnet.evaluation.parallel import on_each
 from percepnet.evaluation.recordings import Pair, find_pairs, read_at_48k
@@ -82,7 +82,7 @@ class Curves(NamedTuple):
 
 @dataclass
 class Scoring:
-    """What is done with every condition: each system hears it, and what comes out is scored.
+    """What is done with every condition: each system gets it, and what comes out is scored.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def robustness(
     folder, curves, register = Path(folder), tuple(CURVES if curves is None else curves), register or Register()
     if unknown := set(curves) - set(CURVES):
         raise PercepNetError(f"unknown curve {sorted(unknown)[0]!r}: choose from {', '.join(CURVES)}")
-    check_measures(metrics)
+    check_metrics(metrics)
     names, skipped = register.available(systems)
     pairs = find_pairs(folder)
     conditions = [Condition(pair, c, value) for pair in pairs for c in curves for value in CURVES[c].values]

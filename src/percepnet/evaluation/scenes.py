@@ -15,9 +15,9 @@ ROOM_FIRST_S = 0.002  # from the direct sound to the first reflection
 
 
 class Scene(NamedTuple):
-    """What a system hears, what it should give, and the sample from which it is judged.
+    """What a system gets, what it should give, and the sample from which it is judged.
 
-    Where it should give nothing, the one measure is how much less it gives than it hears.
+    Where it should give nothing, the one metric is how much less it gives than it gets.
     """
 
     reference: Samples
@@ -95,14 +95,14 @@ def alone(speech: Samples, noise: Samples, peak_dbfs: float) -> Scene:
 
 
 def attenuation_db(noisy: Samples, y: Samples) -> float:
-    """By how much a result is softer than what was heard, 100 dB at most.
+    """By how much a result is softer than the input, 100 dB at most.
 
     Parameters
     ----------
     noisy, y : np.ndarray [shape=(n,)]
     """
-    heard, given = (float(np.mean(np.square(x, dtype=np.float64))) for x in (noisy, y))
-    return float(10 * np.log10(heard / max(given, 1e-10 * heard))) if heard > 0 else np.nan
+    before, after = (float(np.mean(np.square(x, dtype=np.float64))) for x in (noisy, y))
+    return float(10 * np.log10(before / max(after, 1e-10 * before))) if before > 0 else np.nan
 
 
 CURVES: dict[str, Curve] = {

@@ -13,12 +13,11 @@ import numpy as np
 
 from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
-from percepnet.audio import FORMATS
 from percepnet.engine import analysis
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.clips import SECONDS_MAX
 from percepnet.evaluation.metrics import Scores, score
-from percepnet.evaluation.recordings import read_aligned
+from percepnet.evaluation.recordings import audio_by_name, read_aligned
 from percepnet.model import Model, load_model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.network import Network
@@ -172,10 +171,7 @@ def find_story_pairs(clean: Path, noisy: Path) -> dict[str, tuple[Path, Path]]:
         raise PercepNetError(f"{folder} is a folder and {file} is not: give two files, or two folders")
     if not clean.is_dir():
         return {noisy.stem: (clean, noisy)}
-    of_clean, of_noisy = (
-        {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in FORMATS}
-        for folder in (clean, noisy)
-    )
+    of_clean, of_noisy = (audio_by_name(folder) for folder in (clean, noisy))
     pairs = {name: (of_clean[name], path) for name, path in of_noisy.items() if name in of_clean}
     if not pairs:
         raise PercepNetError(f"{noisy}: no recording has one of the same name in {clean}")

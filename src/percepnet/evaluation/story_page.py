@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.metrics import measurable
 from percepnet.evaluation.numbers import to_json

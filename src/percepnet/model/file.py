@@ -17,14 +17,15 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from percepnet.errors import ModelError
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
+from percepnet.errors import AudioError, ModelError
 from percepnet.model.container import Stored, read_container
 from percepnet.model.header import FORMAT, FORMAT_VERSION, Header, check_info, read_header, write_header
 from percepnet.model.quantisation import INT8_MAX, dequantise, quantise
 from percepnet.model.table import Architecture
 from percepnet.params import SignalParams
 
-Array = npt.NDArray[np.float32]
 Tensors = dict[str, npt.NDArray[Any]]
 
 DEFAULT_MODEL = "default"
@@ -158,21 +159,18 @@ class Model:
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write a model file of the newest format, its large matrices in 8 bits.
 
-    The file appears whole or not at all: it is written beside `path` and then renamed.
+    The file appears whole or not at all.
 
     Raises
     ------
     ModelError
         If the file cannot be written.
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_bytes(model.to_newest_bytes())
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ModelError(f"cannot write {target}: {error.strerror or error}") from error
+        with replacing(path) as temporary:
+            temporary.write_bytes(model.to_newest_bytes())
+    except AudioError as error:
+        raise ModelError(str(error)) from error
 
 
 def load_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from percepnet.arrays import Array
 
 INT8_MAX = 127  # symmetric, so that |weight * activation| pairs fit 16 bits: 2 * 127 * 127 < 32768
 BLOCK_OUTPUTS, BLOCK_INPUTS = 16, 4  # of the blocks of 8-bit weights that the core leaves out where all are zero

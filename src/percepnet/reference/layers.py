@@ -8,9 +8,9 @@ function for each; both are tested against this.
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from percepnet.arrays import Array
+
 Activation = Literal["linear", "tanh", "sigmoid", "relu"]
 
 GRU_GATES = 3  # reset, update, new

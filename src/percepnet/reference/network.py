@@ -4,13 +4,11 @@ The network is a table of layers (`percepnet.model.table`), and what each layer 
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from percepnet.arrays import Array
 from percepnet.model import Model
 from percepnet.model.table import FEATURES
 from percepnet.reference.layers import NOTHING
-
-Array = npt.NDArray[np.float32]
 
 # What a network remembers between frames, by layer.
 NetworkState = dict[str, Array]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from percepnet.audio import replacing
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS, load_model
 from percepnet.params import BAND_EDGES, LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from percepnet.acoustics.mixing import MixingConfig
 from percepnet.errors import PercepNetError
@@ -15,6 +16,7 @@ from percepnet.training.features import RING_SHARDS, SEQUENCE_SECONDS, SHARD_SEQ
 from percepnet.training.loss import LossWeights
 from percepnet.training.signal_loss import SignalLossWeights
 from percepnet.training.sparsity import SparsityConfig
+from percepnet.typed import convert
 
 SETTINGS_NAME = "settings.json"
 
@@ -70,7 +72,7 @@ class Config:
     reproducible : bool
         Let the shards that are drawn from follow from the number of updates, and wait for them: the run then depends
         on its settings alone, not on what else the machine has to do.
-    hearings : float
+    expected_reuse : float
         How often each sequence is drawn in a reproducible run, on average.
     tensorboard : bool
         Also write the events that TensorBoard shows.
@@ -115,7 +117,7 @@ class Config:
     shard_sequences: int = SHARD_SEQUENCES
     sequence_seconds: float = SEQUENCE_SECONDS
     reproducible: bool = False
-    hearings: float = 2.0
+    expected_reuse: float = 2.0
     tensorboard: bool = False
     loss: LossWeights = field(default_factory=LossWeights)
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
@@ -125,15 +127,7 @@ class Config:
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
 
 
-# The settings that are tables of their own, in a recipe and in a run's folder.
-TABLES = {
-    "loss": LossWeights,
-    "adversarial": AdversarialConfig,
-    "mixing": MixingConfig,
-    "source": SourceConfig,
-    "signal": SignalLossWeights,
-    "sparsity": SparsityConfig,
-}
+NAMED_BEFORE = {"hearings": "expected_reuse"}  # settings that recipes and runs of former versions call otherwise
 # What a resumed run may be given anew; everything else is as it was started.
 CHANGEABLE = ("out", "resume", "hours", "updates", "checkpoint_minutes", "validate_minutes", "workers", "threads")
 
@@ -166,8 +160,8 @@ def settled(config: Config) -> Config:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
     if config.signal.weight and not config.source.device:
         raise PercepNetError("[signal] weight: a loss on the enhanced sound needs [source] device = true")
-    if config.hearings <= 0:
-        raise PercepNetError(f"hearings is {config.hearings}; it must be above 0")
+    if config.expected_reuse <= 0:
+        raise PercepNetError(f"expected_reuse is {config.expected_reuse}; it must be above 0")
     absolute = {
         kind: tuple(str(Path(place).resolve()) for place in getattr(config, kind))
         for kind in ("speech", "noise", "rooms")
@@ -182,13 +176,26 @@ def _timeless(config: Config) -> Config:
 
 
 def read_settings(path: Path) -> Config:
+    """The settings that a run was started with.
+
+    Raises
+    ------
+    PercepNetError
+        If there are none, or they are those of another version: which field, and what was expected.
+    """
     try:
         values = json.loads(path.read_text())
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        # runs from before these settings were there have none
-        values = {"sparsity": {}, "adversarial": {}, "source": {}, "signal": {}, "highpass_hz": 0.0} | values
-        return Config(**values | {name: kind(**values[name]) for name, kind in TABLES.items()})
     except OSError:
         raise PercepNetError(f"{path.parent}: no training to resume; start one without --resume") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PercepNetError(f"{path}: not the settings of a training, or of another version ({error})") from error
+    except ValueError as error:
+        raise PercepNetError(f"{path}: not the settings of a training ({error})") from error
+    # runs from before the high-pass was there have none; of other settings the default is what they had
+    before = {"highpass_hz": 0.0}
+    return convert(renamed(before | values if isinstance(values, dict) else values), Config, path)
+
+
+def renamed(values: Any) -> Any:
+    """Settings under the names that they have now."""
+    if not isinstance(values, dict):
+        return values
+    return {NAMED_BEFORE.get(name, name): value for name, value in values.items()}

@@ -25,11 +25,13 @@ import numpy.typing as npt
 from percepnet import engine
 from percepnet.acoustics.levels import active_rms, amplitude, frame_powers, speech_frames
 from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
+from percepnet.arrays import Array
+from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
+from percepnet.manifest import Split
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import Clip, of_split
-from percepnet.training.manifest import Split
 from percepnet.training.rows import RowLayout
 from percepnet.training.sampling import ClipPool
 from percepnet.training.store import AudioStore
@@ -37,7 +39,6 @@ from percepnet.training.store import AudioStore
 if TYPE_CHECKING:  # the processes that make features do without it
     from torch import Tensor
 
-Array = npt.NDArray[np.float32]
 Shard = npt.NDArray[np.float16]
 
 UNKNOWN = -1.0
@@ -180,14 +181,8 @@ def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequence
 
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard; the file appears whole or not at all."""
-    beside = path.with_name(_beside(path.stem, os.getpid()))
-    np.save(beside, shard)
-    beside.replace(path)
-
-
-def _beside(stem: str, process: int | None) -> str:
-    """Name of a file that a process has not finished."""
-    return f".{stem}.{process}.npy"
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, shard)
 
 
 class Shards:
@@ -353,9 +348,8 @@ class Producers:
             if process.is_alive():
                 process.terminate()
             process.join()
-            for folder in self._folders:
-                for unfinished in folder.glob(_beside("*", process.pid)):
-                    unfinished.unlink()
+        for folder in self._folders:
+            remove_parts(folder)  # of processes that were ended in the middle of a file
 
 
 def shard_name(index: int) -> str:
@@ -394,7 +388,7 @@ def _produce(
         if mixer is None:
             raise PercepNetError("no speech of the split 'train'")
         shards = shards_folder(folder, rank)
-        # 1 to 3 are those of the held-out sequences, of the draws, and of the listening
+        # 1 to 3 are those of the held-out sequences, of the draws, and of the validation audio
         stream = [seed, 4, rank] if rank else [seed, 0]
         existing = [_index(path) for path in shards.glob("shard-*.npy")]
         # shard k belongs to worker k % workers, in this run and in the one that it resumes

@@ -21,31 +21,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
 from percepnet.acoustics.bandwidth import bandwidth_hz
 from percepnet.acoustics.levels import active_level_db
 from percepnet.acoustics.rooms import ROOM_MAX_S, reverberation_time_s
-from percepnet.audio import open_audio, replacing
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
+from percepnet.audio import open_audio
+from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
+from percepnet.manifest import Row, Split, load_rows
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training import measures
 from percepnet.training.corpus import SUFFIXES
-from percepnet.training.manifest import (
-    FLAGS,
-    KINDS,
-    NARROWBAND_HZ,
-    Row,
-    Split,
-    assign_splits,
-    group_of,
-    load_rows,
-    original,
-    room_name,
-)
-
-Array = npt.NDArray[np.float32]
+from percepnet.training.manifest import FLAGS, KINDS, NARROWBAND_HZ, assign_splits, group_of, original, room_name
 
 UNREADABLE_SUFFIXES = frozenset((".m4a", ".aac", ".wma", ".webm", ".amr", ".ape", ".wv"))  # audio all the same
 NO_HEADER_SUFFIXES = frozenset((".raw",))  # of unknown rate and format
@@ -276,7 +266,7 @@ def measure(path: str, kind: str) -> Row:
 
 
 def content_hash(audio: Array, sample_rate_hz: int) -> str:
-    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training hears.
+    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training takes.
 
     Of the samples rather than of the file, so that a copy as FLAC, or with another title in its header, is found out.
 
@@ -325,12 +315,9 @@ def _files_in(folder: Path, exclude: Sequence[str], outcome: Outcome) -> Iterato
     if not folder.is_dir():
         raise PercepNetError(f"{folder}: no such file or folder")
     found = 0
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
+    for path in find_audio(folder, suffixes=(SUFFIXES | UNREADABLE_SUFFIXES) - NO_HEADER_SUFFIXES).audio:
         suffix = path.suffix.lower()
-        hidden = any(part.startswith(".") for part in inside.parts)
-        audio = suffix in SUFFIXES | UNREADABLE_SUFFIXES and suffix not in NO_HEADER_SUFFIXES
-        if hidden or not audio or not path.is_file() or any(text in inside.as_posix() for text in exclude):
+        if any(text in path.relative_to(folder).as_posix() for text in exclude):
             continue
         found += 1
         if suffix in UNREADABLE_SUFFIXES:

@@ -5,8 +5,7 @@ import numpy.typing as npt
 
 from percepnet.acoustics import levels
 from percepnet.acoustics.levels import active_level_db, power_db
-
-Array = npt.NDArray[np.float32]
+from percepnet.arrays import Array
 
 FRAME_S = 0.020
 DIGITAL_SILENCE_DB = -90.0  # relative to full scale; what rounding to 16 bits leaves is at -101 dB

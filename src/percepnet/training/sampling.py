@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from percepnet.arrays import Array
 from percepnet.errors import PercepNetError
 from percepnet.training.store import AudioStore
-
-Array = npt.NDArray[np.float32]
 
 
 class ClipPool:

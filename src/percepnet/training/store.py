@@ -13,11 +13,10 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from percepnet.arrays import Array
 from percepnet.errors import AudioError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.corpus import Clip
-
-Array = npt.NDArray[np.float32]
 
 
 class AudioStore:

@@ -35,7 +35,7 @@ export function registerPercepNet(): void {
     class PercepNetProcessor extends AudioWorkletProcessor {
         private ladder: Ladder | null = null;
         private core: Core | null = null;
-        private readonly budget: Budget;
+        private readonly budget: Budget | null;
         private readonly options: ProcessorOptions;
         private quantum = quantumSamples();
         private enabled: boolean;
@@ -63,7 +63,7 @@ export function registerPercepNet(): void {
             this.options = given.processorOptions;
             this.enabled = this.options.enabled;
             this.limitDb = this.options.attenuationLimitDb;
-            this.budget = new Budget(this.options.loadMax);
+            this.budget = this.options.loadMax === null ? null : new Budget(this.options.loadMax);
             this.port.onmessage = (event: MessageEvent<ToProcessor>) => this.obey(event.data);
             try {
                 this.begin();
@@ -120,7 +120,7 @@ export function registerPercepNet(): void {
                     this.say({
                         type: "stats",
                         seconds: this.seconds,
-                        load: this.budget.share,
+                        load: this.budget ? this.budget.share : 0,
                         spentMs: this.spentMs,
                         refusedHops: this.ladder ? this.ladder.stream.refusedHops : 0,
                         memoryBytes: this.core ? this.core.exports.memory.buffer.byteLength : 0,
@@ -187,6 +187,9 @@ export function registerPercepNet(): void {
         }
 
         private keepBudget(ladder: Ladder, startMs: number, endMs: number, seconds: number): void {
+            if (!this.budget) {
+                return;
+            }
             if (this.budget.isTooMuch(startMs, endMs, 1000 * seconds) && !ladder.isPassing) {
                 const load = this.budget.share;
                 this.say({ type: "overload", load, model: ladder.goDown() });

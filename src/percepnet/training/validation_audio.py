@@ -1,4 +1,4 @@
-"""Early listening: what the network of this moment makes of a few held-out mixtures, as sound, scores and pictures.
+"""Validation audio: what the network of this moment makes of a few held-out mixtures, as sound, scores and pictures.
 
 In the folder `listening` of a run, each mixture has its clean, noisy and enhanced speech, and a picture of the gains
 that the oracle decides on and of those that the network found. PESQ, STOI and DNSMOS need the packages of
@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from percepnet import engine
 from percepnet.acoustics.levels import fit_length
-from percepnet.audio import replacing
+from percepnet.arrays import Array
+from percepnet.atomic import replacing
 from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference.network import Network
 from percepnet.reference.oracle import training_example
 from percepnet.stream import enhance
 from percepnet.training.features import Recordings
-
-Array = npt.NDArray[np.float32]
 
 FOLDER = "listening"
 COUNT = 6
@@ -45,7 +43,7 @@ class _Mixture(NamedTuple):
     scores: dict[str, float]  # of the noisy speech
 
 
-class Listening:
+class ValidationAudio:
     """A few held-out mixtures, always the same ones.
 
     Parameters
@@ -87,7 +85,7 @@ class Listening:
     def __len__(self) -> int:
         return len(self._mixtures)
 
-    def hear(self, model: Model) -> dict[str, float]:
+    def enhance(self, model: Model) -> dict[str, float]:
         """Enhance the mixtures; write the sounds and the pictures.
 
         Parameters
