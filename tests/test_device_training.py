@@ -43,7 +43,7 @@ def test_it_trains_stops_and_goes_on(tmp_path):
     lines = []
     model = run_training(config, lines.append, validate=False)
     assert [line.updates for line in lines] == [2, 4]
-    assert lines[-1].hours_heard == pytest.approx(4 / 3600)
+    assert lines[-1].hours_seen == pytest.approx(4 / 3600)
     assert all(np.isfinite([line.gain_loss, line.strength_loss]).all() for line in lines)
     assert load_model(str(model)).params.feature_blocks == FEATURES
     assert not list((tmp_path / "run").glob("shards/*.npy"))  # nobody makes shards

@@ -7,6 +7,7 @@ import { BROWSER, folders, launch, open, serve, whyNot } from "./browsers.mjs";
 import { HAS_REFERENCE } from "./support.mjs";
 
 const skip = whyNot() || (!HAS_REFERENCE && "needs reference.py's files");
+const CALL_S = Number(process.env.PERCEPNET_CALL_S ?? 24);
 const isReal = BROWSER === "chromium";
 let host, started, page, complaints;
 
@@ -286,7 +287,7 @@ check("without leave to compile WebAssembly: words, and the microphone as it is"
 
 for (const rate of [48000, 44100]) {
     check(`a call of two peers at ${rate} Hz: noise goes down as in Python, delay as reported`, async () => {
-        const found = await page.evaluate((given) => call(given), { isReal, seconds: 24, rate });
+        const found = await page.evaluate((given) => call(given), { isReal, seconds: CALL_S, rate });
         assert.equal(found.error, undefined);
         const { down, downSent, expected } = found;
         const delayMs = 1000 * found.measuredLatency;

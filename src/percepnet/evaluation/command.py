@@ -86,9 +86,9 @@ def evaluate(
 ) -> None:
     """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
     with extra_packages("eval"):
-        from percepnet.evaluation.metrics import METRICS
         from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
         from percepnet.evaluation.run import run_evaluation, run_robustness
+        from percepnet.metrics.score import METRICS
         from percepnet.systems.register import Register
         from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 

@@ -14,12 +14,12 @@ from percepnet.evaluation.cache import FOLDER, Cache
 from percepnet.evaluation.clips import make_clips
 from percepnet.evaluation.compare import PROCESSES, compare
 from percepnet.evaluation.comparison import Comparison
-from percepnet.evaluation.metrics import METRICS
 from percepnet.evaluation.paced import paced_factors
 from percepnet.evaluation.render import report
 from percepnet.evaluation.render import robustness as curves_report
 from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
 from percepnet.evaluation.robustness import Curves, robustness
+from percepnet.metrics.score import METRICS
 from percepnet.plot import require_matplotlib
 from percepnet.progress import followed
 from percepnet.systems.register import Register

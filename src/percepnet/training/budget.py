@@ -215,7 +215,7 @@ def score_pairs(model: Path, pairs: Path, names: Sequence[str], target: Path, se
 
 
 def _score_pair(model: Path, pairs: Path, name: str) -> dict[str, float]:
-    from percepnet.evaluation.metrics import score
+    from percepnet.metrics.score import score
     from percepnet.stream import enhance
 
     clean, rate_hz = soundfile.read(str(pairs / "clean" / name), dtype="float32")

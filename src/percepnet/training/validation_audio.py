@@ -148,7 +148,7 @@ def available_scores() -> dict[str, str]:
 
 
 def _scores(clean: Array, estimate: Array) -> dict[str, float]:
-    from percepnet.evaluation.metrics import score
+    from percepnet.metrics.score import score
 
     measures = list(available_scores())
     with warnings.catch_warnings():

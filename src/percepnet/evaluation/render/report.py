@@ -10,10 +10,10 @@ import numpy as np
 
 from percepnet.evaluation.clips import SECONDS_MAX, Clip
 from percepnet.evaluation.comparison import Comparison, Group
-from percepnet.evaluation.metrics import TITLES
 from percepnet.evaluation.numbers import finite_mean, format_score, made_with
 from percepnet.evaluation.render.cost_plot import Point, cost_plot
 from percepnet.evaluation.render.environment import render
+from percepnet.metrics.score import TITLES
 from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
 MAIN_METRICS = (
