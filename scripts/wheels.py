@@ -80,7 +80,7 @@ def look_into(wheel: Path) -> str:
         _require(libraries == [f"percepnet/_core{suffix}"], wheel, f"its libraries are {libraries}")
         for needed in (
             "percepnet/model/weights/default.safetensors",
-            "percepnet/cli.py",
+            "percepnet/cli/enhance.py",
             "percepnet/py.typed",
             "percepnet/reference/enhancer.py",
         ):

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from percepnet.errors import PercepNetError
 from percepnet.training.adversarial import AdversarialConfig, Adversary, Discriminator, levels
-from percepnet.training.distributed import Ranks
+from percepnet.training.distributed import ProcessGroup
 
 SHAPE = (4, 40, 34)
 
@@ -149,7 +149,7 @@ def test_goes_on_where_it_was():
 def test_alone_its_gradients_are_its_own():
     layer = torch.nn.Linear(2, 1)
     layer(torch.ones(1, 2)).sum().backward()
-    Ranks().average(layer)
+    ProcessGroup().average(layer)
     assert layer.weight.grad.tolist() == [[1.0, 1.0]]
 
 

@@ -11,12 +11,12 @@ from percepnet.params import SignalParams
 from percepnet.training.card import model_card, recordings
 
 INFO = {
-    "hours_heard": "2.0",
+    "hours_seen": "2.0",
     "updates": "99",
     "hours_trained": "0.50",
     "seed": "3",
     "init": "default",
-    "init_hours_heard": "57.7",
+    "init_hours_seen": "57.7",
     "loss": '{"kind": "P21", "loudness": 5.0}',
     "adversarial": '{"share": 0.5, "matching": 2.0}',
     "held_out_gain_loss": "0.4",
@@ -37,7 +37,7 @@ def test_facts():
         f"| architecture | {weights / 1e6:.2f} million weights; dense 16, conv1 16 x 5, conv2 16 x 3, gru1 16, "
         "gru2 16, gru3 16, gain_gru 16, strength_gru 8 |",
         "| signal path | 34 bands, look-ahead of 2 frames: 30 ms of delay |",
-        "| heard | 2.0 h of mixtures, in 99 updates, after 57.7 h of `default`, which it started from |",
+        "| audio seen | 2.0 h of mixtures, in 99 updates, after 57.7 h of `default`, which it started from |",
         "| loss | kind P21, loudness 5.0 |",
         "| adversarial loss | share 0.5, matching 2.0 |",
         "| held-out loss | 0.4 (gain) |",
@@ -55,7 +55,7 @@ def test_every_source_is_named_with_its_licence():
 
 
 def test_of_a_model_without_a_past():
-    assert "| heard | ? h of mixtures" in model_card(random_model(), "new")
+    assert "| audio seen | ? h of mixtures" in model_card(random_model(), "new")
 
 
 def test_what_sparsity_left():

@@ -9,9 +9,9 @@ from percepnet.evaluation import compare as module
 from percepnet.evaluation.cache import Cache
 from percepnet.evaluation.compare import compare
 from percepnet.evaluation.comparison import Comparison, Group, Row
-from percepnet.evaluation.metrics import METRICS
 from percepnet.evaluation.render.report import to_markdown
 from percepnet.evaluation.run import run_evaluation
+from percepnet.metrics.score import METRICS
 from percepnet.systems import register as register_module
 from percepnet.systems.register import Register
 from percepnet.systems.run import run_system

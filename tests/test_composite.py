@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from percepnet.evaluation import composite
+from percepnet.metrics import composite
 
 soxr = pytest.importorskip("soxr", reason="the package soxr is not installed")
 

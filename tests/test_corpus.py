@@ -82,7 +82,7 @@ def test_malformed_manifest(tmp_path, line):
 
 def test_malformed_bandwidth(tmp_path):
     write(tmp_path / "a.wav", tone(200, 0.01))
-    with pytest.raises(PercepNetError, match=r"a\.wav: its bandwidth_hz is 'wide', not a number"):
+    with pytest.raises(PercepNetError, match=r"speech\.jsonl, line 1: bandwidth_hz is 'wide': expected `float"):
         find_clips([manifest(tmp_path, [{"path": "a.wav", "bandwidth_hz": "wide"}])])
 
 

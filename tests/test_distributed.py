@@ -12,11 +12,11 @@ import soundfile
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
-from distributed_ranks import RECONNECTIONS, STACKS_AFTER_S, STOPPED_AFTER
+from distributed_processes import RECONNECTIONS, STACKS_AFTER_S, STOPPED_AFTER
 from percepnet.model import load_model
 from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.config import Config
-from percepnet.training.distributed import Ranks, ranks, writes
+from percepnet.training.distributed import ProcessGroup, process_group, writes
 from percepnet.training.features import shard_name, shards_folder, write_shard
 from percepnet.training.run import run_training
 from percepnet.training.trainer import Trainer
@@ -70,8 +70,8 @@ def torchrun(*arguments):
 
 
 def test_alone_there_is_nothing_to_add_up():
-    with ranks() as group:
-        assert group == Ranks(0, 1, 0)
+    with process_group() as group:
+        assert group == ProcessGroup(0, 1, 0)
         assert group.main
         assert group.sum([0.1, True]) == [0.1, True]
         network = torch.nn.Linear(2, 2)
@@ -88,12 +88,12 @@ def test_two_processes_train_one_network(tmp_path, speech, monkeypatch):
         write_shard(folder / shard_name(0), equal_weight_shard(rank))
     settings = TINY | {"out": config.out, "speech": config.speech, "workers": 0}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    torchrun(Path(__file__).with_name("distributed_ranks.py"), tmp_path)
+    torchrun(Path(__file__).with_name("distributed_processes.py"), tmp_path)
 
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     for found in (first, second):
         assert found["updates"] == len(found["rows"]) == STOPPED_AFTER
-        assert found["heard_s"] == pytest.approx(2 * STOPPED_AFTER * BATCH * FRAMES / 100)
+        assert found["audio_seen_s"] == pytest.approx(2 * STOPPED_AFTER * BATCH * FRAMES / 100)
         assert found["trained_s"] == first["trained_s"]
         assert found["mean_gradients"] == [0.5] * RECONNECTIONS  # of 0 and 1
     for kind in ("weights", "average"):
@@ -128,8 +128,8 @@ def test_the_command_under_torchrun(tmp_path, speech):
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["updates"] for line in lines[:-1]] == [3, 4, 5, 6]
     assert lines[-1] == {"model": str(tmp_path / "run" / "model.safetensors")}
-    heard_s = (2 + 2 * 4) * BATCH * 0.4
-    assert lines[-2]["hours_heard"] == pytest.approx(heard_s / 3600)
+    audio_seen_s = (2 + 2 * 4) * BATCH * 0.4
+    assert lines[-2]["hours_seen"] == pytest.approx(audio_seen_s / 3600)
     assert load_model(tmp_path / "run" / "model.safetensors").info["updates"] == "6"
     made = [np.load(shards_folder(tmp_path / "run", rank) / shard_name(0)) for rank in (0, 1)]
     assert not np.array_equal(*made)

@@ -119,7 +119,7 @@ def test_resumed_is_the_same_as_in_one_go(config, tmp_path, adversarial):
         assert all(torch.equal(expected[name], found[name]) for name in expected)
     state = read_checkpoint(Path(parts.out) / "checkpoint.pt")
     assert state["updates"] == 6
-    assert state["heard_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
+    assert state["audio_seen_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
 
 
 def test_the_adversary_has_a_say(config, tmp_path):
@@ -394,12 +394,12 @@ def test_a_recording_that_cannot_be_read_costs_nothing_that_was_learned(config, 
 
 def test_the_card_counts_what_the_first_model_heard(config, tmp_path):
     run_training(prepared(replace(config, updates=2)))
-    first = export_model(config.out, tmp_path / "first.safetensors", {"hours_heard": "1.5", "init_hours_heard": "2"})
-    assert first.info["hours_heard"] == "1.5"
+    first = export_model(config.out, tmp_path / "first.safetensors", {"hours_seen": "1.5", "init_hours_seen": "2"})
+    assert first.info["hours_seen"] == "1.5"
     again = replace(config, out=str(tmp_path / "again"), updates=2, init=str(tmp_path / "first.safetensors"))
     model = load_model(run_training(prepared(again)))
     assert model.info["init"] == "first"
-    assert model.info["init_hours_heard"] == "3.5"
+    assert model.info["init_hours_seen"] == "3.5"
 
 
 def test_mistakes(config, tmp_path):

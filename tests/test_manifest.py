@@ -5,7 +5,8 @@ import pytest
 pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
 
 from percepnet.errors import PercepNetError
-from percepnet.training.manifest import assign_splits, gaps, group_of, leaks, load_rows, original, room_name, summary
+from percepnet.manifest import load_rows
+from percepnet.training.manifest import assign_splits, gaps, group_of, leaks, original, room_name, summary
 
 NAMES = [f"speaker{number}" for number in range(2000)]
 
@@ -81,15 +82,15 @@ def test_groups():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("split", "test", "split is 'test', not one of train, valid"),
-        ("kind", "music", "kind is 'music', not one of speech, noise, room"),
-        ("seconds", -1, "seconds is -1, not a number from 0 on"),
-        ("bandwidth_hz", "wide", "bandwidth_hz is 'wide', not a number"),
-        ("bandwidth_hz", float("nan"), "bandwidth_hz is nan, not a number"),
-        ("rt60_s", True, "rt60_s is True, not a number"),
-        ("speaker", 3, "speaker is 3, not a text"),
-        ("flags", "clipped", "flags are 'clipped', not a list"),
-        ("path", "", "path is '', not a text"),
+        ("split", "test", "split is 'test': expected one of train, valid"),
+        ("kind", "music", "kind is 'music': expected one of speech, noise, room"),
+        ("seconds", -1, "seconds is -1: expected `float` >= 0"),
+        ("bandwidth_hz", "wide", "bandwidth_hz is 'wide': expected `float"),
+        ("bandwidth_hz", float("nan"), "bandwidth_hz is nan: expected `float` >= 0"),
+        ("rt60_s", True, "rt60_s is True: expected `float"),
+        ("speaker", 3, "speaker is 3: expected `str"),
+        ("flags", "clipped", "flags is 'clipped': expected `array`"),
+        ("path", "", "path is '': expected `str` of length >= 1"),
     ],
 )
 def test_fields_are_checked(tmp_path, field, value, message):

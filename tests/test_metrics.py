@@ -7,7 +7,7 @@ import pytest
 import soundfile as sf
 
 from percepnet.errors import PercepNetError
-from percepnet.evaluation import metrics
+from percepnet.metrics import score as metrics
 
 RATE_HZ = 48_000
 CLIPS = Path(__file__).parents[1] / "examples" / "clips"

@@ -13,6 +13,7 @@ for package in ("matplotlib", "soxr"):
 
 from outline import assert_nothing_is_fetched, read_outline
 from percepnet.evaluation.clips import make_clips
+from percepnet.evaluation.command import typed
 from percepnet.evaluation.compare import compare
 from percepnet.evaluation.render.report import to_html
 from percepnet.systems import register as register_module
@@ -109,6 +110,23 @@ def test_tables_have_the_breakdowns(outline):
     captions = " ".join(outline.text)
     assert "SI-SDR (dB) by signal-to-noise ratio" in captions
     assert "SI-SDR (dB) by noise" in captions
+
+
+def test_what_is_heard_comes_first_and_intervals_of_few_recordings_are_folded_away(page, outline):
+    sections = [a["id"] for a in outline.all("section")]
+    assert sections[:2] == ["listen", "results"]
+    assert [a for a in outline.all("details", **{"class": "fold"}) if "open" not in a]
+    assert ".fold:not([open]) ~ .scroll .range { display: none; }" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_repeats_what_was_typed(monkeypatch):
+    line = ["evaluate", "--pairs", "my recordings", "--model", "x.safetensors", "-o", "a.html"]
+    monkeypatch.setattr("sys.argv", ["/usr/bin/percepnet", *line])
+    assert typed() == "percepnet evaluate --pairs 'my recordings' --model x.safetensors -o a.html"
+    monkeypatch.setattr("sys.argv", ["/lib/percepnet/__main__.py", *line])
+    assert typed().startswith("percepnet evaluate")
+    monkeypatch.setattr("sys.argv", ["/usr/bin/pytest", "tests"])
+    assert typed() == ""
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from percepnet.model.presets import article_network
 from percepnet.model.table import BANDS, Architecture, Layer
 from percepnet.params import SignalParams
 from percepnet.training.network import TrainingNetwork, to_model
-from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, gru_matrices, thinned
+from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, gru_matrices, pruned
 
 SIZES = article_network(dense=4, conv1=8, conv2=16, gru=32, strength_gru=16)
 CONFIG = SparsityConfig(reset=0.25, update=0.5, new=0.75, begin=0.2, end=0.6)
@@ -106,13 +106,13 @@ def test_nothing_happens_before_it_begins_or_without_sparsity(network, average):
 
 def test_a_model_is_thinned_as_the_end_of_a_training_would(network, average):
     whole = to_model(network)
-    model = thinned(whole, CONFIG)
+    model = pruned(whole, CONFIG)
     Pruning(CONFIG).apply(network, average, updates=100, progress=1.0)
     for name, weight in to_model(network).weights.items():
         np.testing.assert_array_equal(model.weights[name], weight)
     assert np.all(whole.weights["gru1.weight_ih"] != 0)
     assert model.info == whole.info
-    assert thinned(whole, SparsityConfig()) is whole
+    assert pruned(whole, SparsityConfig()) is whole
 
 
 def test_shares_out_of_range_are_refused():
@@ -137,6 +137,6 @@ def test_only_matrices_in_8_bits_of_grus_are_pruned():
     network, average = (TrainingNetwork(params, architecture) for _ in range(2))
     whole = to_model(network)
     Pruning(CONFIG).apply(network, average, updates=100, progress=1.0)
-    for model in (thinned(whole, CONFIG), to_model(network)):
+    for model in (pruned(whole, CONFIG), to_model(network)):
         changed = {name for name, weight in model.weights.items() if np.any(weight != whole.weights[name])}
         assert changed == {"b.weight_ih", "b.weight_hh"}

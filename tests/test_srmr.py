@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from percepnet.evaluation.srmr import speech_to_reverberation_ratio
+from percepnet.metrics.srmr import speech_to_reverberation_ratio
 
 soxr = pytest.importorskip("soxr", reason="the package soxr is not installed")
 pytest.importorskip("gammatone", reason="the package gammatone is not installed")

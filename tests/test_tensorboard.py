@@ -7,8 +7,8 @@ import soundfile
 pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
 
 from percepnet.errors import PercepNetError
-from percepnet.training.listening import save_gains
 from percepnet.training.tensorboard import Board
+from percepnet.training.validation_audio import save_gains
 
 
 def test_events_can_be_read_back(tmp_path):

@@ -12,6 +12,8 @@ from percepnet.errors import PercepNetError
 
 COLUMNS = 1200  # at most; a long recording has many windows a column, whose power is averaged
 WINDOW_S = 0.02
+ROWS = 300  # of a picture's height
+MARKS_HZ = (100, 300, 500, 1000, 2000, 4000, 8000, 16_000, 24_000, 48_000)
 RANGE_DB = 90.0  # below the loudest point
 
 
@@ -107,8 +109,12 @@ def over_erb(power: npt.NDArray[np.float64], rows: int, top_hz: float) -> npt.ND
     return np.asarray(np.maximum(np.diff(below, axis=0), 0.0) / np.diff(edges)[:, None])
 
 
+def _over_erb_db(level_db: npt.NDArray[np.float64], top_hz: float) -> npt.NDArray[np.float64]:
+    return np.asarray(10 * np.log10(over_erb(10 ** (level_db / 10), ROWS, top_hz) + 1e-20))
+
+
 def save_before_after(path: Path, before: Spectrogram, after: Spectrogram, title: str) -> None:
-    """Write both spectrograms, on one scale of time, frequency and level, as a PNG file.
+    """Write both spectrograms as a PNG file: one scale of time and level, and frequencies as wide as the ear has them.
 
     Parameters
     ----------
@@ -127,17 +133,20 @@ def save_before_after(path: Path, before: Spectrogram, after: Spectrogram, title
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    levels = [before.power_db(), after.power_db()]
+    top_hz = before.sample_rate_hz / 2
+    levels = [_over_erb_db(spectrogram.power_db(), top_hz) for spectrogram in (before, after)]
     top_db = max(float(levels[0].max()), -120.0)
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 1, sharex=True, sharey=True)
-    extent = (0.0, before.samples / before.sample_rate_hz, 0.0, before.sample_rate_hz / 2000)
+    extent = (0.0, before.samples / before.sample_rate_hz, 0.0, float(erb_rate(top_hz)))
+    marks_hz = [hz for hz in MARKS_HZ if hz <= top_hz]
     for axis, level, name in zip(axes, levels, ("before", "after"), strict=True):
         image = axis.imshow(
             level, origin="lower", aspect="auto", extent=extent, vmin=top_db - RANGE_DB, vmax=top_db, cmap="magma"
         )
         axis.set_title(name, loc="left")
+        axis.set_yticks([float(erb_rate(hz)) for hz in marks_hz], [f"{hz / 1000:g}" for hz in marks_hz])
         axis.set_ylabel("frequency (kHz)")
     axes[-1].set_xlabel("time (s)")
     figure.suptitle(title)

@@ -4,7 +4,7 @@ import re
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -44,10 +44,10 @@ def convert(value: Any, kind: type[Kind], source: object) -> Kind:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise PercepNetError(f"{source}: {describe(error, value)}") from error
+        raise PercepNetError(f"{source}: {describe(error, value, kind)}") from error
 
 
-def describe(error: msgspec.ValidationError, value: Any = None) -> str:
+def describe(error: msgspec.ValidationError, value: Any = None, kind: Any = None) -> str:
     """What a validation found wrong with a value, as one line: where, and what was expected."""
     found = _PLACE.match(str(error))
     assert found is not None
@@ -57,6 +57,8 @@ def describe(error: msgspec.ValidationError, value: Any = None) -> str:
     if unknown := _UNKNOWN.match(what):
         return f"{where}{where and '.'}{unknown[1]}: no such field"
     what = f"{what[:1].lower()}{what[1:]}"
+    if choices := _choices(kind, where):
+        what = f"expected one of {', '.join(map(str, choices))}"
     if not where:
         return what
     return f"{where} is {_at(value, where)!r:.60}: {what}" if isinstance(value, dict | list) else f"{where}: {what}"
@@ -98,6 +100,16 @@ def _refuse_unknown(value: Any, kind: Any, source: object, where: str) -> None:
         if name not in names:
             raise PercepNetError(f"{source}: {place}: no such field; there are: {', '.join(names)}")
         _refuse_unknown(inside, hints[name], source, place)
+
+
+def _choices(kind: Any, where: str) -> tuple[Any, ...]:
+    """What a field can be, if it is one of several values; empty for any other."""
+    for number, name in _STEP.findall(where):
+        if number:
+            return ()
+        kind = get_type_hints(kind).get(name) if is_dataclass(kind) or _is_struct(kind) else None
+    options = [kind, *get_args(kind)]
+    return next((get_args(option) for option in options if get_origin(option) is Literal), ())
 
 
 def _at(value: Any, where: str) -> Any:

@@ -230,7 +230,10 @@ def create_media(
     with replacing(path) as temporary, ExitStack() as stack:
         raw = stack.enter_context(temporary.open("r+b"))
         try:
-            options = {"movflags": "use_metadata_tags"} if container_name in ("mp4", "mov", "ipod") else {}
+            options = {}
+            if container_name in ("mp4", "mov", "ipod", "3gp", "3g2"):
+                # times in samples, as a start in milliseconds would be up to half of one off
+                options = {"movflags": "use_metadata_tags", "movie_timescale": str(source.sample_rate_hz)}
             out = av.open(raw, "w", format=container_name, options=options)
             try:
                 writer = MediaWriter(path, av, out, source, wishes)

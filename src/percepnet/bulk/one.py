@@ -1,5 +1,6 @@
 """One file through the enhancer: decoded to its end, levels measured, written whole."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from percepnet.errors import AudioError
 from percepnet.plot import Spectrogram, save_before_after
 from percepnet.stream import Enhancer, enhance_blocks
 
+_DRAWING = threading.Lock()
 Advance = Callable[[float], None]  # takes the share of the file that is done
 
 
@@ -153,7 +155,8 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
     if settings.plot:
         for picture in pictures:
             picture.finish()
-        save_before_after(job.picture, pictures[0], pictures[1], title=job.source.name)
+        with _DRAWING:  # matplotlib is not made for threads
+            save_before_after(job.picture, pictures[0], pictures[1], title=job.source.name)
     notes = [*reader.notes, *writer.notes]
     return _result(job, settings, info, written, processing_s, latency_ms, linked, meters, content, notes)
 

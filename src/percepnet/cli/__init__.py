@@ -21,13 +21,15 @@ from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
 from percepnet.evaluation.decisions_command import decisions
 from percepnet.evaluation.heldout_command import heldout
+from percepnet.live.command import live
+from percepnet.live.mic_command import mic
 from percepnet.plugins.command import plugin_path
 from percepnet.training.command import export, train
 from percepnet.training.corpus_command import corpus
 from percepnet.web.command import web
 
-COMMANDS = (enhance.enhance, train, export, oracle, evaluate, decisions, heldout, bench, plugin_path, web)
-GROUPS = {"corpus": corpus}
+COMMANDS = (enhance.enhance, train, export, oracle, evaluate, decisions, heldout, bench, live, plugin_path, web)
+GROUPS = {"corpus": corpus, "mic": mic}
 
 
 class _Commands(TyperGroup):

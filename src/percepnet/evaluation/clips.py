@@ -13,8 +13,8 @@ import soundfile
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.comparison import Comparison
-from percepnet.evaluation.metrics import Scores
 from percepnet.evaluation.recordings import read_recording
+from percepnet.metrics.score import Scores
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.plot import Spectrogram, over_erb
 from percepnet.systems.register import Register

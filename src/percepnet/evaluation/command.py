@@ -1,5 +1,7 @@
 """The commands `percepnet oracle` and `percepnet evaluate`."""
 
+import shlex
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -84,9 +86,9 @@ def evaluate(
 ) -> None:
     """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
     with extra_packages("eval"):
-        from percepnet.evaluation.metrics import METRICS
         from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
         from percepnet.evaluation.run import run_evaluation, run_robustness
+        from percepnet.metrics.score import METRICS
         from percepnet.systems.register import Register
         from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
@@ -111,6 +113,7 @@ def evaluate(
             output=output,
             cache=cache,
             as_json=as_json,
+            command=typed(),
         )
         return
     run_evaluation(
@@ -124,7 +127,16 @@ def evaluate(
         as_json=as_json,
         clips=clips,
         paced=paced,
+        command=typed(),
     )
+
+
+def typed() -> str:
+    """The command line of this process, for a report to repeat; empty where it is another program's."""
+    program = Path(sys.argv[0])
+    if program.stem != "percepnet" and program.parts[-2:] != ("percepnet", "__main__.py"):
+        return ""
+    return shlex.join(["percepnet", *sys.argv[1:]])
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from typing import Any
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.cache import Cache, file_digest, key_of
 from percepnet.evaluation.comparison import Comparison, Row
-from percepnet.evaluation.metrics import METRICS, REFERENCE_FREE, Scores, measurable, score
 from percepnet.evaluation.mixtures import Mixture, read_mixtures
 from percepnet.evaluation.numbers import made_with
 from percepnet.evaluation.parallel import Done, on_each
 from percepnet.evaluation.recordings import Recording, find_recordings, read_recording
+from percepnet.metrics.score import METRICS, REFERENCE_FREE, Scores, measurable, score
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.systems.register import Register
 from percepnet.systems.run import Enhanced, real_time_factor, run_system
@@ -109,7 +109,7 @@ def compare(
     register : Register, optional
         The systems that there are; default: those of the package, with its default model.
     metrics : sequence of str
-        Keys of ``percepnet.evaluation.metrics.METRICS``. Those whose package is missing are left out, and named.
+        Keys of ``percepnet.metrics.score.METRICS``. Those whose package is missing are left out, and named.
     cache : Cache, optional
         Where scores are kept; a run that is interrupted goes on from there.
     processes : int

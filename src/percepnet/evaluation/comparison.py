@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from percepnet.evaluation.metrics import METRICS, TITLES, Scores
 from percepnet.evaluation.numbers import made_with, to_json
 from percepnet.evaluation.recordings import Recording
+from percepnet.metrics.score import METRICS, TITLES, Scores
 from percepnet.systems.system import REFERENCE_SYSTEM
 
 BOOTSTRAP_DRAWS = 4000
@@ -78,7 +78,7 @@ class Comparison:
     order : tuple of str
         Systems, as they were asked for.
     metrics : tuple of str
-        Keys of `percepnet.evaluation.metrics.METRICS` that were taken.
+        Keys of `percepnet.metrics.score.METRICS` that were taken.
     paced : dict or None
         Real-time factors of live use, by system, of those that can be used so; None where they were not measured.
     """

@@ -34,9 +34,9 @@ from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.mixtures import RECORD
 from percepnet.evaluation.recordings import read_mono
+from percepnet.manifest import Row, load_rows
 from percepnet.params import SAMPLE_RATE_HZ
 
-Row = dict[str, Any]
 Item = TypeVar("Item")
 
 SPEECH_ACTIVE_MIN = 0.5
@@ -77,7 +77,7 @@ def median_f0_hz(x: Samples) -> float:
     return float(rate_hz / np.median(lag[voiced])) if voiced.any() else float("nan")
 
 
-def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
+def held_out(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
     """The ``valid`` rows of a manifest, and those whose ``key`` fits one of the patterns in ``also``.
 
     Raises
@@ -88,16 +88,11 @@ def read_manifest(path: Path, key: str, also: Sequence[str] = ()) -> list[Row]:
     if not path.is_file():
         raise PercepNetError(f"{path}: no such manifest; --corpus wants a folder with speech.jsonl and noise.jsonl")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            row = row | {"path": str(row["path"]), key: str(row[key])}
-            if row["split"] == "valid" or any(fnmatch(row[key], pattern) for pattern in also):
-                rows.append(row)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise PercepNetError(
-                f"{path}, line {number}: expected an object with path, {key} and split ({error})"
-            ) from error
+    for row in load_rows(path):
+        if missing := [field for field in ("split", key) if row.get(field) is None]:
+            raise PercepNetError(f"{path}, {row['path']}: needs a {missing[0]}")
+        if row["split"] == "valid" or any(fnmatch(row[key], pattern) for pattern in also):
+            rows.append(row)
     if not rows:
         raise PercepNetError(f'{path}: nothing is held out, no line has "split": "valid"')
     return rows
@@ -117,7 +112,7 @@ class _Speech:
 
     def __init__(self, corpus: Path, samples: int, also: Sequence[str], rng: np.random.Generator) -> None:
         voices: dict[str, dict[str, list[tuple[Row, Samples]]]] = {}
-        for row in read_manifest(corpus / "speech.jsonl", "speaker", also):
+        for row in held_out(corpus / "speech.jsonl", "speaker", also):
             x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
             for start in range(0, len(x) - samples + 1, samples):
                 passage = x[start : start + samples]
@@ -147,7 +142,7 @@ class _Noises:
         self._samples = samples
         self._rng = rng
         by_category: dict[str, list[tuple[Row, Samples]]] = {}
-        for row in read_manifest(corpus / "noise.jsonl", "category"):
+        for row in held_out(corpus / "noise.jsonl", "category"):
             x = resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ)
             if np.any(x) and activity(x, NOISE_ACTIVE_DB) >= min_activity:
                 by_category.setdefault(row["category"], []).append((row, x))
@@ -175,7 +170,7 @@ class _Rooms:
 
     def __init__(self, corpus: Path, rng: np.random.Generator) -> None:
         rooms = []
-        for row in read_manifest(corpus / "rooms.jsonl", "path"):
+        for row in held_out(corpus / "rooms.jsonl", "path"):
             response = direct_first(resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ))
             facts = {"rt60_s": round(reverberation_time_s(response), 2)}
             rooms.append((_credit(row) | facts, response))

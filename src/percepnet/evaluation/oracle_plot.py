@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from percepnet.arrays import Samples
-from percepnet.evaluation.metrics import Scores
+from percepnet.metrics.score import Scores
 from percepnet.params import BINS, COMB_TAPS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
 from percepnet.plot import erb_rate, erb_rate_inverse, require_matplotlib
 from percepnet.reference.bands import bands_of

@@ -16,10 +16,10 @@ from percepnet.arrays import Samples
 from percepnet.atomic import replacing
 from percepnet.audio import AudioInfo, create_audio
 from percepnet.errors import AudioError
-from percepnet.evaluation.metrics import TITLES, Scores, score
 from percepnet.evaluation.numbers import format_score, to_json
 from percepnet.evaluation.oracle_plot import STEPS, draw
 from percepnet.evaluation.recordings import read_aligned
+from percepnet.metrics.score import TITLES, Scores, score
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.plot import require_matplotlib
 from percepnet.progress import followed

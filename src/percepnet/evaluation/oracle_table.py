@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from percepnet.errors import PercepNetError, complain
-from percepnet.evaluation.metrics import TITLES, Scores, score
 from percepnet.evaluation.mixtures import read_mixtures
 from percepnet.evaluation.numbers import finite_mean, format_score, made_with
 from percepnet.evaluation.oracle_plot import STEPS
@@ -18,6 +17,7 @@ from percepnet.evaluation.oracle_report import METRICS, step_signals
 from percepnet.evaluation.parallel import Done, on_each
 from percepnet.evaluation.recordings import Pair, find_pairs, read_at_48k
 from percepnet.evaluation.render.environment import render
+from percepnet.metrics.score import TITLES, Scores, score
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.reference.oracle import Pitch, oracle_steps
 

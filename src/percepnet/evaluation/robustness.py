@@ -19,11 +19,11 @@ from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.cache import Cache, file_digest, key_of
 from percepnet.evaluation.compare import PROCESSES, Follow
-from percepnet.evaluation.metrics import TITLES, Scores, check_metrics, score
 from percepnet.evaluation.numbers import finite_mean, made_with, to_json
 from percepnet.evaluation.parallel import on_each
 from percepnet.evaluation.recordings import Pair, find_pairs, read_at_48k
 from percepnet.evaluation.scenes import CURVES, attenuation_db
+from percepnet.metrics.score import TITLES, Scores, check_metrics, score
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.systems.register import Register
 from percepnet.systems.run import run_system

@@ -14,12 +14,12 @@ from percepnet.evaluation.cache import FOLDER, Cache
 from percepnet.evaluation.clips import make_clips
 from percepnet.evaluation.compare import PROCESSES, compare
 from percepnet.evaluation.comparison import Comparison
-from percepnet.evaluation.metrics import METRICS
 from percepnet.evaluation.paced import paced_factors
 from percepnet.evaluation.render import report
 from percepnet.evaluation.render import robustness as curves_report
 from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
 from percepnet.evaluation.robustness import Curves, robustness
+from percepnet.metrics.score import METRICS
 from percepnet.plot import require_matplotlib
 from percepnet.progress import followed
 from percepnet.systems.register import Register
@@ -78,6 +78,7 @@ def run_evaluation(
     clips: int = 8,
     processes: int = PROCESSES,
     paced: bool = False,
+    command: str = "",
 ) -> Comparison:
     """The command ``percepnet evaluate``: compare, show progress, print or write the report.
 
@@ -95,6 +96,8 @@ def run_evaluation(
         How many recordings can be heard in a page, half of them the worst; 0 for none.
     paced : bool
         Measure, after the scores, what live use costs too.
+    command : str
+        What was typed, for the report to repeat it.
     """
     target, register = Output(output, as_json), register or Register()
     if target.page:
@@ -114,8 +117,8 @@ def run_evaluation(
     _say(result.skipped | result.failures | result.notes)
     target.write(
         result.to_json,
-        lambda: report.to_markdown(result),
-        lambda: report.to_html(result, make_clips(result, register, clips)),
+        lambda: report.to_markdown(result, command),
+        lambda: report.to_html(result, make_clips(result, register, clips), command),
     )
     return result
 
@@ -130,6 +133,7 @@ def run_robustness(
     output: Path | None = None,
     cache: Path | None = None,
     as_json: bool = False,
+    command: str = "",
 ) -> Curves:
     """The command ``percepnet evaluate --robustness``; the parameters are those of `robustness` and of above."""
     target = Output(output, as_json)
@@ -143,7 +147,11 @@ def run_robustness(
         follow=partial(followed, title="scoring"),
     )
     _say(result.skipped | result.failures)
-    target.write(result.to_json, lambda: curves_report.to_markdown(result), lambda: curves_report.to_html(result))
+    target.write(
+        result.to_json,
+        lambda: curves_report.to_markdown(result, command),
+        lambda: curves_report.to_html(result, command),
+    )
     return result
 
 

@@ -16,8 +16,8 @@ from percepnet.arrays import Samples
 from percepnet.engine import analysis
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.clips import SECONDS_MAX
-from percepnet.evaluation.metrics import Scores, score
 from percepnet.evaluation.recordings import audio_by_name, read_aligned
+from percepnet.metrics.score import Scores, score
 from percepnet.model import Model, load_model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.network import Network
@@ -121,7 +121,7 @@ def tell(
     pitch : "clean" or "noisy"
         The signal in which the oracle finds the pitch.
     metrics : sequence of str
-        Keys of ``percepnet.evaluation.metrics.METRICS``.
+        Keys of ``percepnet.metrics.score.METRICS``.
 
     Raises
     ------

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
-from percepnet.evaluation.metrics import measurable
 from percepnet.evaluation.numbers import to_json
 from percepnet.evaluation.paced import paced_factors
 from percepnet.evaluation.render.story import story_html
 from percepnet.evaluation.story import find_story_pairs, read_for_story, tell
+from percepnet.metrics.score import measurable
 from percepnet.model import DEFAULT_MODEL, load_model
 from percepnet.plot import require_matplotlib
 from percepnet.progress import followed

@@ -52,12 +52,14 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
     params = network.signal_params()
     bands, analysis = bands_of(params.band_edges), Analysis(params, channels=1)
     delay_samples = params.latency_samples
-    padded = np.concatenate([x, np.zeros(delay_samples + -len(x) % HOP_SAMPLES)]).astype(np.float32)
+    rest = np.full(delay_samples + -len(x) % HOP_SAMPLES, x[-1])  # a step at the end would sound through the high-pass
+    padded = np.concatenate([x, rest]).astype(np.float32)
     overlap, hops = np.zeros(HOP_SAMPLES, np.float32), []
     for hop in padded.reshape(-1, 1, HOP_SAMPLES):
         frames = analysis.push(hop)  # spectra and features of the frame that is decided now
         decided = network.step(frames.features)
-        spectrum = enhance_spectrum(frames.noisy, frames.comb, decided["gains"], decided["strengths"], bands)[0]
+        gains, strengths = decided["gains"], decided["strengths"]
+        spectrum = enhance_spectrum(frames.noisy, frames.comb, gains, strengths, bands, post_filter=False)[0]
         frame = stft.synthesis(spectrum * undo_phase(params.highpass_hz))[0]
         hops.append(overlap + frame[:HOP_SAMPLES])
         overlap = frame[HOP_SAMPLES:]

@@ -12,6 +12,7 @@ from percepnet.errors import PercepNetError
 from percepnet.model import Model
 from percepnet.onnx_export.graph import network_graph
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.reference.network import Network
 
 FLOAT32, INT8 = "network_float32.onnx", "network_int8.onnx"
 VECTORS, SCRIPT = "vectors.npz", "enhance_with_onnx.py"
@@ -72,22 +73,24 @@ def vectors_of(model: Model, frames: int = VECTOR_FRAMES) -> dict[str, Array]:
     Returns
     -------
     dict of str to np.ndarray [shape=(frames, ...)]
-        `features`; `gains_float32` and `strengths_float32` by the C core in single precision; `gains_int8` and
-        `strengths_int8` by the C core as it is used; and `speech_float32`, `speech_int8` of a model that says how
-        probable speech is.
+        `features`; `gains_float32` and `strengths_float32` by the definition in NumPy; `gains_int8` and
+        `strengths_int8` by the C core; and `speech_float32`, `speech_int8` of a model that says how probable speech is.
     """
+    stream = native.Stream(model, block_hops=1)
+    network, heads = Network(model), model.architecture.heads
+    state = network.initial_state()
     found: dict[str, list[Array]] = {"features": []}
-    streams = {kind: native.Stream(model, exact=kind == "float32", block_hops=1) for kind in ("float32", "int8")}
     for hop in _voice(frames).reshape(frames, 1, HOP_SAMPLES):
-        for kind, stream in streams.items():
-            stream.process(hop)
-            frame = stream.inspect()
-            decided = {"gains": frame.gains, "strengths": frame.strengths}
-            if "speech" in model.architecture.heads:
-                decided["speech"] = np.array([stream.speech_probability], np.float32)
-            for head, y in decided.items():
-                found.setdefault(f"{head}_{kind}", []).append(y)
-        found["features"].append(frame.features)  # the same in both
+        stream.process(hop)
+        decided = stream.inspect()
+        found["features"].append(decided.features)
+        outputs = network.outputs(decided.features, state)
+        by_core = {"gains": decided.gains, "strengths": decided.strengths}
+        if "speech" in heads:
+            by_core["speech"] = np.array([stream.speech_probability], np.float32)
+        for head, layer in heads.items():
+            found.setdefault(f"{head}_float32", []).append(outputs[layer])
+            found.setdefault(f"{head}_int8", []).append(by_core[head])
     return {name: np.stack(arrays) for name, arrays in found.items()}
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from percepnet.errors import PercepNetError
-from percepnet.training.distributed import Ranks
+from percepnet.training.distributed import ProcessGroup
 
 LAYERS = 4
 KERNEL = (3, 5)  # frames, bands
@@ -127,7 +127,7 @@ class Adversary:
     Parameters
     ----------
     config : AdversarialConfig
-    group : Ranks, optional
+    group : ProcessGroup, optional
         The processes that train together; default: this one alone.
 
     Attributes
@@ -137,10 +137,10 @@ class Adversary:
         Of the discriminator.
     """
 
-    def __init__(self, config: AdversarialConfig, group: Ranks | None = None) -> None:
+    def __init__(self, config: AdversarialConfig, group: ProcessGroup | None = None) -> None:
         self.config = config
-        self.ranks = group or Ranks()
-        self.discriminator = Discriminator(config.channels).to(self.ranks.device)
+        self.group = group or ProcessGroup()
+        self.discriminator = Discriminator(config.channels).to(self.group.device)
         self.optimiser = torch.optim.Adam(self.discriminator.parameters(), config.learning_rate, BETAS)
         self.updates = 0
         self._verdicts: dict[str, Tensor] = {}
@@ -201,7 +201,7 @@ class Adversary:
         self.optimiser.zero_grad(set_to_none=True)
         loss = ((right - 1) ** 2).mean() + (wrong**2).mean()
         loss.backward()
-        self.ranks.average(self.discriminator)
+        self.group.average(self.discriminator)
         self.optimiser.step()
         self.updates += 1
         self._verdicts = {"clean": right.detach().mean(), "enhanced": wrong.detach().mean()}

@@ -22,11 +22,11 @@ from percepnet.errors import PercepNetError
 from percepnet.training.callbacks import LOG_NAME
 from percepnet.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from percepnet.training.config import SETTINGS_NAME, Config
-from percepnet.training.listening import available_scores
 from percepnet.training.pack import unpack
 from percepnet.training.progress import Progress
 from percepnet.training.run import prepare, run_training
 from percepnet.training.trainer import MODEL_NAME
+from percepnet.training.validation_audio import available_scores
 
 PIECE_BYTES = 15 * 2**20
 SCORES_NAME = "scores.json"
@@ -215,7 +215,7 @@ def score_pairs(model: Path, pairs: Path, names: Sequence[str], target: Path, se
 
 
 def _score_pair(model: Path, pairs: Path, name: str) -> dict[str, float]:
-    from percepnet.evaluation.metrics import score
+    from percepnet.metrics.score import score
     from percepnet.stream import enhance
 
     clean, rate_hz = soundfile.read(str(pairs / "clean" / name), dtype="float32")

@@ -13,11 +13,11 @@ from percepnet.training.curves import VALIDATION_NAME, save_curves
 from percepnet.training.device.source import DeviceSource
 from percepnet.training.features import VALID_NAME, Shards
 from percepnet.training.info import LOSSES
-from percepnet.training.listening import Listening
 from percepnet.training.network import to_model
 from percepnet.training.progress import Progress
 from percepnet.training.tensorboard import Board
 from percepnet.training.trainer import Trainer
+from percepnet.training.validation_audio import ValidationAudio
 
 LOG_NAME = "training.log"
 EARLY_UPDATES = 20  # reported one by one, to show that it has begun
@@ -76,26 +76,26 @@ class Validation:
 
     Parameters
     ----------
-    listening : Listening or None
+    audio : ValidationAudio or None
         None in all processes but the first, where nothing is validated.
     board : Board or None
     """
 
-    def __init__(self, listening: Listening | None, board: Board | None) -> None:
-        self._listening, self._board = listening, board
+    def __init__(self, audio: ValidationAudio | None, board: Board | None) -> None:
+        self._audio, self._board = audio, board
         self._timer = Timer()
 
     def __call__(self, batch: Batch) -> None:
         trainer = batch.trainer
         held_out = Path(trainer.config.out) / VALID_NAME
-        if self._listening is None or not (batch.last or self._timer.due(trainer.config.validate_minutes)):
+        if self._audio is None or not (batch.last or self._timer.due(trainer.config.validate_minutes)):
             return
         if not held_out.exists():  # not made yet
             return
         batch.validation = trainer.validate(np.load(held_out))
-        batch.validation |= self._listening.hear(to_model(trainer.average))
+        batch.validation |= self._audio.enhance(to_model(trainer.average))
         if self._board is not None:
-            self._board.listening(self._listening.folder, trainer.updates)
+            self._board.sounds(self._audio.folder, trainer.updates)
         self._timer.restart()
 
 
@@ -113,7 +113,7 @@ class Reports:
     def __init__(self, trainer: Trainer, report: Callable[[Progress], None], board: Board | None) -> None:
         self._report, self._board = report, board
         self._timer = Timer()
-        self._heard_s = trainer.heard_s
+        self._audio_seen_s = trainer.audio_seen_s
         self._losses: list[tuple[float, float]] = []
 
     def __call__(self, batch: Batch) -> None:
@@ -126,19 +126,19 @@ class Reports:
         progress = Progress(
             trainer.updates,
             trainer.trained_s / 60,
-            trainer.heard_s / 3600,
+            trainer.audio_seen_s / 3600,
             float(gain_loss),
             float(strength_loss),
-            (trainer.heard_s - self._heard_s) / self._timer.elapsed_s,
+            (trainer.audio_seen_s - self._audio_seen_s) / self._timer.elapsed_s,
             batch.validation,
             trainer.adversary.verdicts if trainer.adversary else None,
         )
-        if trainer.ranks.main:
+        if trainer.group.main:
             _log(Path(trainer.config.out), progress)
             self._report(progress)
         if self._board is not None:
             _show(self._board, progress, trainer.learning_rate)
-        self._heard_s, self._losses = trainer.heard_s, []
+        self._audio_seen_s, self._losses = trainer.audio_seen_s, []
         self._timer.restart()
 
 
@@ -172,7 +172,7 @@ def _log(run: Path, progress: Progress) -> None:
 def _show(board: Board, progress: Progress, learning_rate: float) -> None:
     losses = {"gain": progress.gain_loss, "strength": progress.strength_loss}
     board.scalars("loss", losses, progress.updates)
-    state = {"learning_rate": learning_rate, "seconds_per_second": progress.speed, "hours_heard": progress.hours_heard}
+    state = {"learning_rate": learning_rate, "seconds_per_second": progress.speed, "hours_seen": progress.hours_seen}
     board.scalars("training", state, progress.updates)
     board.scalars("judged", progress.judged or {}, progress.updates)
     for name, value in (progress.validation or {}).items():

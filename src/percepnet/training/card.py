@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from percepnet.model import Model, block_density
 from percepnet.model.table import Node
 from percepnet.params import FRAMES_PER_SECOND
+from percepnet.training.info import hours_seen
 from percepnet.training.sparsity import gru_matrices
 
 KINDS = {"speech": "Speech", "noise": "Noise", "rooms": "Rooms"}
@@ -29,13 +30,13 @@ def model_card(model: Model, name: str) -> str:
     info = model.info
     delay_ms = 1000 * (model.params.lookahead_frames + 1) // FRAMES_PER_SECOND
     before = (
-        f", after {info['init_hours_heard']} h of `{info['init']}`, which it started from" if "init" in info else ""
+        f", after {hours_seen(info, 'init_')} h of `{info['init']}`, which it started from" if "init" in info else ""
     )
     facts = {
         "architecture": f"{model.weight_count / 1e6:.2f} million weights; {_layers(model)}{_sparsity(model)}",
         "signal path": f"{model.params.bands} bands, look-ahead of {model.params.lookahead_frames} frames: "
         f"{delay_ms} ms of delay",
-        "heard": f"{info.get('hours_heard', '?')} h of mixtures, in {info.get('updates', '?')} updates{before}",
+        "audio seen": f"{hours_seen(info) or '?'} h of mixtures, in {info.get('updates', '?')} updates{before}",
         "time": f"{info.get('hours_trained', '?')} h",
         "loss": _settings(info.get("loss", "{}")),
         "adversarial loss": _settings(info.get("adversarial", "{}")),

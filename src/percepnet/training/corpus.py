@@ -4,17 +4,16 @@ import math
 import os
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import soundfile
 
 from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
+from percepnet.manifest import Entry, Split, read_manifest
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.training.manifest import Split, read_manifest
 
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {
     ".opus", ".oga", ".aif", ".wave", ".mp3",
@@ -117,9 +116,9 @@ def summary(clips: Sequence[Clip]) -> dict[str, str]:
     }
 
 
-def _of_folder(place: Path) -> list[tuple[Path, dict[str, Any]]]:
+def _of_folder(place: Path) -> list[tuple[Path, Entry]]:
     if place.is_file():
-        return [(place, {"path": place.name})]
+        return [(place, Entry(path=place.name))]
     if not place.is_dir():
         raise PercepNetError(f"{place}: no such file or folder")
     rows = []
@@ -127,21 +126,21 @@ def _of_folder(place: Path) -> list[tuple[Path, dict[str, Any]]]:
         inside = path.relative_to(place)
         # the first subfolder tells recordings apart as far as anything does
         group = inside.parts[0] if len(inside.parts) > 1 else place.name
-        rows.append((path, {"path": inside.as_posix(), "source": group, "category": group}))
+        rows.append((path, Entry(path=inside.as_posix(), source=group, category=group)))
     return rows
 
 
-def _refuse_other_kind(place: Path, rows: Sequence[tuple[Path, Mapping[str, Any]]], kind: str | None) -> None:
+def _refuse_other_kind(place: Path, rows: Sequence[tuple[Path, Entry]], kind: str | None) -> None:
     for path, row in rows:
-        found = row.get("kind")
-        if kind is not None and found != kind and found in OPTIONS:
+        found = row.kind
+        if kind is not None and found != kind and found is not None:
             raise PercepNetError(
                 f"{place}: {path.name} in it is of the kind {found!r}, not {kind!r}; "
                 f"give this manifest as {OPTIONS[found]}, not as {OPTIONS[kind]}"
             )
 
 
-def _clip(path: Path, row: Mapping[str, Any]) -> Clip:
+def _clip(path: Path, row: Entry) -> Clip:
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError) as error:
@@ -151,21 +150,15 @@ def _clip(path: Path, row: Mapping[str, Any]) -> Clip:
         raise AudioError(f"{path}: empty; leave it out with --exclude")
     if info.frames >= FRAMES_UNKNOWN:
         raise AudioError(f"{path}: its header has no length; convert it to FLAC or WAV")
-    held_out = zlib.crc32(str(row["path"]).encode()) % VALID_SHARE == 0
-    if row.get("split") in ("train", "valid"):
-        held_out = row["split"] == "valid"
-    source = str(row.get("source") or path.parent.name)
-    try:
-        bandwidth_hz = float(row.get("bandwidth_hz") or math.inf)
-    except (TypeError, ValueError):
-        raise PercepNetError(f"{path}: its bandwidth_hz is {row['bandwidth_hz']!r}, not a number") from None
+    held_out = row.split == "valid" if row.split else zlib.crc32(row.path.encode()) % VALID_SHARE == 0
+    source = row.source or path.parent.name
     return Clip(
         path=path,
         samples=math.ceil(info.frames * SAMPLE_RATE_HZ / info.samplerate),
         source=source,
-        category=str(row.get("category") or source),
-        licence=str(row.get("licence") or row.get("license") or ""),
-        bandwidth_hz=min(bandwidth_hz, info.samplerate / 2),
+        category=row.category or source,
+        licence=row.licence or row.license or "",
+        bandwidth_hz=min(row.bandwidth_hz or math.inf, info.samplerate / 2),
         split="valid" if held_out else "train",
-        speaker=str(row.get("speaker") or ""),
+        speaker=row.speaker or "",
     )

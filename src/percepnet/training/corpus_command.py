@@ -56,8 +56,9 @@ def add(
 ) -> None:
     """Measure recordings and add them to a manifest. What is in it unchanged is skipped; Ctrl-C loses nothing."""
     with extra_packages("train"):
+        from percepnet.manifest import load_rows
         from percepnet.training.indexing import Labels, add_folders
-        from percepnet.training.manifest import gaps, leaks, load_rows
+        from percepnet.training.manifest import gaps, leaks
 
     labels = Labels(kind, source, licence, speaker_from, category_from)
     with _progress() as bar:
@@ -102,7 +103,8 @@ def show(
 ) -> None:
     """Sum manifests up, and warn of what is on both sides of a split."""
     with extra_packages("train"):
-        from percepnet.training.manifest import gaps, leaks, load_rows, summary
+        from percepnet.manifest import load_rows
+        from percepnet.training.manifest import gaps, leaks, summary
 
     rows = [row for path in manifests for row in load_rows(path)]
     if not rows:

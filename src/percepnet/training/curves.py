@@ -37,11 +37,11 @@ def save_curves(run: Path) -> None:
     for axis, (title, lines) in zip(figure.subplots(3, 2, sharex=True).flat, panels, strict=True):
         axis.set_title(title, loc="left")
         for name, label in lines.items():
-            points = [(row["hours_heard"], row[name]) for row in rows if name in row]
+            points = [(row.get("hours_seen", row.get("hours_heard")), row[name]) for row in rows if name in row]
             if points:
                 axis.plot(*zip(*points, strict=True), marker=".", label=label)
                 axis.legend()
         axis.grid(alpha=0.3)
-        axis.set_xlabel("hours heard")
+        axis.set_xlabel("hours of audio seen")
     with replacing(run / CURVES_NAME) as temporary:
         figure.savefig(temporary, format="png", dpi=90)

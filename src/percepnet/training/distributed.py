@@ -1,8 +1,8 @@
 """One network trained by several processes: PyTorch's DistributedDataParallel, as `torchrun` starts it.
 
-Every process (a "rank") draws sequences of its own, and gradients are averaged at every update, so that all hold the
-same weights. Whatever decides how a training goes on is added up over all ranks first, so that all of them decide
-the same at the same update. Rank 0 alone writes and reports. Without torchrun there is one rank, and nothing to add up.
+Every process of the group draws sequences of its own, and gradients are averaged at every update, so that all hold the
+same weights. Whatever decides how a training goes on is added up over the group first, so that all of them decide the
+same at the same update. The process of rank 0 alone writes and reports. Without torchrun it is alone.
 """
 
 import os
@@ -18,12 +18,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from percepnet.errors import PercepNetError
 
-TIMEOUT = timedelta(hours=1)  # of waiting for another rank, which may be waiting for its first features
+TIMEOUT = timedelta(hours=1)  # of waiting for another process, which may be waiting for its first features
 _numbers = count()  # of the times that this process was connected, which is the same in all of them
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """The processes of a training, seen from one of them.
 
     Parameters
@@ -51,13 +51,13 @@ class Ranks:
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """A network whose gradients are the means over all ranks; the network itself where there is but one."""
+        """A network whose gradients are the means over the group; the network itself where it is one process."""
         if self.size == 1:
             return network
         return DistributedDataParallel(network, [self.local_rank] if self.device.type == "cuda" else None)
 
     def average(self, network: nn.Module) -> None:
-        """Turn the gradients of a network that is not `parallel` into their means over all ranks."""
+        """Turn the gradients of a network that is not `parallel` into their means over all processes of the group."""
         if self.size == 1:
             return
         for parameter in network.parameters():
@@ -66,7 +66,7 @@ class Ranks:
                 parameter.grad /= self.size
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Each value added up over all ranks, all of which must ask for it."""
+        """Each value added up over all processes of the group, all of which must ask for it."""
         if self.size == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -75,7 +75,7 @@ class Ranks:
 
 
 @contextmanager
-def ranks() -> Iterator[Ranks]:
+def process_group() -> Iterator[ProcessGroup]:
     """The processes that torchrun started, connected while the context lasts; one if it started none.
 
     All of them enter it equally often.
@@ -86,7 +86,7 @@ def ranks() -> Iterator[Ranks]:
         If there are more processes on a machine than GPUs.
     """
     if not launched():
-        yield Ranks()
+        yield ProcessGroup()
         return
     local_rank = int(os.environ["LOCAL_RANK"])
     gpus = torch.cuda.device_count()
@@ -102,7 +102,7 @@ def ranks() -> Iterator[Ranks]:
     store = distributed.PrefixStore(f"percepnet/{next(_numbers)}", store)  # type: ignore[attr-defined]
     distributed.init_process_group("nccl" if gpus else "gloo", store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
-        yield Ranks(rank, size, local_rank)
+        yield ProcessGroup(rank, size, local_rank)
     finally:
         distributed.destroy_process_group()
 

@@ -11,7 +11,7 @@ from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
 from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
 from percepnet.training.info import model_info
 from percepnet.training.network import to_model
-from percepnet.training.sparsity import SparsityConfig, thinned
+from percepnet.training.sparsity import SparsityConfig, pruned
 
 AnyPath = str | os.PathLike[str]
 
@@ -68,7 +68,7 @@ def export_model(
     }
     averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
     model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
-    model = thinned(model, sparsity)
+    model = pruned(model, sparsity)
     save_model(model, target)
     return model
 

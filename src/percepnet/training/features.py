@@ -28,10 +28,10 @@ from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
 from percepnet.arrays import Array
 from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
+from percepnet.manifest import Split
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import Clip, of_split
-from percepnet.training.manifest import Split
 from percepnet.training.rows import RowLayout
 from percepnet.training.sampling import ClipPool
 from percepnet.training.store import AudioStore
@@ -388,7 +388,7 @@ def _produce(
         if mixer is None:
             raise PercepNetError("no speech of the split 'train'")
         shards = shards_folder(folder, rank)
-        # 1 to 3 are those of the held-out sequences, of the draws, and of the listening
+        # 1 to 3 are those of the held-out sequences, of the draws, and of the validation audio
         stream = [seed, 4, rank] if rank else [seed, 0]
         existing = [_index(path) for path in shards.glob("shard-*.npy")]
         # shard k belongs to worker k % workers, in this run and in the one that it resumes

@@ -31,21 +31,11 @@ from percepnet.atomic import replacing
 from percepnet.audio import open_audio
 from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
+from percepnet.manifest import Row, Split, load_rows
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training import measures
 from percepnet.training.corpus import SUFFIXES
-from percepnet.training.manifest import (
-    FLAGS,
-    KINDS,
-    NARROWBAND_HZ,
-    Row,
-    Split,
-    assign_splits,
-    group_of,
-    load_rows,
-    original,
-    room_name,
-)
+from percepnet.training.manifest import FLAGS, KINDS, NARROWBAND_HZ, assign_splits, group_of, original, room_name
 
 UNREADABLE_SUFFIXES = frozenset((".m4a", ".aac", ".wma", ".webm", ".amr", ".ape", ".wv"))  # audio all the same
 NO_HEADER_SUFFIXES = frozenset((".raw",))  # of unknown rate and format
@@ -276,7 +266,7 @@ def measure(path: str, kind: str) -> Row:
 
 
 def content_hash(audio: Array, sample_rate_hz: int) -> str:
-    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training hears.
+    """What tells one sound from another: SHA-256 of the samples in 16 bits, which is what training takes.
 
     Of the samples rather than of the file, so that a copy as FLAC, or with another title in its header, is found out.
 

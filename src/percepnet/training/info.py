@@ -1,6 +1,7 @@
 """What a model says of its training: how long, on what, from which model; without the paths of the machine."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,28 @@ def init_info(init: str | None) -> dict[str, str]:
     if init is None:
         return {}
     before = load_model(init).info
-    heard = float(before.get("hours_heard", 0)) + float(before.get("init_hours_heard", 0))
-    return {"init": Path(init).stem, "init_hours_heard": f"{heard:.1f}"}
+    seen = float(hours_seen(before) or 0) + float(hours_seen(before, "init_") or 0)
+    return {"init": Path(init).stem, "init_hours_seen": f"{seen:.1f}"}
+
+
+def hours_seen(info: Mapping[str, str], whose: str = "") -> str | None:
+    """Hours of audio that a model was trained on, also of one from when they were called otherwise; None for none.
+
+    Parameters
+    ----------
+    info : mapping
+        The model's.
+    whose : str
+        ``init_`` for those of the model that it started from.
+    """
+    return info.get(f"{whose}hours_seen", info.get(f"{whose}hours_heard"))
 
 
 def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
     """The card of a model: how and on what it was trained, without the paths of the machine it was trained on."""
     settings = checkpoint["settings"]
     info = {
-        "hours_heard": f"{checkpoint['heard_s'] / 3600:.1f}",
+        "hours_seen": f"{audio_seen_s(checkpoint) / 3600:.1f}",
         "updates": str(checkpoint["updates"]),
         "hours_trained": f"{checkpoint['trained_s'] / 3600:.2f}",
         "seed": str(settings["seed"]),
@@ -45,3 +59,8 @@ def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
     losses = {name: checkpoint["validation"][name] for name in LOSSES if name in checkpoint["validation"]}
     info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in losses.items()})
     return info | checkpoint["corpus"]
+
+
+def audio_seen_s(checkpoint: Mapping[str, Any]) -> float:
+    """Seconds of audio that a checkpoint was trained on, also of one from when they were called otherwise."""
+    return float(checkpoint["audio_seen_s"] if "audio_seen_s" in checkpoint else checkpoint["heard_s"])

@@ -134,8 +134,8 @@ def strength_loss(
     """
     weights = weights or LossWeights()
     distance = (_power(1 - found, STRENGTH_EXPONENT) - _power(1 - target, STRENGTH_EXPONENT)) ** 2
-    heard = weights.strength_floor + (1 - weights.strength_floor) * gain_target.clamp(0, 1)
-    return _mean(distance, mask * heard)
+    audible = weights.strength_floor + (1 - weights.strength_floor) * gain_target.clamp(0, 1)
+    return _mean(distance, mask * audible)
 
 
 def loudness_loss(

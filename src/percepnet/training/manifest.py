@@ -1,35 +1,25 @@
-"""Manifests: their fields, splits that nothing leaks between, and what is in them.
+"""What manifests say: splits that nothing leaks between, and what is in them.
 
-A manifest is a file of JSON lines, one a recording:
-
-    {"path": "speech/a.opus", "split": "train", "source": "libri", "bandwidth_hz": 8000, "licence": "PD"}
-
-Only `path` is needed to train; it is relative to the manifest. Noises may have a `category`.
-`percepnet.training.indexing` writes manifests.
+`percepnet.training.indexing` writes manifests, `percepnet.manifest` reads them.
 """
 
 import hashlib
-import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from percepnet.errors import PercepNetError
-
-Row = dict[str, Any]
-Split = Literal["train", "valid"]
+from percepnet.manifest import Split
 
 KINDS = ("speech", "noise", "room")
 GROUP_FIELDS = {"speech": "speaker", "noise": "recording", "room": "room"}  # what a split keeps together, by kind
 FLAGS = {
     "clipped": "more than a thousandth of the samples in clipped runs",
     "noisy": "noise floor of speech less than 30 dB below it",
-    "reverberant": "a room whose reverberation time exceeds 1.5 s, of which training hears only the beginning",
+    "reverberant": "a room whose reverberation time exceeds 1.5 s, of which training takes only the beginning",
     "mostly_silent": "a noise that is silent for more than half of its length",
     "narrowband": "spectrum ends below 6.5 kHz",
     "short": "less than half a second (of a room: 50 ms)",
@@ -37,8 +27,6 @@ FLAGS = {
 # the standard terms, and where the next one begins
 BANDWIDTHS = {"narrowband": 6_500.0, "wideband": 12_000.0, "super-wideband": 18_000.0, "fullband": math.inf}
 NARROWBAND_HZ = BANDWIDTHS["narrowband"]
-NUMBERS = ("seconds", "sample_rate", "channels", "bandwidth_hz", "clipped", "rt60_s", "size_bytes", "mtime_ns")
-TEXTS = ("source", "speaker", "category", "licence", "sha256", "recording", "room")
 NAMED = 5  # groups that a warning names
 
 # an index at the end of a name, attached or not, or a letter that stands alone
@@ -116,61 +104,6 @@ def group_of(row: Mapping[str, Any]) -> str:
     """What must not be on both sides of a split: the speaker, or the source where it is unknown; recording; room."""
     group = row.get(GROUP_FIELDS.get(str(row.get("kind")), "speaker"))
     return str(group) if group else f"source {row.get('source') or ''}"
-
-
-def read_manifest(path: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The recordings of a manifest: where each is, and its line.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    list of (Path, dict)
-
-    Raises
-    ------
-    PercepNetError
-        If it cannot be read, or a line is not JSON with a path.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PercepNetError(f"cannot read the manifest {path}: {error}") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            rows.append((path.parent / row["path"], row))
-        except (ValueError, KeyError, TypeError):
-            raise PercepNetError(f'{path}, line {number}: expected JSON with a "path", found {line[:60]!r}') from None
-    return rows
-
-
-def load_rows(path: Path) -> list[Row]:
-    """The lines of a manifest, with their fields checked.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    list of dict
-
-    Raises
-    ------
-    PercepNetError
-        If it cannot be read, or a field has a value that it cannot have.
-    """
-    rows = [row for _, row in read_manifest(path)]
-    for row in rows:
-        if wrong := _wrong_field(row):
-            raise PercepNetError(f"{path}, {row['path']}: {wrong}")
-    return rows
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -267,26 +200,6 @@ def _bandwidth_name(row: Mapping[str, Any]) -> str:
     if row.get("bandwidth_hz") is None:
         return "unknown"
     return next(name for name, end_hz in BANDWIDTHS.items() if row["bandwidth_hz"] < end_hz)
-
-
-def _wrong_field(row: Mapping[str, Any]) -> str | None:
-    if not isinstance(row["path"], str) or not row["path"]:
-        return f"path is {row['path']!r}, not a text"
-    for field, values in (("kind", KINDS), ("split", ("train", "valid"))):
-        if row.get(field) is not None and row[field] not in values:
-            return f"{field} is {row[field]!r}, not one of {', '.join(values)}"
-    for field in NUMBERS:
-        value = row.get(field)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and value >= 0):
-            return f"{field} is {value!r}, not a number from 0 on"
-    for field in TEXTS:
-        if row.get(field) is not None and not isinstance(row[field], str):
-            return f"{field} is {row[field]!r}, not a text"
-    flags = row.get("flags", [])
-    if not isinstance(flags, list) or not all(isinstance(flag, str) for flag in flags):
-        return f"flags are {flags!r}, not a list of texts"
-    return None
 
 
 def _fraction(name: str) -> float:

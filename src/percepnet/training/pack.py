@@ -11,9 +11,11 @@ import math
 import os
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ KILOBITS = {"speech": 24.0, "noise": 32.0}  # a second
 AS_IT_IS = 1.5  # times that rate, up to which a recording is not encoded again
 OPUS_RATES = (6_000, 256_000)  # of libsndfile's scale of compression levels, bits a second
 ENCODED = ("OPUS", "VORBIS")
+OVERHEAD = 1000  # bytes of a recording's headers and of its line in the manifest
 ROOM_SECONDS = ROOM_MAX_S + 0.1  # the direct sound may come a little after the beginning
 
 
@@ -99,41 +102,78 @@ def pack(
     if not any(kind == "speech" for kind, _ in clips):
         raise PercepNetError("no speech to pack")
     out.mkdir(parents=True, exist_ok=True)
-    limit = int(megabytes * 2**20)
-    paths: list[Path] = []
-    hours = dict.fromkeys(KINDS, 0.0)
-    left_out, full = 0, False
-    rows: dict[str, list[dict[str, Any]]] = {}
-    archive: zipfile.ZipFile | None = None
-    size = limit
     jobs = [(clip, kind, rates.get(kind, 0.0)) for kind, clip in clips]
-    with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for number, ((kind, clip), data) in enumerate(zip(clips, pool.map(_encoded, jobs, chunksize=4), strict=True)):
-            needs = len(data) + 1000  # its headers, and its line in the manifest
-            if needs > limit:
-                raise PercepNetError(f"{clip.path}: {needs / 2**20:.1f} MiB, more than a pack of {megabytes:g} MiB")
-            if full:
-                left_out += 1
-                continue
-            if size + needs > limit:
-                _close(archive, rows)
-                if parts is not None and len(paths) == parts:
-                    full, archive = True, None
-                    left_out += 1
-                    continue
-                paths.append(out / f"{len(paths):03d}{SUFFIX}")
-                archive, size, rows = zipfile.ZipFile(paths[-1], "w"), 0, {}
-            assert archive is not None
-            suffix = ".flac" if kind == "rooms" else ".opus"
-            name = f"{kind}/{number:06d}{suffix}"
-            archive.writestr(name, data)
-            rows.setdefault(kind, []).append(_row(name, kind, clip))
-            hours[kind] += clip.seconds / 3600
-            size += needs
-    _close(archive, rows)
-    for stale in set(out.glob(f"*{SUFFIX}")) - set(paths):
-        stale.unlink()
-    return Packed(tuple(paths), hours, left_out)
+    with _Writer(out, int(megabytes * 2**20), parts) as writer, _mapping(processes or os.cpu_count() or 1) as mapping:
+        for (kind, clip), data in zip(clips, mapping(_encoded, jobs), strict=True):
+            writer.add(kind, clip, data)
+    return Packed(tuple(writer.paths), writer.hours, writer.left_out)
+
+
+@contextmanager
+def _mapping(processes: int) -> Iterator[Callable[..., Iterable[bytes]]]:
+    if processes == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=4)
+
+
+class _Writer:
+    """Fills packs, which appear when all are complete; those of before then go."""
+
+    def __init__(self, out: Path, limit: int, parts: int | None) -> None:
+        self.paths: list[Path] = []
+        self.hours = dict.fromkeys(KINDS, 0.0)
+        self.left_out = 0
+        self._out, self._limit, self._parts = out, limit, parts
+        self._size, self._count, self._full = limit, 0, False
+        self._archive: zipfile.ZipFile | None = None
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def add(self, kind: str, clip: Clip, data: bytes) -> None:
+        needs = len(data) + OVERHEAD
+        if needs > self._limit:
+            raise PercepNetError(f"{clip.path}: {needs} bytes, more than a pack of {self._limit}")
+        if not self._full and self._size + needs > self._limit:
+            self._close()
+            self._full = self._parts is not None and len(self.paths) == self._parts
+        if self._full:
+            self.left_out += 1
+            return
+        if self._archive is None:
+            self.paths.append(self._out / f"{len(self.paths):03d}{SUFFIX}")
+            self._archive, self._size = zipfile.ZipFile(_unfinished(self.paths[-1]), "w"), 0
+        name = f"{kind}/{self._count:06d}{'.flac' if kind == 'rooms' else '.opus'}"
+        self._archive.writestr(name, data)
+        self._rows.setdefault(kind, []).append(_row(name, kind, clip))
+        self.hours[kind] += clip.seconds / 3600
+        self._size += needs
+        self._count += 1
+
+    def _close(self) -> None:
+        if self._archive is None:
+            return
+        with self._archive as archive:
+            for kind, found in self._rows.items():
+                text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+                archive.writestr(f"{kind}.jsonl", text, zipfile.ZIP_DEFLATED)
+        self._archive, self._rows = None, {}
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._close()
+        if kind is None:
+            for stale in set(self._out.glob(f"*{SUFFIX}")) - set(self.paths):
+                stale.unlink()
+        for path in self.paths:
+            unfinished = _unfinished(path)
+            unfinished.replace(path) if kind is None else unfinished.unlink()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def unpack(packs: Sequence[Path], folder: Path) -> dict[str, tuple[str, ...]]:
@@ -224,12 +264,3 @@ def _row(name: str, kind: str, clip: Clip) -> dict[str, Any]:
         "bandwidth_hz": clip.bandwidth_hz if math.isfinite(clip.bandwidth_hz) else SAMPLE_RATE_HZ / 2,
     }
     return {key: value for key, value in row.items() if value}
-
-
-def _close(archive: zipfile.ZipFile | None, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    if archive is None:
-        return
-    with archive:
-        for kind, found in rows.items():
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
-            archive.writestr(f"{kind}.jsonl", text, zipfile.ZIP_DEFLATED)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from percepnet.training.listening import SCORES
+from percepnet.training.validation_audio import SCORES
 
 
 @dataclass(frozen=True)
@@ -14,20 +14,20 @@ class Progress:
     updates : int
     minutes : float
         Of training, over all sittings.
-    hours_heard : float
+    hours_seen : float
         Of audio.
     gain_loss, strength_loss : float
     speed : float
         Seconds of audio a second.
     validation : dict of str to float, optional
-        Losses on held-out mixtures, and scores of a few (`percepnet.training.listening`), where there was time for it.
+        Losses on held-out mixtures, and scores of the validation audio, where there was time for it.
     judged : dict of str to float, optional
         Last verdicts of the adversary, on `clean` speech (1 if it is not deceived) and on `enhanced` (0).
     """
 
     updates: int
     minutes: float
-    hours_heard: float
+    hours_seen: float
     gain_loss: float
     strength_loss: float
     speed: float
@@ -37,7 +37,7 @@ class Progress:
     def line(self) -> str:
         """As text."""
         text = (
-            f"{self.minutes:7.1f} min  update {self.updates:6d}  heard {self.hours_heard:7.2f} h  "
+            f"{self.minutes:7.1f} min  update {self.updates:6d}  seen {self.hours_seen:7.2f} h  "
             f"gain {self.gain_loss:.4f}  strength {self.strength_loss:.4f}  {self.speed:5.1f} s/s"
         )
         if self.judged:

@@ -1,4 +1,4 @@
-"""A trained network made into one for other bands: what it hears and says is interpolated."""
+"""A trained network made into one for other bands: its inputs and outputs are interpolated."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from percepnet.model.table import BANDS, FEATURES, Node
 from percepnet.params import FEATURE_SIZES, SignalParams
 from percepnet.reference.bands import bands_of
 
-# Of layers whose units change, how what was heard of the old ones is shared among the new [shape=(old, new)].
+# Of layers whose units change, how the weights of the old ones are shared among the new [shape=(old, new)].
 Shares = Mapping[str, Array]
 
 
@@ -55,8 +55,8 @@ def rebanded(model: Model, band_edges: tuple[int, ...]) -> Model:
             shares[name] = _joined(node, shares)
         for tensor in node.tensors:
             if node.layer.inputs[0] in shares and weights[tensor].ndim > 1 and not tensor.endswith(".weight_hh"):
-                heard = np.moveaxis(weights[tensor], 1, -1) @ shares[node.layer.inputs[0]]
-                weights[tensor] = np.ascontiguousarray(np.moveaxis(heard, -1, 1))
+                shared = np.moveaxis(weights[tensor], 1, -1) @ shares[node.layer.inputs[0]]
+                weights[tensor] = np.ascontiguousarray(np.moveaxis(shared, -1, 1))
             if says_bands:
                 rows = weights[tensor].reshape(len(weights[tensor]), -1)
                 weights[tensor] = (between @ rows).reshape(-1, *weights[tensor].shape[1:])
@@ -94,6 +94,6 @@ def _joined(node: Node, shares: Shares) -> Array:
 def _refuse_bands_one_by_one(node: Node, shares: Shares) -> None:
     layer = node.layer
     mixes = layer.kind in ("dense", "convolution") and not layer.depthwise
-    hears_bands = any(name in shares for name in layer.inputs)
-    if (layer.units == BANDS and not mixes) or (hears_bands and (layer.depthwise or layer.kind == "normalisation")):
+    takes_bands = any(name in shares for name in layer.inputs)
+    if (layer.units == BANDS and not mixes) or (takes_bands and (layer.depthwise or layer.kind == "normalisation")):
         raise ModelError(f"layers.{layer.name}: expected no {layer.kind} of bands, which other bands would change")

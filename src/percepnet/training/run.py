@@ -22,7 +22,7 @@ from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, 
 from percepnet.training.config import SETTINGS_NAME, Config, settled
 from percepnet.training.corpus import Clip, find_clips
 from percepnet.training.device.source import DeviceSource, decode_all, held_out_rows
-from percepnet.training.distributed import Ranks, ranks
+from percepnet.training.distributed import ProcessGroup, process_group
 from percepnet.training.features import (
     VALID_NAME,
     VALID_SEQUENCES,
@@ -34,12 +34,12 @@ from percepnet.training.features import (
 )
 from percepnet.training.gpu_shards import GpuShards, fits
 from percepnet.training.info import corpus_info, init_info
-from percepnet.training.listening import Listening
 from percepnet.training.progress import Progress
 from percepnet.training.rows import RowLayout
 from percepnet.training.stop_request import stop_requests
 from percepnet.training.tensorboard import Board
 from percepnet.training.trainer import FIRST_SHARDS, MODEL_NAME, Trainer
+from percepnet.training.validation_audio import ValidationAudio
 
 WAIT_S = 0.1
 RANK_SEEDS = 1_000_003  # apart, so that each process makes other mixtures
@@ -78,7 +78,7 @@ def run_training(
         resume.
     """
     config = settled(config)
-    with ranks() as group:
+    with process_group() as group:
         return _run(config, group, report or (lambda progress: None), validate, deadline)
 
 
@@ -105,7 +105,7 @@ def _recordings(config: Config, clips: dict[str, list[Clip]]) -> Recordings:
 
 
 def _run(
-    config: Config, group: Ranks, report: Callable[[Progress], None], validate: bool, deadline: float | None
+    config: Config, group: ProcessGroup, report: Callable[[Progress], None], validate: bool, deadline: float | None
 ) -> Path:
     run = Path(config.out)
     clips = _clips(config)
@@ -141,11 +141,11 @@ def _run(
         producers.start()
         try:
             listens = group.main and validate
-            listening = Listening(recordings, trainer.network.params, run, config.seed) if listens else None
+            audio = ValidationAudio(recordings, trainer.network.params, run, config.seed) if listens else None
             supply = _supply(trainer, recordings, listens)
             if deadline is not None:
                 trainer.limit(deadline - time.monotonic())
-            callbacks = (Validation(listening, board), Reports(trainer, report, board), Checkpoints())
+            callbacks = (Validation(audio, board), Reports(trainer, report, board), Checkpoints())
             _fit(trainer, supply, producers, callbacks, stop_requested)
         finally:
             producers.stop()
@@ -166,7 +166,7 @@ def _fit(
     callbacks: Sequence[Callback],
     stop_requested: Callable[[], bool],
 ) -> None:
-    group = trainer.ranks
+    group = trainer.group
     while trainer.progress < 1 and _supplied(trainer, supply, producers, stop_requested):
         started = time.monotonic()
         gain, strength = trainer.train(supply)
@@ -191,7 +191,7 @@ def _fit(
 
 def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards | DeviceSource:
     """What the run trains on: shards that processes make, or segments made on the device."""
-    config, group, params = trainer.config, trainer.ranks, trainer.network.params
+    config, group, params = trainer.config, trainer.group, trainer.network.params
     if not config.source.device:
         return _shards(trainer, shards_folder(Path(config.out), group.rank))
     held_out = Path(config.out) / VALID_NAME
@@ -225,7 +225,7 @@ def _supplied(
 ) -> bool:
     """Wait until every process has features to draw from; False where somebody asked to stop."""
     if isinstance(shards, DeviceSource):
-        return not trainer.ranks.sum([stop_requested()])[0]
+        return not trainer.group.sum([stop_requested()])[0]
     config, window = trainer.config, trainer.window
     if window is not None:
         producers.want(window)
@@ -239,12 +239,12 @@ def _supplied(
         try:
             producers.check()
             if not enough and config.workers == 0:
-                folder = shards_folder(Path(config.out), trainer.ranks.rank)
+                folder = shards_folder(Path(config.out), trainer.group.rank)
                 raise PercepNetError(f"{folder}: no features to train on; use at least one worker")
         except PercepNetError as error:
             failure = error
         # asked last: what ends the training may have ended the makers of features before
-        failed, missing, requests = trainer.ranks.sum([failure is not None, not enough, stop_requested()])
+        failed, missing, requests = trainer.group.sum([failure is not None, not enough, stop_requested()])
         if requests:
             return False
         if failed:

@@ -41,6 +41,8 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         decay, before, states = ctx.saved_tensors
+        if (kernel := _kernel(decay)) is not None:
+            return cast(tuple[Tensor, Tensor, Tensor], kernel.backward(decay, before, states, grads[0]))
         later = torch.cat([decay[:, 1:], torch.zeros_like(decay[:, :1])], dim=1)
         found = _states(later.flip(1), grads[0].flip(1), torch.zeros_like(before)).flip(1)
         earlier = torch.cat([before[:, None], states[:, :-1]], dim=1)
@@ -48,8 +50,21 @@ class _Scan(torch.autograd.Function):
 
 
 def _states(decay: Tensor, addition: Tensor, before: Tensor) -> Tensor:
+    if (kernel := _kernel(decay)) is not None:
+        return cast(Tensor, kernel.forward(decay, addition, before))
     # a processor takes the frames one by one; a GPU, which is idle then, in log2(frames) steps over all of them
     return (_doubled if decay.is_cuda else _stepped)(decay, addition, before)
+
+
+def _kernel(decay: Tensor) -> Any:
+    """The kernels for GPUs, where they are to be had."""
+    if not decay.is_cuda or decay.dtype != torch.float32:
+        return None
+    try:
+        from percepnet.training import scan_kernel
+    except ImportError:
+        return None
+    return scan_kernel if scan_kernel.works(decay.device) else None
 
 
 def _stepped(decay: Tensor, addition: Tensor, before: Tensor) -> Tensor:

@@ -111,7 +111,7 @@ def block_mask(weight: Tensor, density: float) -> Tensor:
     return whole[:outputs, :inputs]
 
 
-def thinned(model: Model, config: SparsityConfig) -> Model:
+def pruned(model: Model, config: SparsityConfig) -> Model:
     """A model without the blocks of its GRUs that matter least, all removed at once.
 
     Parameters

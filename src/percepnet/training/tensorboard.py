@@ -45,8 +45,8 @@ class Board:
             self._writer.add_scalar(f"{group}/{name}", value, updates)
         self._writer.flush()
 
-    def listening(self, folder: Path, updates: int) -> None:
-        """The sounds and pictures of a folder that `percepnet.training.listening` wrote."""
+    def sounds(self, folder: Path, updates: int) -> None:
+        """The sounds and pictures of a folder that `percepnet.training.validation_audio` wrote."""
         for path in sorted(folder.glob("*_*.flac")):
             number, what = path.stem.split("_")
             if path.name not in self._known:

@@ -19,10 +19,9 @@ from percepnet.training.adversarial import Adversary
 from percepnet.training.checkpoint import CHECKPOINT_NAME, load_weights, network_fields, read_checkpoint
 from percepnet.training.config import Config
 from percepnet.training.device.source import DeviceSource
-from percepnet.training.distributed import Ranks
+from percepnet.training.distributed import ProcessGroup
 from percepnet.training.features import Shards
-from percepnet.training.growth import grown
-from percepnet.training.info import LOSSES, model_info
+from percepnet.training.info import LOSSES, audio_seen_s, model_info
 from percepnet.training.late import Late
 from percepnet.training.loss import speech_loss, total_loss
 from percepnet.training.network import State, TrainingNetwork, compiled, detach, forget, from_model, to_model
@@ -31,6 +30,7 @@ from percepnet.training.rebanding import rebanded
 from percepnet.training.rows import RowLayout
 from percepnet.training.signal_loss import Spectra, signal_loss
 from percepnet.training.sparsity import Pruning
+from percepnet.training.widening import widened
 
 DEFAULT_PRESET = "small"
 MODEL_NAME = "model.safetensors"
@@ -49,7 +49,7 @@ class Trainer:
     config : Config
     corpus : dict of str to str
         About the recordings, for the model's card.
-    group : Ranks, optional
+    group : ProcessGroup, optional
         The processes that train together; default: this one alone.
 
     Attributes
@@ -57,19 +57,19 @@ class Trainer:
     network, average : TrainingNetwork
         The network that is trained, and the running average of its weights.
     updates : int
-    heard_s, trained_s : float
+    audio_seen_s, trained_s : float
         Seconds of audio, by all processes, and of time.
     """
 
-    def __init__(self, config: Config, corpus: dict[str, str], group: Ranks | None = None) -> None:
+    def __init__(self, config: Config, corpus: dict[str, str], group: ProcessGroup | None = None) -> None:
         torch.set_num_threads(config.threads)
         # subnormal numbers, which vanishing gradients are full of, cost a hundred times as much as others
         torch.set_flush_denormal(True)
         torch.manual_seed(config.seed)
         self.config = config
         self.corpus = corpus
-        self.ranks = group or Ranks()
-        self.device = self.ranks.device
+        self.group = group or ProcessGroup()
+        self.device = self.group.device
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32
             if config.reproducible:
@@ -84,10 +84,10 @@ class Trainer:
             weight_decay=WEIGHT_DECAY,
             fused=self.device.type == "cuda",
         )
-        self.adversary = Adversary(config.adversarial, self.ranks) if config.adversarial.share else None
+        self.adversary = Adversary(config.adversarial, self.group) if config.adversarial.share else None
         self.rng = np.random.default_rng([config.seed, 2])
         self.updates = 0
-        self.heard_s = 0.0
+        self.audio_seen_s = 0.0
         self.trained_s = 0.0
         self.validation: dict[str, float] = {}
         self._state: State | None = None  # of sequences that go on
@@ -96,7 +96,7 @@ class Trainer:
             self._load(Path(config.out) / CHECKPOINT_NAME)
         self.pruning = Pruning(config.sparsity)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
-        self.parallel = self.ranks.parallel(self.network)
+        self.parallel = self.group.parallel(self.network)
         if config.source.compile:
             self.parallel = compiled(self.parallel)
 
@@ -159,8 +159,8 @@ class Trainer:
             state = self._state and forget(self._state, begins)
         else:
             # a checkpoint has the generator of the first process; those of the others follow from the updates
-            rank = self.ranks.rank
-            rng = self.rng if self.ranks.main else np.random.default_rng([config.seed, 2, rank, self.updates])
+            rank = self.group.rank
+            rng = self.rng if self.group.main else np.random.default_rng([config.seed, 2, rank, self.updates])
             rows = torch.as_tensor(supply.draw(rng, config.batch)).to(self.device)
             state = None
         losses = []
@@ -183,7 +183,7 @@ class Trainer:
             self._update(loss)
             state = detach(state)
             losses.append(torch.stack([gain, strength]).detach())
-        self.heard_s += self.ranks.size * rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
+        self.audio_seen_s += self.group.size * rows.shape[0] * rows.shape[1] / FRAMES_PER_SECOND
         self._state = state if isinstance(supply, DeviceSource) else None
         # asked for once a batch: a GPU would otherwise wait for the next orders after every update
         gain_mean, strength_mean = self._losses.next(torch.stack(losses).mean(dim=0))
@@ -210,7 +210,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint and the model of this moment, in the first process."""
-        if not self.ranks.main:
+        if not self.group.main:
             return
         run = Path(self.config.out)
         state = {
@@ -220,7 +220,7 @@ class Trainer:
             "adversary": self.adversary.state_dict() if self.adversary else None,
             "rng": self.rng.bit_generator.state,
             "updates": self.updates,
-            "heard_s": self.heard_s,
+            "audio_seen_s": self.audio_seen_s,
             "trained_s": self.trained_s,
             "validation": self.validation,
             "corpus": self.corpus,
@@ -239,7 +239,7 @@ class Trainer:
             self.adversary.load_state_dict(state["adversary"])
         self.rng.bit_generator.state = state["rng"]
         self.updates = state["updates"]
-        self.heard_s = state["heard_s"]
+        self.audio_seen_s = audio_seen_s(state)
         self.trained_s = state["trained_s"]
         self.validation = state["validation"]
 
@@ -307,5 +307,5 @@ def _initial_network(config: Config) -> TrainingNetwork:
     if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
         model = rebanded(model, BAND_EDGES[config.bands])
     if config.preset is not None and PRESETS[config.preset] != model.architecture:
-        model = grown(model, PRESETS[config.preset], config.seed)
+        model = widened(model, PRESETS[config.preset], config.seed)
     return from_model(model)

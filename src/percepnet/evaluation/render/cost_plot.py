@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from percepnet.evaluation.render.drawing import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Drawing, grid_step
+from percepnet.evaluation.render.labels import LABEL_HEIGHT, LABEL_WIDTH, Box, place_labels
 
-LABEL_HEIGHT = 15
-LABEL_WIDTH = 7.2  # of a letter, about
+BASELINE = 3.5  # of a line of text, above its bottom
 
 
 class Point(NamedTuple):
@@ -72,20 +72,27 @@ def cost_plot(points: Sequence[Point], title: str, baseline: float, baseline_nam
         y = y_of(baseline)
         drawing.line(LEFT, y, WIDTH - RIGHT, y, "baseline")
         drawing.text(LEFT + 4, y - 5, baseline_name, "tick")
-    labels: list[tuple[float, float, float]] = []
-    for point, place in sorted(zip(points, exponents, strict=True), key=lambda pair: -pair[0].value):
-        x, y = x_of(place), y_of(point.value)
+    taken = []
+    if math.isfinite(baseline):
+        y = y_of(baseline)
+        taken = [Box(LEFT, y - 16, LEFT + 4 + LABEL_WIDTH * len(baseline_name), y + 1)]
+    ordered = sorted(zip(points, exponents, strict=True), key=lambda pair: -pair[0].value)
+    places = [(x_of(place), y_of(point.value)) for point, place in ordered]
+    for (x, y), (point, _) in zip(places, ordered, strict=True):
+        taken.append(Box(x - 6, y - 6, x + 6, y + 6))
+        if math.isfinite(point.low) and math.isfinite(point.high):
+            taken.append(Box(x - 1, y_of(point.high), x + 1, y_of(point.low)))
+    widths = [LABEL_WIDTH * len(point.name) for point, _ in ordered]
+    labels = place_labels(places, widths, LABEL_HEIGHT, taken, Box(LEFT, TOP, WIDTH, HEIGHT - BOTTOM))
+    for (point, _), (x, y), label in zip(ordered, places, labels, strict=True):
         own = " own" if point.name.startswith("percepnet") else ""
         if math.isfinite(point.low) and math.isfinite(point.high):
             drawing.line(x, y_of(point.low), x, y_of(point.high), f"interval{own}")
         drawing.circle(x, y, 5, f"point{own}")
-        width = LABEL_WIDTH * len(point.name)
-        at_left = x + 10 + width > WIDTH
-        start, label_y = (x - 10 - width if at_left else x + 10), y + 4
-        for other_start, other_end, other_y in labels:  # sorted downwards: a label gives way downwards
-            if start < other_end and other_start < start + width and abs(label_y - other_y) < LABEL_HEIGHT:
-                label_y = other_y + LABEL_HEIGHT
-        labels.append((start, start + width, label_y))
-        drawing.text(x - 10 if at_left else x + 10, label_y, point.name, f"label{own}", "end" if at_left else "")
+        at_left = label.right < x
+        text_x, text_y = (label.right if at_left else label.left), label.bottom - BASELINE
+        if abs(text_y - y) > LABEL_HEIGHT:  # too far off to be told whose it is
+            drawing.line(x, y, text_x, text_y - BASELINE, f"leader{own}")
+        drawing.text(text_x, text_y, point.name, f"label{own}", "end" if at_left else "")
     described = "; ".join(f"{p.name}: {p.value:.2f} at {100 * p.real_time_factor:.2g} % of a core" for p in points)
     return drawing.svg(f"{title} against computing time. {described}")

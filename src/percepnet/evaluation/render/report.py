@@ -10,10 +10,10 @@ import numpy as np
 
 from percepnet.evaluation.clips import SECONDS_MAX, Clip
 from percepnet.evaluation.comparison import Comparison, Group
-from percepnet.evaluation.metrics import TITLES
 from percepnet.evaluation.numbers import finite_mean, format_score, made_with
 from percepnet.evaluation.render.cost_plot import Point, cost_plot
 from percepnet.evaluation.render.environment import render
+from percepnet.metrics.score import TITLES
 from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
 MAIN_METRICS = (
@@ -32,6 +32,7 @@ OF_A_TRACK = ("pesq_wb", "stoi", "dnsmos_ovrl", "si_sdr_db")
 LINES_OF_A_TRACK = 3
 FREE_OF_REFERENCE = ("dnsmos", "srmr")  # beginnings of names
 COLOURED_FROM = 6  # recordings: of fewer, one accident makes an interval
+INTERVALS_FROM = 20  # recordings: of fewer, intervals are folded away
 MEANINGS = {
     "PESQ-WB, -NB": "quality against the clean speech, wide and narrow band: 1 is bad, 4.6 is the clean speech itself",
     "STOI, ESTOI": "intelligibility against the clean speech, 0 to 1",
@@ -69,8 +70,15 @@ class Cell(NamedTuple):
     sure: str = ""
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Means with their difference to the noisy recordings, means by signal-to-noise ratio, noise and room, gaps."""
+def to_markdown(comparison: Comparison, command: str = "") -> str:
+    """Means with their difference to the noisy recordings, means by signal-to-noise ratio, noise and room, gaps.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    command : str
+        What was typed to make it; empty where it was made by a program.
+    """
     systems = comparison.systems
     main = [measure for measure in comparison.measures if measure in MAIN_METRICS]
     others = [measure for measure in comparison.measures if measure not in MAIN_METRICS]
@@ -113,12 +121,19 @@ def to_markdown(comparison: Comparison) -> str:
         sections=[section for section in sections if section["rows"]],
         missing=_missing(comparison),
         versions=_versions(),
-        commands=_commands(comparison),
+        commands=_commands(comparison, command),
     )
 
 
-def to_html(comparison: Comparison, clips: Sequence[Clip] = ()) -> str:
+def to_html(comparison: Comparison, clips: Sequence[Clip] = (), command: str = "") -> str:
     """The page, with recordings to listen to.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    clips : sequence of Clip
+    command : str
+        As for `to_markdown`.
 
     Raises
     ------
@@ -132,8 +147,9 @@ def to_html(comparison: Comparison, clips: Sequence[Clip] = ()) -> str:
         about=f"{count} recording{'s' * (count != 1)}, {len(comparison.systems)} systems",
         made_of=comparison.made_of,
         own=OWN_SYSTEM,
-        few=count < COLOURED_FROM,
-        coloured_from=COLOURED_FROM,
+        coloured=count >= COLOURED_FROM,
+        folded=count < INTERVALS_FROM,
+        intervals_from=INTERVALS_FROM,
         tables=_results(comparison),
         plots=_plots(comparison),
         by_snr=_broken_down(comparison, _by_snr(comparison), "signal-to-noise ratio"),
@@ -141,7 +157,7 @@ def to_html(comparison: Comparison, clips: Sequence[Clip] = ()) -> str:
         by_noise=_broken_down(comparison, _by_noise(comparison), "noise"),
         clips=[clip_view(clip) for clip in clips],
         missing=_missing(comparison),
-        commands=_commands(comparison),
+        commands=_commands(comparison, command),
         versions=_versions(),
         meanings=MEANINGS,
     )
@@ -171,8 +187,8 @@ def _versions() -> str:
     return ", ".join(f"{name} {number}" for name, number in made_with().items())
 
 
-def _commands(comparison: Comparison) -> list[str]:
-    return [command for command in (comparison.command, comparison.evaluation_command()) if command]
+def _commands(comparison: Comparison, typed: str) -> list[str]:
+    return [command for command in (comparison.command, typed or comparison.evaluation_command()) if command]
 
 
 def _missing(comparison: Comparison) -> dict[str, dict[str, str]]:

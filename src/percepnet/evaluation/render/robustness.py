@@ -14,8 +14,8 @@ from percepnet.systems.system import OWN_SYSTEM
 Means = Mapping[str, Mapping[str, list[float]]]
 
 
-def to_markdown(curves: Curves) -> str:
-    """A table for each curve."""
+def to_markdown(curves: Curves, command: str = "") -> str:
+    """A table for each curve; `command` is what was typed."""
     views = []
     for name, means in curves.means.items():
         curve = CURVES[name]
@@ -32,12 +32,12 @@ def to_markdown(curves: Curves) -> str:
         pairs=curves.pairs,
         curves=views,
         missing=_missing(curves),
-        command=curves.command(),
+        command=command or curves.command(),
     )
 
 
-def to_html(curves: Curves) -> str:
-    """A page with plots and tables."""
+def to_html(curves: Curves, command: str = "") -> str:
+    """A page with plots and tables; `command` is what was typed."""
     return render(
         "robustness.html",
         title=f"Robustness on {curves.pairs}",
@@ -45,7 +45,7 @@ def to_html(curves: Curves) -> str:
         own=OWN_SYSTEM,
         curves=[_view(name, means) for name, means in curves.means.items()],
         missing=_missing(curves),
-        command=curves.command(),
+        command=command or curves.command(),
     )
 
 

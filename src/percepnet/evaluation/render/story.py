@@ -10,7 +10,6 @@ import numpy as np
 
 from percepnet.bench.measure import processor_name, weight_bytes
 from percepnet.evaluation.clips import Clip, make_tracks
-from percepnet.evaluation.metrics import TITLES
 from percepnet.evaluation.numbers import finite_mean, format_score, made_with
 from percepnet.evaluation.oracle_plot import (
     VOICED,
@@ -23,6 +22,7 @@ from percepnet.evaluation.oracle_plot import (
 from percepnet.evaluation.render.environment import data_address, render
 from percepnet.evaluation.render.report import MEANINGS, clip_view
 from percepnet.evaluation.story import STEPS, Story, voiced_stretch
+from percepnet.metrics.score import TITLES
 from percepnet.model import Model
 from percepnet.params import BINS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES
 from percepnet.reference.oracle import Pitch

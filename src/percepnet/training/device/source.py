@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from percepnet.errors import PercepNetError
+from percepnet.manifest import Split
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
 from percepnet.training.corpus import Clip, of_split
 from percepnet.training.device.config import SourceConfig
@@ -17,13 +18,12 @@ from percepnet.training.device.mixer import DeviceMixer
 from percepnet.training.device.rooms import RoomBank, measured_rooms
 from percepnet.training.device.synthetic import make_bank
 from percepnet.training.features import Recordings
-from percepnet.training.manifest import Split
 from percepnet.training.rows import RowLayout
 from percepnet.training.signal.examples import Examples, Mixtures, example_state, examples
 from percepnet.training.signal.precision import full_precision
 from percepnet.training.store import AudioStore
 
-LANES_AT_ONCE = {"cuda": 64, "cpu": 2}
+LANES_AT_ONCE = {"cuda": 256, "cpu": 2}
 State = TypeVar("State", bound=tuple)  # type: ignore[type-arg]
 
 

@@ -11,8 +11,8 @@ from percepnet.model.presets import article_network
 from percepnet.model.table import BANDS, Architecture, Layer
 from percepnet.params import SignalParams
 from percepnet.reference.network import Network
-from percepnet.training.growth import grown
 from percepnet.training.network import TrainingNetwork, from_model, to_model
+from percepnet.training.widening import widened
 
 PARAMS = SignalParams(band_edges=(0, 10, 400))
 UNITS = {"dense": 5, "conv1": 6, "conv2": 7, "gru": 4, "strength_gru": 3}
@@ -52,13 +52,13 @@ def features():
 
 @pytest.mark.parametrize("name", UNITS)
 def test_one_wider_layer_changes_no_output(model, features, name):
-    wider = grown(model, article_network(**UNITS | {name: UNITS_WIDER[name]}))
+    wider = widened(model, article_network(**UNITS | {name: UNITS_WIDER[name]}))
     for found, expected in zip(Network(wider).run(features), Network(model).run(features), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_all_layers_wider_at_once(model, features):
-    wider = grown(model, WIDER)
+    wider = widened(model, WIDER)
     assert wider.architecture == WIDER
     assert wider.info == {"hours": "3"}
     for found, expected in zip(Network(wider).run(features), Network(model).run(features), strict=True):
@@ -66,7 +66,7 @@ def test_all_layers_wider_at_once(model, features):
 
 
 def test_what_is_new_learns(model, features):
-    network = from_model(grown(model, WIDER, seed=1))
+    network = from_model(widened(model, WIDER, seed=1))
     heads, _ = network(torch.from_numpy(features)[None])
     gains, strengths = heads["gains"], heads["strengths"]
     (gains.mean() + strengths.mean()).backward()
@@ -78,21 +78,21 @@ def test_what_is_new_learns(model, features):
 
 
 def test_the_same_seed_gives_the_same(model):
-    first, second, other = (grown(model, WIDER, seed).weights["gru1.weight_hh"] for seed in (1, 1, 2))
+    first, second, other = (widened(model, WIDER, seed).weights["gru1.weight_hh"] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)
     assert np.any(first != other)
 
 
 def test_narrower_is_refused(model):
     with pytest.raises(ModelError, match=re.escape("a network of 4 units in gru1 cannot grow to 3")):
-        grown(model, article_network(**UNITS_WIDER | {"gru": 3}))
+        widened(model, article_network(**UNITS_WIDER | {"gru": 3}))
 
 
 @pytest.mark.parametrize("units", [(7, 4, 5), (5, 6, 5), (5, 4, 8), (9, 6, 8)])
 def test_every_kind_of_layer_grows(features, units):
     torch.manual_seed(0)
     model = to_model(TrainingNetwork(PARAMS, mixed(5, 4, 5)))
-    wider = grown(model, mixed(*units))
+    wider = widened(model, mixed(*units))
     assert any(np.any(weight[..., -1] != 0) for weight in wider.weights.values())
     for found, expected in zip(Network(wider).run(features), Network(model).run(features), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -112,11 +112,11 @@ def test_another_network_is_refused(model):
         ("gru2", {"kind": "gated_recurrence"}, "layers.gru2.kind: expected 'gru', as in"),
     ):
         with pytest.raises(ModelError, match=re.escape(message)):
-            grown(model, changed(WIDER, name, **fields))
+            widened(model, changed(WIDER, name, **fields))
     with pytest.raises(ModelError, match=r"layers: expected those of the model, dense, conv1, .*, found norm, a"):
-        grown(model, mixed(8, 8, 8))
+        widened(model, mixed(8, 8, 8))
     with pytest.raises(ModelError, match="heads: expected those of the model"):
-        grown(model, Architecture(WIDER.layers, {"gains": "strength", "strengths": "gain"}))
+        widened(model, Architecture(WIDER.layers, {"gains": "strength", "strengths": "gain"}))
 
 
 def after_dense(units, *layers):
@@ -139,4 +139,4 @@ def test_what_hears_all_units_alike_cannot_grow():
     ):
         model = to_model(TrainingNetwork(PARAMS, architecture(4)))
         with pytest.raises(ModelError, match=message):
-            grown(model, architecture(5))
+            widened(model, architecture(5))

@@ -12,7 +12,7 @@ from percepnet.params import SignalParams
 from percepnet.training.corpus import find_clips
 from percepnet.training.curves import save_curves
 from percepnet.training.features import Recordings
-from percepnet.training.listening import PACKAGES, SCORES, Listening
+from percepnet.training.validation_audio import PACKAGES, SCORES, ValidationAudio
 
 # DNSMOS doubles what is shorter than 9 s, and hears all windows of that: one of 4.6 s, seven of 2 s
 SHORT = {"count": 2, "seconds": 4.6}
@@ -27,11 +27,13 @@ def recordings(folder, split):
 
 
 def test_writes_what_can_be_heard_and_scores_it(tmp_path):
-    listening = Listening(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
+    listening = ValidationAudio(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
     assert len(listening) == SHORT["count"]
-    scores = listening.hear(random_model(1))
-    again = Listening(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT).hear(random_model(1))
-    assert again == scores
+    scores = listening.enhance(random_model(1))
+    again = ValidationAudio(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT).enhance(
+        random_model(1)
+    )
+    assert again.enhance(random_model(1)) == scores
     for number in range(SHORT["count"]):
         sounds = [
             soundfile.read(tmp_path / "listening" / f"{number}_{what}.flac")[0]
@@ -51,19 +53,19 @@ def test_writes_what_can_be_heard_and_scores_it(tmp_path):
 def test_what_is_not_installed_is_left_out(tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("pesq", "librosa") else find(name))
-    listening = Listening(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
-    assert not {"pesq_wb", "dnsmos_ovrl"} & set(listening.hear(random_model(1)))
+    listening = ValidationAudio(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
+    assert not {"pesq_wb", "dnsmos_ovrl"} & set(listening.enhance(random_model(1)))
 
 
 def test_nothing_held_out(tmp_path):
-    listening = Listening(recordings(tmp_path, "train"), SignalParams(), tmp_path, seed=1)
-    assert listening.hear(random_model(1)) == {}
+    listening = ValidationAudio(recordings(tmp_path, "train"), SignalParams(), tmp_path, seed=1)
+    assert listening.enhance(random_model(1)) == {}
     assert not (tmp_path / "listening").exists()
 
 
 def test_curves(tmp_path):
     pytest.importorskip("matplotlib", reason="pictures need percepnet[plot]")
-    rows = [{"hours_heard": hour, "gain_loss": 1 / hour, "gain": 2 / hour, "pesq_wb": 1.5} for hour in (1, 2, 3)]
+    rows = [{"hours_seen": hour, "gain_loss": 1 / hour, "gain": 2 / hour, "pesq_wb": 1.5} for hour in (1, 2, 3)]
     (tmp_path / "validation.jsonl").write_text("\n".join(map(json.dumps, rows)))
     save_curves(tmp_path)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""Early listening: what the network of this moment makes of a few held-out mixtures, as sound, scores and pictures.
+"""Validation audio: what the network of this moment makes of a few held-out mixtures, as sound, scores and pictures.
 
 In the folder `listening` of a run, each mixture has its clean, noisy and enhanced speech, and a picture of the gains
 that the oracle decides on and of those that the network found. PESQ, STOI and DNSMOS need the packages of
@@ -43,7 +43,7 @@ class _Mixture(NamedTuple):
     scores: dict[str, float]  # of the noisy speech
 
 
-class Listening:
+class ValidationAudio:
     """A few held-out mixtures, always the same ones.
 
     Parameters
@@ -85,7 +85,7 @@ class Listening:
     def __len__(self) -> int:
         return len(self._mixtures)
 
-    def hear(self, model: Model) -> dict[str, float]:
+    def enhance(self, model: Model) -> dict[str, float]:
         """Enhance the mixtures; write the sounds and the pictures.
 
         Parameters
@@ -148,7 +148,7 @@ def available_scores() -> dict[str, str]:
 
 
 def _scores(clean: Array, estimate: Array) -> dict[str, float]:
-    from percepnet.evaluation.metrics import score
+    from percepnet.metrics.score import score
 
     measures = list(available_scores())
     with warnings.catch_warnings():

@@ -1,8 +1,8 @@
-"""A trained network made into another without forgetting: the start of a larger network that is not from nothing.
+"""A trained network made wider without forgetting: the start of a larger network that is not from nothing.
 
 As in Net2Net (Chen, Goodfellow and Shlens, ICLR 2016) the wider network gives at first exactly what the narrower one
-gives. Its new units start at random and are heard by none of the old ones and by no output until training says so. For
-other bands, what the network hears and says is interpolated (`percepnet.training.rebanding`).
+gives. Its new units start at random, and no old unit and no output depends on them until training makes it so. For
+other bands, inputs and outputs of the network are interpolated (`percepnet.training.rebanding`).
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from percepnet.training.network import TrainingNetwork, to_model
 Places = Mapping[str, npt.NDArray[np.intp]]
 
 
-def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
+def widened(model: Model, architecture: Architecture, seed: int = 0) -> Model:
     """A model of another architecture, at least as wide in every layer, that gives the same gains and strengths.
 
     Parameters
@@ -40,7 +40,7 @@ def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
     ------
     ModelError
         If a layer would become narrower, or if the architectures differ in more than widths, or if it cannot be said
-        which of the new units are the old ones: normalisations hear all their inputs.
+        which of the new units are the old ones: normalisations depend on all their inputs.
     """
     _check_alike(model.architecture, architecture)
     torch.manual_seed(seed)
@@ -55,8 +55,8 @@ def grown(model: Model, architecture: Architecture, seed: int = 0) -> Model:
             if weight.ndim == 1:
                 weights[name][rows] = weight
                 continue
-            heard = own if name.endswith(".weight_hh") else places[old.layer.inputs[0]]
-            columns = np.arange(1) if old.shape.depthwise else heard
+            sources = own if name.endswith(".weight_hh") else places[old.layer.inputs[0]]
+            columns = np.arange(1) if old.shape.depthwise else sources
             weights[name][rows] = 0
             weights[name][np.ix_(rows, columns)] = weight
     return Model(model.params, architecture, weights, dict(model.info))
@@ -80,16 +80,16 @@ def _check_alike(old: Architecture, new: Architecture) -> None:
 def _places(old: Node, new: Node, places: Places) -> npt.NDArray[np.intp]:
     """Where the old units of a layer are among its new ones, given the same of its inputs."""
     name, before, after = old.layer.name, old.shape.units, new.shape.units
-    heard = [places[layer] for layer in old.layer.inputs]
+    sources = [places[layer] for layer in old.layer.inputs]
     if after < before:
         raise ModelError(f"a network of {before} units in {name} cannot grow to {after}: it can only widen")
     if old.layer.kind == "normalisation" and after != before:
-        raise ModelError(f"layers.{name}: expected {before} units, since what is new would be heard, found {after}")
+        raise ModelError(f"layers.{name}: expected {before} units, since what is new would be an input, found {after}")
     if old.layer.kind == "concatenation":
         starts = np.cumsum([0, *new.shape.inputs[:-1]])
-        return np.concatenate([start + units for start, units in zip(starts, heard, strict=True)])
+        return np.concatenate([start + units for start, units in zip(starts, sources, strict=True)])
     if old.layer.kind in ("sum", "normalisation") or old.shape.depthwise:
-        if any(not np.array_equal(units, heard[0]) for units in heard):
+        if any(not np.array_equal(units, sources[0]) for units in sources):
             raise ModelError(f"layers.{name}.inputs: expected old units in the same places of each, found others")
-        return heard[0]
+        return sources[0]
     return np.arange(before)

@@ -16,8 +16,8 @@ import soxr
 
 from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
-from percepnet.evaluation import composite as composite_measures
-from percepnet.evaluation import srmr as srmr_measure
+from percepnet.metrics import composite as composite_measures
+from percepnet.metrics import srmr as srmr_measure
 from percepnet.params import SAMPLE_RATE_HZ
 
 PESQ_RATES_HZ = {"wb": 16_000, "nb": 8_000}

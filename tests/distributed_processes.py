@@ -40,7 +40,7 @@ class WatchedTrainer(run.Trainer):
         losses = super().train(shards)
         shards.draw = draw
         self.seen["gradients"].append({name: p.grad.clone() for name, p in self.network.named_parameters()})
-        if self.ranks.rank == 1 and len(self.seen["rows"]) == STOPPED_AFTER:
+        if self.group.rank == 1 and len(self.seen["rows"]) == STOPPED_AFTER:
             os.kill(os.getpid(), signal.SIGTERM)
         return losses
 
@@ -57,14 +57,14 @@ if __name__ == "__main__":
     run.run_training(Config(**settings | {"speech": tuple(settings["speech"])}))
     (trainer,) = trainers
     state = {"weights": trainer.network.state_dict(), "average": trainer.average.state_dict(), **trainer.seen}
-    state |= {"updates": trainer.updates, "heard_s": trainer.heard_s, "trained_s": trainer.trained_s}
+    state |= {"updates": trainer.updates, "audio_seen_s": trainer.audio_seen_s, "trained_s": trainer.trained_s}
     state["mean_gradients"] = []
     for _ in range(RECONNECTIONS):
-        if trainer.ranks.main:
-            time.sleep(LATE_S)  # the other rank must not mistake what is left of the last connection for this one's
+        if trainer.group.main:
+            time.sleep(LATE_S)  # the other process must not mistake what is left of the last connection for this one's
         layer = torch.nn.Linear(1, 1)
-        (layer(torch.ones(1, 1)) * trainer.ranks.rank).sum().backward()
-        with run.ranks() as group:
+        (layer(torch.ones(1, 1)) * trainer.group.rank).sum().backward()
+        with run.process_group() as group:
             group.average(layer)
         state["mean_gradients"].append(layer.weight.grad.item())
-    torch.save(state, folder / f"rank{trainer.ranks.rank}.pt")
+    torch.save(state, folder / f"rank{trainer.group.rank}.pt")

@@ -1,0 +1,138 @@
+"""`percepnet live` for minutes on private sound servers: dropouts, whether the delay stays, and what it costs.
+
+    python benchmarks/soak_live.py [--minutes 10] [--server pulseaudio pipewire] [--model default]
+
+Needs Linux with PulseAudio or PipeWire (apt install pulseaudio pipewire pipewire-pulse wireplumber libasound2-plugins),
+and for the comparison RNNoise (pip install pyrnnoise). On PipeWire one program records what goes into the microphone
+and what comes out of the loudspeaker together, so that their distance is the whole delay, to the sample.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+from sound_servers import Server, pipewire, pulseaudio  # noqa: E402
+
+CLIP = sorted((ROOT / "examples/clips/noisy").iterdir())[0]
+RATE_HZ = 48000
+WINDOW_S = 5
+FRAME_S = 0.01
+
+
+def lag_samples(x: np.ndarray, y: np.ndarray) -> int:
+    """How much later y is."""
+    size = 1 << (len(x) + len(y)).bit_length()
+    lag = int(np.argmax(np.fft.irfft(np.fft.rfft(y, size) * np.conj(np.fft.rfft(x, size)))))
+    return lag - size if lag > size // 2 else lag
+
+
+def record_both(server: Server, name: str, path: Path) -> subprocess.Popen:
+    """One program that records microphone and loudspeaker; of PulseAudio two, whose own distance is constant."""
+    if name == "pipewire":
+        properties = "{ node.name=both node.autoconnect=false }"
+        options = ["--rate", str(RATE_HZ), "--channels", "2", "--format", "f32"]
+        process = server.start("pw-record", "-P", properties, *options, str(path))
+        server.until("pw-dump", shows='"both"')
+        time.sleep(0.5)
+        ports = {}
+        for kind in ("-o", "-i"):
+            ports[kind] = server.run("pw-link", kind).stdout.split()
+        inputs = [port for port in ports["-i"] if port.startswith("both:")]
+        for node, port in zip(("fakemic", "speaker"), inputs, strict=True):
+            server.run("pw-link", next(x for x in ports["-o"] if x.startswith(f"{node}:monitor")), port)
+        return process
+    for device in ("fakemic", "speaker"):
+        file = str(path.with_name(f"{device}.wav"))
+        options = ["--rate=48000", "--channels=1", "--format=float32le", "--file-format=wav", "--latency-msec=50"]
+        process = server.start("parec", "-d", f"{device}.monitor", *options, file)
+    return process
+
+
+def read_both(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if name == "pipewire":
+        both = soundfile.read(path, dtype="float32")[0]
+        return both[:, 0], both[:, 1]
+    files = [soundfile.read(path.with_name(f"{d}.wav"), dtype="float32")[0] for d in ("fakemic", "speaker")]
+    return files[0], files[1]
+
+
+def soak(name: str, minutes: float, model: str, buffer_ms: float) -> dict[str, object]:
+    """Run it, and measure."""
+    with pulseaudio() if name == "pulseaudio" else pipewire(pulse=True) as server:
+        command = [sys.executable, "-m", "percepnet", "live", "--model", model, "--json", "--buffer", str(buffer_ms)]
+        # with a terminal, so that the view is drawn
+        quoted = " ".join(command) + f" --duration {60 * minutes + 15}"
+        live = server.start("script", "-qefc", quoted, "/dev/null", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        time.sleep(12)
+        path = server.folder / "both.wav"
+        record_both(server, name, path)
+        end = time.monotonic() + 60 * minutes - 12
+        while time.monotonic() < end:
+            server.run("paplay", "-d", "fakemic", str(CLIP))
+        for process in server.processes:
+            if process is not live and process.args[-1].endswith(".wav"):
+                process.send_signal(signal.SIGINT)
+        output = live.communicate(timeout=60)[0].decode(errors="replace")
+        figures = json.loads(output[output.rindex("\n{") if "\n{" in output else output.index("{") :])
+        x, y = read_both(name, path)
+    count = min(len(x), len(y))
+    window, lags = WINDOW_S * RATE_HZ, []
+    for start in range(0, count - 2 * window, window):
+        part = x[start : start + window]
+        if np.abs(part).max() > 0.01:
+            lags.append(lag_samples(part, y[start : start + 2 * window]))
+    lags_ms = 1000 * np.array(lags) / RATE_HZ
+    return {
+        "server": name,
+        "minutes": round(figures["duration_s"] / 60, 2),
+        "dropouts": figures["dropouts"],
+        "reopened": figures["reopened"],
+        "reported_ms": figures["delay_ms"],
+        "measured_ms": [float(lags_ms.min()), float(np.median(lags_ms)), float(lags_ms.max())],
+        "load": figures["load"],
+        "processor_ms_a_frame": 1000 * FRAME_S * figures["processor_running"],
+    }
+
+
+def rnnoise_paced_ms(seconds: float) -> float | None:
+    """What RNNoise's frames alone take, one every 10 ms."""
+    try:
+        from pyrnnoise import RNNoise
+    except ImportError:
+        return None
+    noise = (3000 * np.random.default_rng(0).normal(size=480)).astype(np.int16)
+    denoiser = RNNoise(sample_rate=RATE_HZ)
+    denoiser.channels = 1
+    taken = []
+    for _ in range(int(seconds / FRAME_S)):
+        start = time.perf_counter()
+        for _frame in denoiser.denoise_chunk(noise[None]):
+            pass
+        taken.append(time.perf_counter() - start)
+        time.sleep(max(0.0, FRAME_S - taken[-1]))
+    return 1000 * float(np.mean(taken))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--server", nargs="+", choices=["pulseaudio", "pipewire"], default=["pulseaudio", "pipewire"])
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--buffer", type=float, default=50, help="ms, as of percepnet live")
+    arguments = parser.parse_args()
+    for name in arguments.server:
+        print(json.dumps(soak(name, arguments.minutes, arguments.model, arguments.buffer), indent=2), flush=True)
+    print(json.dumps({"rnnoise_paced_ms_a_frame": rnnoise_paced_ms(20)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""16-bit frames of a call in, as many samples out: what every framework wants, over one `Enhancer`."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from percepnet.errors import PercepNetError
+from percepnet.model import Model, shared_model
+from percepnet.params import FRAMES_PER_SECOND
+from percepnet.stream import Enhancer, ModelLike
+
+Int16 = npt.NDArray[np.int16]
+
+
+class FrameStream:
+    """Enhances the frames of a call, each as long as it was, with a constant delay.
+
+    It opens with the first frame, and anew if the rate or the number of channels changes. A rate that cannot be
+    enhanced passes through with one warning: a call goes on whatever happens.
+
+    Parameters
+    ----------
+    model : Model, str, path or None
+        As of `percepnet.Enhancer`. It is loaded here, so that the first frame does not wait for it.
+    attenuation_limit_db : float or None
+    post_filter, comb_filter, link_channels : bool
+        As of `percepnet.Enhancer`.
+    enabled : bool
+        False gives the frames back as they are, as late as ever.
+
+    Raises
+    ------
+    ModelError
+        For a model that cannot be loaded.
+    PercepNetError
+        For a setting that cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stream = FrameStream(model="small")
+    >>> frame = np.zeros(960, np.int16)  # 20 ms at 48 kHz
+    >>> len(stream.process(frame, 48000)), stream.latency_s
+    (960, 0.03)
+    """
+
+    def __init__(
+        self,
+        model: ModelLike = None,
+        *,
+        attenuation_limit_db: float | None = None,
+        post_filter: bool = False,
+        comb_filter: bool = True,
+        link_channels: bool = True,
+        enabled: bool = True,
+    ) -> None:
+        self.model: Model = model if isinstance(model, Model) else shared_model(model)
+        self._limit_db = attenuation_limit_db
+        self._settings: dict[str, Any] = {
+            "post_filter": post_filter, "comb_filter": comb_filter, "link_channels": link_channels
+        }  # fmt: skip
+        self._enabled = bool(enabled)
+        self._enhancer: Enhancer | None = None
+        self._form: tuple[int, int] | None = None  # rate and channels that the enhancer was asked for
+        self._block_samples = 0
+        self._opened(48_000, 1, 0).close()  # wrong settings are refused here, not in a call
+
+    @property
+    def enabled(self) -> bool:
+        """Whether frames are enhanced; it can be set at any time, from any thread, without a click."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self._enabled = bool(enabled)
+        if self._enhancer is not None:
+            self._enhancer.bypass = not self._enabled
+
+    @property
+    def attenuation_limit_db(self) -> float | None:
+        """The most by which anything is attenuated, in dB, or None; it can be set at any time."""
+        return self._limit_db
+
+    @attenuation_limit_db.setter
+    def attenuation_limit_db(self, limit_db: float | None) -> None:
+        if self._enhancer is not None:
+            self._enhancer.attenuation_limit_db = limit_db
+        self._limit_db = limit_db
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds that what comes out is late; 0 before the first frame."""
+        return self._enhancer.latency_samples / self._enhancer.sample_rate if self._enhancer else 0.0
+
+    @property
+    def speech_probability(self) -> float | None:
+        """Probability that the last frame was speech; None before it, or if the model does not say."""
+        return self._enhancer.speech_probability if self._enhancer else None
+
+    def process(self, frame: Int16, sample_rate: int, channels: int = 1) -> Int16:
+        """Enhance the next frame.
+
+        Parameters
+        ----------
+        frame : np.ndarray [shape=(samples * channels,), dtype=int16]
+            Samples of channels alternate.
+        sample_rate : int
+        channels : int
+
+        Returns
+        -------
+        np.ndarray [shape=(samples * channels,), dtype=int16]
+        """
+        x = frame.reshape(-1, channels).T
+        enhancer = self._enhancer_for(x.shape[1], sample_rate, channels)
+        if enhancer is None:
+            return frame
+        y: Int16 = np.ascontiguousarray(enhancer.process(np.ascontiguousarray(x)).T).reshape(-1)
+        return y
+
+    def close(self) -> None:
+        """Give the memory back; the next frame opens it again."""
+        if self._enhancer is not None:
+            self._enhancer.close()
+        self._enhancer, self._form = None, None
+
+    def _enhancer_for(self, samples: int, sample_rate: int, channels: int) -> Enhancer | None:
+        fits = not self._block_samples or samples % self._block_samples == 0
+        if self._form != (sample_rate, channels) or not fits:
+            refused = self._form == (sample_rate, channels) and self._enhancer is None
+            if refused:
+                return None
+            self.close()
+            self._form = (sample_rate, channels)
+            # frames of whole 10 ms need no more delay to come back whole; those of other lengths need up to 10 ms
+            hop, rest = divmod(sample_rate, FRAMES_PER_SECOND)
+            self._block_samples = hop if hop and not rest and samples % hop == 0 else 1
+            try:
+                self._enhancer = self._opened(sample_rate, channels, self._block_samples)
+            except PercepNetError as error:
+                warnings.warn(f"percepnet: the sound passes through unchanged: {error}", RuntimeWarning, 3)
+        return self._enhancer
+
+    def _opened(self, sample_rate: int, channels: int, block_samples: int) -> Enhancer:
+        enhancer = Enhancer(
+            sample_rate,
+            channels,
+            model=self.model,
+            attenuation_limit_db=self._limit_db,
+            invalid="silence",
+            block_samples=block_samples,
+            **self._settings,
+        )
+        enhancer.bypass = not self._enabled
+        return enhancer
