@@ -213,7 +213,8 @@ check("a stream: tracks that end, another microphone, and one that is no audio",
         const closed = await processStream(source, binaries, { context, onerror: (error) => errors.push(error.message) });
         return { ends, same, none, over, again, kept, errors, keptToo: closed.stream === source };
     }, isReal);
-    assert.deepEqual(found.ends, ["ended"]);
+    // Firefox gives tracks no events that a page has made
+    assert.deepEqual(found.ends, isReal ? ["ended"] : []);
     assert.ok(found.same && found.kept && found.keptToo);
     assert.match(found.none, /no audio track/);
     assert.match(found.over, /has ended/);
