@@ -757,7 +757,7 @@ def test_no_such_file_or_name(tmp_path):
 
 
 def test_unwritable_place(model, tmp_path):
-    with pytest.raises(ModelError, match="cannot write"):
+    with pytest.raises(ModelError, match="cannot be written"):
         save_model(model, tmp_path / "no" / "such" / "folder" / "m.safetensors")
 
 
