@@ -74,7 +74,7 @@ def test_recipes_that_say_so(tmp_path):
     assert found["signal"].weight > 0
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[source]\ndevices = true\n")
-    with pytest.raises(PercepNetError, match=r"\[source\] devices is no setting"):
+    with pytest.raises(PercepNetError, match=r"source\.devices: no such field"):
         read_recipe(wrong)
 
 
