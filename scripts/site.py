@@ -1,12 +1,14 @@
 """What mkdocs is helped with: pages that lie elsewhere in the repository, and links that leave docs/.
 
 README, CHANGELOG and the cards of the models become pages. Linked files that are no pages (sources, recipes) are
-copied beside them, so that the site needs nothing from elsewhere; a link to a folder becomes its plain name.
+copied beside them, so that the site needs nothing from elsewhere; a link to a folder becomes its plain name. Entries of
+the menu whose pages have not been written are left out.
 """
 
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -23,6 +25,23 @@ PAGES = {  # of the repository, as pages of the site
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s]+)\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    config.nav = _there(config.nav)
+    return config
+
+
+def _there(entries: list[Any]) -> list[Any]:
+    """The entries of a menu whose pages there are."""
+    found = []
+    for entry in entries:
+        title, target = next(iter(entry.items())) if isinstance(entry, dict) else (None, entry)
+        if isinstance(target, list):
+            found.append({title: _there(target)})
+        elif target in SOURCES or (ROOT / "docs" / target).is_file():
+            found.append(entry)
+    return found
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -6,7 +6,7 @@
 `train` unpacks and decodes with all processors, trains on the GPU where there is one and on the processors otherwise,
 and leaves in `home` at most eight files of 15 MiB: the model, the log, the scores, the settings, and the checkpoint in
 pieces. Another call with `--from home` goes on from there, for as many minutes more, on the same machine or another.
-Where fewer megabytes can be sent than there are, send a pack at a time: each call trains on all that have come.
+Where fewer megabytes can be sent than there are, send a pack at a time, with `unpack`, and then train on all.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from percepnet.errors import PercepNetError
-from percepnet.training.budget import train_within
+from percepnet.training.budget import PACKS, train_within
 from percepnet.training.config import Config
-from percepnet.training.pack import KILOBITS, pack
+from percepnet.training.pack import KILOBITS, pack, unpack
 from percepnet.training.recipe import read_recipe
 
 
@@ -35,12 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     packing.add_argument("--noise-kilobits", type=float, default=KILOBITS["noise"], metavar="KBIT_S")
     packing.add_argument("--processes", type=int)
 
+    unpacking = commands.add_parser("unpack", help="only unpack: for packs that are sent one at a time")
+    unpacking.add_argument("packs", nargs="+", type=Path, metavar="PACK", help="packs, or folders of them")
+
     training = commands.add_parser("train", help="unpack, train, export and score within some minutes")
     training.add_argument("packs", nargs="+", type=Path, metavar="PACK", help="packs, or folders of them")
     training.add_argument("--recipe", type=Path, required=True, metavar="TOML", help="with [source] device = true")
     training.add_argument("--minutes", type=float, required=True, help="for everything")
     training.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="what is brought home")
-    training.add_argument("--work", type=Path, default=Path("/tmp/percepnet_gpu"), metavar="FOLDER", help="the run")
+    for command in (unpacking, training):
+        command.add_argument("--work", type=Path, default=Path("/tmp/percepnet_gpu"), metavar="FOLDER", help="the run")
     training.add_argument("--from", type=Path, dest="earlier", metavar="FOLDER", help="an earlier --out, to go on from")
     training.add_argument("--pairs", type=Path, metavar="FOLDER", help="with clean/ and noisy/, to score on")
     training.add_argument("--score-seconds", type=float, default=45.0, help="kept for that (default: %(default)s)")
@@ -48,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     training.add_argument("--threads", type=int, default=1, help="of the arithmetic, where there is no GPU")
     chosen = parser.parse_args(arguments)
     try:
-        return _pack(chosen) if chosen.command == "pack" else _train(chosen)
+        return {"pack": _pack, "unpack": _unpack, "train": _train}[chosen.command](chosen)
     except PercepNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -68,6 +72,12 @@ def _pack(chosen: argparse.Namespace) -> int:
     print(", ".join(f"{hours:.2f} h of {kind}" for kind, hours in packed.hours.items()))
     if packed.left_out:
         print(f"{packed.left_out} recordings left out, for which there was no room")
+    return 0
+
+
+def _unpack(chosen: argparse.Namespace) -> int:
+    found = unpack(chosen.packs, chosen.work / PACKS)
+    print(", ".join(f"{len(paths)} manifests of {kind}" for kind, paths in found.items()))
     return 0
 
 

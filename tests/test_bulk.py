@@ -271,7 +271,10 @@ def test_a_microphone_a_channel_is_told_from_an_image() -> None:
     noise = (0.003 * rng.standard_normal((2, len(left)))).astype(np.float32)
     leak = np.stack((left + 0.15 * np.roll(right, 40), right + 0.15 * np.roll(left, 40)))
     panned = np.stack((0.9 * left + 0.6 * right, 0.5 * left + 0.9 * right))
+    decay = rng.standard_normal((2, RATE_HZ // 2)) * np.exp(-np.arange(RATE_HZ // 2) / (0.06 * RATE_HZ))
+    room = np.stack([np.convolve(left, response, "full")[: len(left)] for response in decay]) * 0.1
     cases = {
+        "two microphones in a room": (room + noise, False),
         "microphones": (np.stack((left, right)) + noise, True),
         "microphones that hear each other": (leak + noise, True),
         "mono twice": (np.stack((left, left)) + 0.1 * noise, False),
@@ -279,7 +282,8 @@ def test_a_microphone_a_channel_is_told_from_an_image() -> None:
         "two microphones apart": (np.stack((left, 0.8 * np.roll(left, 12))) + noise, False),
     }
     for name, (x, independent) in cases.items():
-        assert look_into([x.astype(np.float32)], RATE_HZ).independent is independent, name
+        excerpts = np.split(x.astype(np.float32), 10, axis=1)
+        assert look_into(excerpts, RATE_HZ).independent is independent, name
 
 
 def test_music_is_told_from_speech() -> None:

@@ -7,6 +7,7 @@ import { BROWSER, folders, launch, open, serve, whyNot } from "./browsers.mjs";
 import { HAS_REFERENCE } from "./support.mjs";
 
 const skip = whyNot() || (!HAS_REFERENCE && "needs reference.py's files");
+const CALL_S = Number(process.env.PERCEPNET_CALL_S ?? 24);
 const isReal = BROWSER === "chromium";
 let host, started, page, complaints;
 
@@ -212,7 +213,8 @@ check("a stream: tracks that end, another microphone, and one that is no audio",
         const closed = await processStream(source, binaries, { context, onerror: (error) => errors.push(error.message) });
         return { ends, same, none, over, again, kept, errors, keptToo: closed.stream === source };
     }, isReal);
-    assert.deepEqual(found.ends, ["ended"]);
+    // Firefox gives tracks no events that a page has made
+    assert.deepEqual(found.ends, isReal ? ["ended"] : []);
     assert.ok(found.same && found.kept && found.keptToo);
     assert.match(found.none, /no audio track/);
     assert.match(found.over, /has ended/);
@@ -286,7 +288,7 @@ check("without leave to compile WebAssembly: words, and the microphone as it is"
 
 for (const rate of [48000, 44100]) {
     check(`a call of two peers at ${rate} Hz: noise goes down as in Python, delay as reported`, async () => {
-        const found = await page.evaluate((given) => call(given), { isReal, seconds: 24, rate });
+        const found = await page.evaluate((given) => call(given), { isReal, seconds: CALL_S, rate });
         assert.equal(found.error, undefined);
         const { down, downSent, expected } = found;
         const delayMs = 1000 * found.measuredLatency;

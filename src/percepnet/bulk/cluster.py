@@ -3,7 +3,7 @@
 Tasks of a few files each are kept in flight, never more than the cluster can hold, so that memory is flat however many
 files there are. What is done is known from the target itself: an output is put there whole, by a rename or a single
 put, and a task looks for it first. So lost workers, and drivers, are made up for by asking again. The ledger beside the
-outputs says what was done when, and what failed.
+outputs says what each run did, found done, and could not do.
 """
 
 import json
@@ -25,7 +25,7 @@ from percepnet.errors import PercepNetError, extra_packages
 LEDGER = ".percepnet-ledger"
 FILES_A_TASK, BYTES_A_TASK = 8, 64 << 20
 IN_FLIGHT_A_CORE = 2
-SEGMENT_FILES = 500  # outcomes in one file of the ledger, as object stores cannot append
+SEGMENT_FILES, SEGMENT_S = 500, 5.0  # outcomes in a file of the ledger, and its age: object stores cannot append
 RETRIES = 20  # of a task whose worker or node is lost
 
 
@@ -220,12 +220,12 @@ class _Segments:
         self._run = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
         self._number = 0
         self._lines: list[str] = []
+        self._written = time.monotonic()
         filesystem.makedirs(self._folder, exist_ok=True)
 
     def add(self, outcome: dict[str, Any]) -> None:
-        if outcome["event"] != "there":
-            self._lines.append(json.dumps(outcome))
-        if len(self._lines) >= SEGMENT_FILES:
+        self._lines.append(json.dumps(outcome))
+        if len(self._lines) >= SEGMENT_FILES or time.monotonic() - self._written >= SEGMENT_S:
             self.close()
 
     def close(self) -> None:
@@ -234,6 +234,7 @@ class _Segments:
             self._filesystem.pipe_file(path, ("\n".join(self._lines) + "\n").encode())
             self._number += 1
             self._lines = []
+        self._written = time.monotonic()
 
 
 _loaded: dict[bytes | str | None, Any] = {}

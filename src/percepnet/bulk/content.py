@@ -13,6 +13,7 @@ _WINDOW_S = 0.064
 _ACTIVE_DB = 25.0  # below the loudest frames
 _SEGMENT = 8  # frames over which a coherence is estimated
 _LOW_COHERENCE = 0.35
+_TOGETHER = 0.6
 _APART_DB = 9.0
 _SHARE = 0.6
 
@@ -71,13 +72,14 @@ def _spectra(x: Samples, sample_rate_hz: int) -> npt.NDArray[np.complex64]:
 def _apart(x: Samples, sample_rate_hz: int) -> list[float]:
     """For each stretch in which someone speaks: 1 if no pair of channels shares it, and 0 if one does.
 
-    Channels share a stretch when they are coherent and about as loud as each other. A voice that reaches another's
-    microphone is coherent, but far softer there.
+    Channels share a stretch when they are about as loud as each other, and either coherent or, as reverberation undoes
+    coherence, rise and fall together. A voice that reaches another's microphone does so too, but is far softer there.
     """
     spectra = _spectra(x, sample_rate_hz)
     count = spectra.shape[1] // _SEGMENT
     if not count:
         return []
+    envelopes = np.log10(np.square(np.abs(spectra)).sum(axis=2) + 1e-9)
     spectra = spectra[:, : count * _SEGMENT].reshape(spectra.shape[0], count, _SEGMENT, -1)
     power = np.square(np.abs(spectra)).sum(axis=2)  # (channels, stretches, bins)
     level = power.sum(axis=2)
@@ -93,8 +95,14 @@ def _apart(x: Samples, sample_rate_hz: int) -> list[float]:
             coherence = cross / np.maximum(power[first] * power[second], 1e-20)
             mean = (coherence * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-20)
             ratio_db = 10 * np.abs(np.log10((level[first] + 1e-12) / (level[second] + 1e-12)))
-            shared |= either & (mean > _LOW_COHERENCE) & (ratio_db < _APART_DB)
+            together = _correlation(envelopes[first], envelopes[second]) > _TOGETHER
+            shared |= either & ((mean > _LOW_COHERENCE) | together) & (ratio_db < _APART_DB)
     return [float(not value) for value in shared[active]]
+
+
+def _correlation(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> float:
+    x, y = x - x.mean(), y - y.mean()
+    return float((x * y).sum() / max(1e-12, float(np.sqrt((x * x).sum() * (y * y).sum()))))
 
 
 MUSIC_TONALITY = 0.35

@@ -103,9 +103,9 @@ class VirtualDevice:
         PercepNetError
             If it runs already, or if PipeWire does not run or refuses it.
         """
-        if self.pid() is not None:
+        if self._node(self.kind.name) is not None:
             raise PercepNetError(f"{self.kind.title} runs already: percepnet mic stop ends it")
-        _nodes()  # PipeWire answers
+        self.stop()  # one that has lost its PipeWire
         config, environment = filter_config(self.kind, settings), os.environ | model_environment(settings.model)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(config)

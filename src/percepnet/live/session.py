@@ -25,7 +25,9 @@ BUFFER_S = 0.05
 RETRY_S = 1.0
 OVERLOAD = 0.95  # of the time that a block lasts
 OVERLOAD_BLOCKS = 10  # in a row
-GROWN_S = 0.25  # of a device's delay beyond twice its buffer: what a gap has left in a driver
+# What a gap has left in a driver, above twice its buffer at first, and then above the least delay so far. A driver that
+# has sound waiting also never lets its thread sleep.
+GROWN_AT_FIRST_S, GROWN_S = 0.25, 0.05
 SETTLED_S = 4.0  # after which a delay counts
 PASS_S = 5.0  # that the sound passes through after it
 SMOOTHING = 0.02  # of load and delay, a block
@@ -109,7 +111,7 @@ class Session:
         self._enhancer: Enhancer | None = None
         self._stream: Any = None
         self._last_call_s = self._opened_s = 0.0
-        self._delay_now_s = 0.0
+        self._delay_now_s, self._delay_least_s = 0.0, float("inf")
         self._slow = 0
         self._pass_until_s = 0.0
         self._late: collections.deque[AnySamples] = collections.deque()
@@ -161,7 +163,8 @@ class Session:
     def _delay_has_grown(self) -> bool:
         """Whether sound waits in a driver, after a gap: there is no way to take it out but to begin anew."""
         opened_s = self._last_call_s - self._opened_s
-        return opened_s > SETTLED_S and self._delay_now_s > 2 * self._buffer_s + GROWN_S
+        allowed_s = min(2 * self._buffer_s + GROWN_AT_FIRST_S, self._delay_least_s + GROWN_S)
+        return opened_s > SETTLED_S and self._delay_now_s > allowed_s
 
     def open(self) -> None:
         """Open the devices: sound flows from here on.
@@ -180,7 +183,7 @@ class Session:
         with refusals():
             self._stream = self._make(sd, source, target, rate_hz, block)
             self._last_call_s = self._opened_s = time.monotonic()
-            self._delay_now_s = 0.0
+            self._delay_now_s, self._delay_least_s = 0.0, float("inf")
             self._stream.start()
 
     def _make(self, sd: Any, source: Device, target: Device | None, rate_hz: int, block: int) -> Any:
@@ -305,6 +308,7 @@ class Session:
         self._delay_now_s += SMOOTHING * (delay_s - self._delay_now_s) if self._delay_now_s else delay_s
         status.device_s = self._delay_now_s
         if self._last_call_s - self._opened_s > SETTLED_S:
+            self._delay_least_s = min(self._delay_least_s, self._delay_now_s)
             status.device_min_s = min(status.device_min_s, self._delay_now_s)
             status.device_max_s = max(status.device_max_s, self._delay_now_s)
 

@@ -30,6 +30,7 @@ from percepnet.training.validation_audio import available_scores
 
 PIECE_BYTES = 15 * 2**20
 SCORES_NAME = "scores.json"
+PACKS = "packs"  # in the run's folder
 FINISH_S = 10.0  # for the last batch, and to write what is brought home
 SHORTEST_S = 5.0  # of training that is worth a start
 
@@ -101,7 +102,7 @@ def train_within(
     clock, run = Clock(minutes, say), Path(config.out)
     names = _pair_names(pairs) if pairs else []
     out.mkdir(parents=True, exist_ok=True)
-    found = unpack(packs, run / "packs")
+    found = unpack(packs, run / PACKS)
     clock.say(f"unpacked {', '.join(f'{len(paths)} manifests of {kind}' for kind, paths in found.items())}")
     config = replace(config, speech=found["speech"], noise=found["noise"], rooms=found["rooms"])
     if earlier is not None:

@@ -116,7 +116,7 @@ def sound_loss(found: Tensor, target: Tensor, noisy: Tensor, weights: SignalLoss
 
 def _spectrum(sound: Tensor, window: Tensor) -> Tensor:
     length = len(window)
-    return torch.stft(sound, length, length // 4, window=window, center=False, return_complex=True)
+    return torch.stft(sound, length, length // 2, window=window, center=False, return_complex=True)
 
 
 def _rms(sound: Tensor) -> Tensor:

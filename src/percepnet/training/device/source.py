@@ -23,7 +23,7 @@ from percepnet.training.signal.examples import Examples, Mixtures, example_state
 from percepnet.training.signal.precision import full_precision
 from percepnet.training.store import AudioStore
 
-LANES_AT_ONCE = {"cuda": 64, "cpu": 2}
+LANES_AT_ONCE = {"cuda": 256, "cpu": 2}
 State = TypeVar("State", bound=tuple)  # type: ignore[type-arg]
 
 

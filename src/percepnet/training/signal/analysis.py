@@ -31,6 +31,9 @@ class Frames(NamedTuple):
     correlations: Tensor  # (batch, T)
     tap_delays: Tensor  # (batch, T, 11) samples
     tap_weights: Tensor  # (batch, T, 11)
+    energies: Tensor  # (batch, T, bands) of `noisy`
+    comb_energies: Tensor  # (batch, T, bands) of `comb`
+    comb_correlations: Tensor  # (batch, T, bands) of the two
 
 
 class AnalysisState(NamedTuple):
@@ -117,10 +120,10 @@ def analyse(
     windows, weights = comb.comb_filter(fine, start, tap_delays, future)
     combed = stft.analysis(windows)
 
+    sums = bands.energy(noisy), bands.energy(combed), bands.correlation(noisy, combed)
     inputs, features_after = hops.new_zeros(batch, count, 0), state.features
     if is_leader:
-        floor = silent_energy(params, hops.device)
-        periodic = coherence(bands.correlation(noisy, combed), bands.energy(noisy), bands.energy(combed), floor)
+        periodic = coherence(sums[2], sums[0], sums[1], silent_energy(params, hops.device))
         bins = power(newest)
         inputs, features_after = features(
             params, bands.sums(bins), bins, periodic, periods, correlations, state.features
@@ -129,4 +132,4 @@ def analyse(
         torch.ones_like(state.begun), highpass_state, x[:, -history:], spectra[:, count:], contour, pitch_after,
         features_after,
     )  # fmt: skip
-    return Frames(noisy, combed, inputs, periods, correlations, tap_delays, weights), after
+    return Frames(noisy, combed, inputs, periods, correlations, tap_delays, weights, *sums), after

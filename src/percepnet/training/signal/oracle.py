@@ -74,10 +74,17 @@ def exact_strength(q_x: Tensor, q_y: Tensor, q_p: Tensor, c: Tensor, d: Tensor) 
 def _band_sums(clean: Frames, noisy: Frames, params: SignalParams) -> _BandSums:
     """Sums in single precision; what is made of them, small differences of coherences near one, in double."""
     bands = bands_of(params.band_edges, noisy.noisy.device)
-    x, y, p, p_hat = clean.noisy, noisy.noisy, clean.comb, noisy.comb
-    energies = [bands.energy(s).double() for s in (x, y, p, p_hat)]
-    correlations = [bands.correlation(*pair).double() for pair in ((x, p), (y, p), (p_hat, p), (y, p_hat))]
-    return _BandSums(*energies, *correlations)
+    sums = _BandSums(
+        energy_x=clean.energies,
+        energy_y=noisy.energies,
+        energy_p=clean.comb_energies,
+        energy_p_hat=noisy.comb_energies,
+        x_p=clean.comb_correlations,
+        y_p=bands.correlation(noisy.noisy, clean.comb),
+        p_hat_p=bands.correlation(noisy.comb, clean.comb),
+        y_p_hat=noisy.comb_correlations,
+    )
+    return _BandSums(*(values.double() for values in sums))
 
 
 def _over_three_frames(values: Tensor) -> Tensor:

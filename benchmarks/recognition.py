@@ -1,0 +1,140 @@
+"""Does enhancement help machines that listen? Words that moonshine gets wrong, and wake words that openWakeWord hears.
+
+    pip install moonshine-voice==0.0.68 pyopen-wakeword     # their weights are in these wheels
+    apt install flite                                       # speaks the wake words
+    python benchmarks/recognition.py [--speech FILE.wav ...]
+
+Without --speech it reads the two recordings of books that come with moonshine. The text is what moonshine hears in the
+clean recording. The noises are those of the example clips. Every setting hears the same mixtures.
+"""
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+import percepnet
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIPS = ROOT / "examples/clips"
+SNRS_DB = (20, 10, 5, 0, -5)
+RATE_HZ = 16000
+WAKE_WORDS = {"alexa": "alexa", "hey_jarvis": "hey jarvis", "hey_mycroft": "hey mycroft", "okay_nabu": "okay nabu"}
+VOICES = ("awb", "rms", "slt", "kal16")
+SETTINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "noisy": lambda x: x,
+    "default": lambda x: percepnet.enhance(x, RATE_HZ),
+    "default, at most 12 dB": lambda x: percepnet.enhance(x, RATE_HZ, attenuation_limit_db=12.0),
+    "small": lambda x: percepnet.enhance(x, RATE_HZ, model="small"),
+}
+
+
+def noises() -> list[np.ndarray]:
+    """What the example clips have beside their speech, at 16 kHz."""
+    found = []
+    for path in sorted((CLIPS / "noisy").iterdir()):
+        noisy, rate_hz = soundfile.read(path, dtype="float32")
+        clean, _ = soundfile.read(CLIPS / "clean" / path.name, dtype="float32")
+        found.append(soxr.resample(noisy - clean, rate_hz, RATE_HZ))
+    return found
+
+
+def mixed(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
+    """Speech and a repeated noise, at a ratio of their powers where there is speech."""
+    noise = np.resize(noise, len(speech))
+    power = speech.astype(np.float64) ** 2
+    loud = power > 0.01 * power.max()
+    wanted = np.mean(power[loud]) / 10 ** (snr_db / 10)
+    y = speech + noise * np.sqrt(wanted / np.mean(noise.astype(np.float64) ** 2))
+    return (0.9 * y / max(1.0, float(np.abs(y).max()))).astype(np.float32)
+
+
+def words_wrong(found: str, text: str) -> float:
+    """Word error rate: the least substitutions, insertions and deletions, for each word of the text."""
+    a, b = ("".join(c if c.isalnum() or c == "'" else " " for c in words.lower()).split() for words in (found, text))
+    row = np.arange(len(b) + 1)
+    for i, word in enumerate(a, 1):
+        before, row = row, np.empty_like(row)
+        row[0] = i
+        for j, other in enumerate(b, 1):
+            row[j] = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (word != other))
+    return float(row[-1]) / len(b)
+
+
+def recognition(paths: list[Path]) -> dict[str, dict[str, float]]:
+    """Word error rates by setting and ratio; the text is what is heard in the clean recording."""
+    from moonshine_voice import ModelArch, get_model_path
+    from moonshine_voice.transcriber import Transcriber
+
+    listener = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY)
+
+    def heard(x: np.ndarray) -> str:
+        return " ".join(line.text for line in listener.transcribe_without_streaming(x.tolist(), RATE_HZ).lines)
+
+    rates: dict[str, dict[str, list[float]]] = {name: {} for name in SETTINGS}
+    for path in paths:
+        x, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        speech = soxr.resample(x[:, 0], rate_hz, RATE_HZ)
+        text = heard(speech)
+        for snr_db in SNRS_DB:
+            for noise in noises():
+                mixture = mixed(speech, noise, snr_db)
+                for name, enhance in SETTINGS.items():
+                    wrong = words_wrong(heard(enhance(mixture)), text)
+                    rates[name].setdefault(f"{snr_db} dB", []).append(wrong)
+    return {name: {snr: round(float(np.mean(all_)), 3) for snr, all_ in by.items()} for name, by in rates.items()}
+
+
+def wake_words() -> dict[str, dict[str, float]]:
+    """Share of spoken wake words that are heard, by setting and ratio."""
+    from pyopen_wakeword import Model, OpenWakeWord, OpenWakeWordFeatures
+
+    heard: dict[str, dict[str, list[bool]]] = {name: {} for name in SETTINGS}
+    features = OpenWakeWordFeatures.from_builtin()
+    with tempfile.TemporaryDirectory() as folder:
+        for model, words in WAKE_WORDS.items():
+            listener = OpenWakeWord.from_builtin(Model(model))
+            for voice in VOICES:
+                path = Path(folder, f"{model}-{voice}.wav")
+                subprocess.run(["flite", "-voice", voice, "-t", words, "-o", str(path)], check=True)
+                x, rate_hz = soundfile.read(path, dtype="float32")
+                speech = np.pad(soxr.resample(x, rate_hz, RATE_HZ), (2 * RATE_HZ, RATE_HZ))
+                for snr_db in (60, *SNRS_DB):
+                    for noise in noises():
+                        mixture = mixed(speech, noise, snr_db)
+                        for name, enhance in SETTINGS.items():
+                            audio = (32767 * np.clip(enhance(mixture), -1, 1)).astype(np.int16).tobytes()
+                            best = max(
+                                (p for f in features.process_streaming(audio) for p in listener.process_streaming(f)),
+                                default=0.0,
+                            )
+                            heard[name].setdefault(f"{snr_db} dB", []).append(best > 0.5)
+                            listener.reset()
+                            features.reset()
+    return {name: {snr: round(float(np.mean(all_)), 3) for snr, all_ in by.items()} for name, by in heard.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--speech", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--skip-wake-words", action="store_true")
+    arguments = parser.parse_args()
+    paths = arguments.speech
+    if not paths:
+        found = importlib.util.find_spec("moonshine_voice")
+        assets = Path(str(found.origin)).parent / "assets"  # type: ignore[union-attr]
+        paths = [assets / "two_cities.wav", assets / "beckett.wav"]
+    print(json.dumps({"word error rate": recognition(paths)}, indent=1), flush=True)
+    if not arguments.skip_wake_words:
+        print(json.dumps({"wake words heard": wake_words()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
