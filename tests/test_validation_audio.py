@@ -30,9 +30,7 @@ def test_writes_what_can_be_heard_and_scores_it(tmp_path):
     listening = ValidationAudio(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
     assert len(listening) == SHORT["count"]
     scores = listening.enhance(random_model(1))
-    again = ValidationAudio(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT).enhance(
-        random_model(1)
-    )
+    again = ValidationAudio(recordings(tmp_path, "valid"), SignalParams(), tmp_path, seed=1, **SHORT)
     assert again.enhance(random_model(1)) == scores
     for number in range(SHORT["count"]):
         sounds = [
