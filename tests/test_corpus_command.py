@@ -138,7 +138,7 @@ def test_bad_input_is_one_line(folders, run):
 
 def test_the_commands_of_the_documentation(folders, run):
     pytest.importorskip("torch", reason="training needs torch: pip install 'percepnet[train]'")
-    section = DOCS.read_text().split("## Train on your own recordings")[1].split("\n## ")[0]
+    section = DOCS.read_text().split("## Try it out")[1].split("\n## ")[0]
     commands = [shlex.split(line)[1:] for line in re.findall(r"^    (percepnet .*)$", section, re.M)]
     assert [command[0] for command in commands] == ["corpus"] * 4 + ["train", "export", "enhance"]
     # features are given, since making them has tests of its own; and the first batch is the last one
