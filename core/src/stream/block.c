@@ -88,9 +88,8 @@ static void run_hops(percepnet_block *b, percepnet_stream *s, int hops) {
     }
 }
 
-void block_run(percepnet_block *b, percepnet_stream *s) {
+void block_run(percepnet_block *b, percepnet_stream *s, int64_t hops) {
     int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;
-    int64_t hops = stream_hops(s);
     while (hops >= worth && hops > 1) {
         /* all about equally long, so that none is left with the cost of a block and the gain of a hop */
         int64_t pieces = (hops + b->hops - 1) / b->hops;

@@ -185,7 +185,7 @@ static void run(percepnet_stream *s, percepnet_block *block, const stream_call *
     uint64_t before = subnormals_off();
     stream_begin(s, call);
     if (block && !s->idle) {
-        block_run(block, s);
+        block_run(block, s, stream_hops(s));
     }
     while (stream_hops(s) > 0) {
         if (stream_passes(s)) {

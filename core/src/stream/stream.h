@@ -72,8 +72,8 @@ void stream_give_hop(percepnet_stream *s, float *from, int64_t stride);
 /* What stream.c needs of options.c: 0 if an option is out of range, which the error names. */
 int options_fit(const percepnet_options *options, percepnet_error *error);
 
-/* What stream.c needs of block.c: all hops that can be taken, layer by layer. */
+/* What stream.c needs of block.c: all of the hops that can be taken, or all but one, layer by layer. */
 int block_serves(const percepnet_block *block, const percepnet_stream *s);
-void block_run(percepnet_block *block, percepnet_stream *s);
+void block_run(percepnet_block *block, percepnet_stream *s, int64_t hops);
 
 #endif

@@ -3,9 +3,11 @@
 from percepnet.atomic import replacing
 from percepnet.audio.formats import ALL_SUFFIXES, FORMATS, MEDIA, output_format
 from percepnet.audio.info import AudioInfo
-from percepnet.audio.reader import AudioReader, open_audio
+from percepnet.audio.opening import open_audio
+from percepnet.audio.reader import AudioReader
 from percepnet.audio.tags import Picture, Tags
-from percepnet.audio.writer import AudioWriter, Wishes, create_audio
+from percepnet.audio.wishes import Wishes
+from percepnet.audio.writer import AudioWriter, create_audio
 
 __all__ = [
     "ALL_SUFFIXES",

@@ -16,7 +16,7 @@ from percepnet.audio.formats import MEDIA
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.media import _choose, _is_cover, _open_container, require_av
 from percepnet.audio.tags import Tags
-from percepnet.audio.writer import Wishes
+from percepnet.audio.wishes import Wishes
 from percepnet.errors import AudioError
 
 # FFmpeg's decoder -> the encoder that writes the same.

@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -17,32 +16,11 @@ from percepnet.atomic import replacing, why
 from percepnet.audio import mpeg
 from percepnet.audio.formats import BYTES_A_SAMPLE, MEDIA, output_format
 from percepnet.audio.info import AudioInfo
+from percepnet.audio.opening import reason
 from percepnet.audio.quantise import quantised
-from percepnet.audio.reader import reason
 from percepnet.audio.tags import Tags, id3, riff, vorbis
+from percepnet.audio.wishes import Wishes
 from percepnet.errors import AudioError
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What an output is to be, where it is not to be like its input.
-
-    Attributes
-    ----------
-    bits : str or None
-        Of PCM: "8", "16", "24", "32" or "float".
-    bitrate_bps : int or None
-        Of a lossy codec.
-    mono : bool
-        The mean of all channels.
-    dither : bool
-        Before rounding to integers.
-    """
-
-    bits: str | None = None
-    bitrate_bps: int | None = None
-    mono: bool = False
-    dither: bool = False
 
 
 class AudioWriter(Protocol):

@@ -13,8 +13,8 @@ from percepnet.bulk.cluster import Summary
 from percepnet.bulk.cluster import enhance_archive as enhance_on_ray
 from percepnet.bulk.one import Settings
 from percepnet.bulk.progress import LOG_EVERY_S, duration
-from percepnet.cli.exits import EXIT_SOME_FAILED
 from percepnet.errors import AudioError, complain
+from percepnet.exits import EXIT_SOME_FAILED
 
 FAILURES_SHOWN = 20
 

@@ -17,8 +17,8 @@ from percepnet.arrays import AnySamples, Samples, check_finite
 from percepnet.atomic import why
 from percepnet.audio import AudioInfo, create_audio, riff
 from percepnet.audio.formats import FORMATS, MEDIA
+from percepnet.audio.opening import check_form
 from percepnet.audio.quantise import quantised
-from percepnet.audio.reader import check_form
 from percepnet.bulk.one import Job, Settings, enhance_file
 from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.live_stream import WHOLE_ADVICE

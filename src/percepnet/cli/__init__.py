@@ -16,11 +16,11 @@ from typer.core import TyperGroup
 import percepnet
 from percepnet.bench.command import bench
 from percepnet.cli import enhance
-from percepnet.cli.exits import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.command import evaluate, oracle
 from percepnet.evaluation.decisions_command import decisions
 from percepnet.evaluation.heldout_command import heldout
+from percepnet.exits import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 from percepnet.live.command import live
 from percepnet.live.mic_command import mic
 from percepnet.plugins.command import plugin_path

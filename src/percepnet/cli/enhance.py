@@ -17,8 +17,8 @@ from percepnet.bulk.ledger import Ledger
 from percepnet.bulk.one import Job, Result, Settings
 from percepnet.bulk.plan import Plan, make_folders, make_plan, refuse_losses
 from percepnet.bulk.run import Failure, Outcome, cores, run
-from percepnet.cli.exits import EXIT_SOME_FAILED
 from percepnet.errors import AudioError, PercepNetError, complain
+from percepnet.exits import EXIT_SOME_FAILED
 from percepnet.model import load_model
 from percepnet.plot import require_matplotlib
 
