@@ -25,7 +25,7 @@ def test_events_can_be_read_back(tmp_path):
     for updates in (5, 10, 15):
         board.scalars("loss", {"gain": 1 / updates, "strength": 0.5}, updates)
     for updates in (5, 15):
-        board.listening(folder, updates)
+        board.sounds(folder, updates)
     board.close()
     resumed = Board(tmp_path, 10)  # the checkpoint was of update 10
     resumed.scalars("loss", {"gain": 0.25}, 12)

@@ -2,8 +2,7 @@
 
 Raw 32-bit floats: `x_RATE.f32`, 60 s of the example clips, and `y_RATE.f32`, what a stream on the portable kernel gives
 back in calls of 128 samples. `microphone.wav` is what a browser takes for its microphone,
-`enhanced.f32` what Python makes
-of it.
+`enhanced.f32` what Python makes of it.
 """
 
 import json
@@ -17,6 +16,7 @@ from percepnet import enhance, load_model
 from percepnet.native import Stream
 
 ROOT = Path(__file__).resolve().parents[2]
+CLIPS = ("helicopter_male", "sea_female")
 SECONDS = 60
 RATES_HZ = (48000, 44100, 16000)
 QUANTUM = 128
@@ -25,7 +25,8 @@ PIECE = 50 * QUANTUM
 
 def clips() -> np.ndarray:
     """A minute of speech in noise at 48 kHz: all clips in turn, each time at another level."""
-    found = sorted((ROOT / "examples" / "clips" / "noisy").glob("*.flac"))
+    # steady noise, so that how far it went down can be measured behind a codec too
+    found = [ROOT / "examples" / "clips" / "noisy" / f"{name}.flac" for name in CLIPS]
     parts: list[np.ndarray] = []
     while sum(map(len, parts)) < SECONDS * 48000:
         samples, _ = soundfile.read(found[len(parts) % len(found)], dtype="float32")

@@ -62,6 +62,8 @@ def train(
 ) -> None:
     """Train a network on your own recordings. Ctrl-C stops after a moment; --resume continues."""
     with extra_packages("train"):
+        import torch  # noqa: F401  # first: scipy, where it is imported before, stumbles over a torch that is missing
+
         from percepnet.training.config import Config
         from percepnet.training.distributed import writes
         from percepnet.training.progress import Progress
