@@ -22,6 +22,11 @@ def complain(message: object) -> None:
     print(f"percepnet: {' '.join(str(message).split())}", file=sys.stderr)
 
 
+def installing(extra: str) -> str:
+    """What installs an optional part of percepnet, from where packages are had or from its repository."""
+    return f"pip install 'percepnet[{extra}]', or '.[{extra}]' in its repository"
+
+
 @contextmanager
 def extra_packages(extra: str) -> Iterator[None]:
     """Around imports that the base installation does not serve.
@@ -39,4 +44,4 @@ def extra_packages(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise PercepNetError(f"this needs more packages ({error.name}): pip install 'percepnet[{extra}]'") from error
+        raise PercepNetError(f"this needs more packages ({error.name}): {installing(extra)}") from error

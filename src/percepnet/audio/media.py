@@ -12,7 +12,7 @@ from percepnet.arrays import Samples
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.reader import AudioReader
 from percepnet.audio.tags import Tags
-from percepnet.errors import AudioError, PercepNetError
+from percepnet.errors import AudioError, PercepNetError, installing
 
 if TYPE_CHECKING:
     pass
@@ -29,9 +29,7 @@ def require_av(path: Path | str) -> Any:
     try:
         import av
     except ImportError as error:
-        raise PercepNetError(
-            f"{path}: this kind of file needs FFmpeg's libraries: pip install 'percepnet[media]'"
-        ) from error
+        raise PercepNetError(f"{path}: this kind of file needs FFmpeg's libraries: {installing('media')}") from error
     av.logging.set_level(None)
     return av
 

@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 
 from percepnet.arrays import Samples
-from percepnet.errors import PercepNetError
+from percepnet.errors import PercepNetError, installing
 from percepnet.metrics import composite as composite_measures
 from percepnet.metrics import srmr as srmr_measure
 from percepnet.params import SAMPLE_RATE_HZ
@@ -341,4 +341,4 @@ def _package(module: str) -> Any:
     except ImportError as error:
         name = module.partition(".")[0]
         extra = "peers" if name == "gammatone" else "eval"
-        raise PercepNetError(f"{name} cannot be imported ({error}): pip install 'percepnet[{extra}]'") from error
+        raise PercepNetError(f"{name} cannot be imported ({error}): {installing(extra)}") from error
