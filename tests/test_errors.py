@@ -17,8 +17,6 @@ def test_a_missing_package_is_named_with_what_installs_it(tmp_path, arguments, p
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"percepnet: this needs more packages ({package}): pip install 'percepnet[{extra}]', or '.[{extra}]' in its repository\n"
-    )
+    what = f"percepnet: this needs more packages ({package})"
+    assert done.stderr == f"{what}: pip install 'percepnet[{extra}]', or '.[{extra}]' in its repository\n"
     assert not list(tmp_path.iterdir())

@@ -207,6 +207,7 @@ def test_without_ffmpeg_s_libraries_the_command_is_named(tmp_path: Path) -> None
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "percepnet: a.m4a: this kind of file needs FFmpeg's libraries: pip install 'percepnet[media]', or '.[media]' in its repository\n"
+        "percepnet: a.m4a: this kind of file needs FFmpeg's libraries: "
+        "pip install 'percepnet[media]', or '.[media]' in its repository\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["a.m4a"]
