@@ -29,7 +29,7 @@ from percepnet.live.view import View
 from percepnet.model import load_model
 from sound_servers import pipewire, pulseaudio, start_pulse
 
-CLIP = sorted((Path(__file__).parents[1] / "examples/clips/noisy").iterdir())[0]
+CLIP = Path(__file__).parents[1] / "examples/clips/noisy/helicopter_male.flac"
 COMMAND = (sys.executable, "-m", "percepnet", "live", "--model", "small", "--json")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="starts Linux' sound servers")
 
@@ -103,7 +103,7 @@ def test_a_microphone_is_enhanced_recorded_and_played(make, buffer_ms):
         assert correlation(raw, noisy) > 0.95
         heard, _ = soundfile.read(server.folder / "played.wav", dtype="float32")
         likeness = correlation(heard, percepnet.enhance(noisy, 48000, model="small"))
-        if likeness <= 0.95 and os.getloadavg()[0] > 0.8 * (os.cpu_count() or 1):
+        if 0.8 < likeness <= 0.95 and os.getloadavg()[0] > 0.4 * (os.cpu_count() or 1):
             pytest.skip(f"this computer was too busy for a sound server: correlation {likeness:.3f}")
         assert likeness > 0.95
     assert figures["sample_rate_hz"] == 48000
