@@ -8,8 +8,9 @@ pytest.importorskip("scipy", reason="evaluation needs scipy: pip install 'percep
 
 from typer.testing import CliRunner
 
+from percepnet.acoustics.bandwidth import bandwidth_hz, known_bands
 from percepnet.cli import app
-from percepnet.evaluation.decisions import judge_decisions, known_bands
+from percepnet.evaluation.decisions import judge_decisions
 from percepnet.params import SignalParams
 from percepnet.systems.register import Register
 from voices import noise, steady
@@ -36,10 +37,10 @@ def test_the_recording_itself_leaves_too_much_and_the_oracle_does_not(folder):
 
 def test_bands_above_the_spectrum_of_the_speech_are_not_known():
     voice = steady(400, 1.0, harmonics_to_hz=4000)
-    known = known_bands(voice, SignalParams())
+    known = known_bands(SignalParams(), bandwidth_hz(voice, 48000))
     assert known[0]
     assert not known[-1]
-    assert known_bands(np.zeros(100), SignalParams()).sum() == 1
+    assert known_bands(SignalParams(), bandwidth_hz(np.zeros(100), 48000)).sum() == 1
 
 
 def test_command(folder):

@@ -7,6 +7,7 @@ pytest.importorskip("scipy", reason="training needs scipy: pip install 'percepne
 import soundfile
 
 from percepnet import engine
+from percepnet.acoustics.bandwidth import known_bands
 from percepnet.acoustics.mixing import Mixture
 from percepnet.atomic import part_name
 from percepnet.errors import PercepNetError
@@ -22,7 +23,6 @@ from percepnet.training.features import (
     Shards,
     is_speech,
     known,
-    known_bands,
     make_shard,
     sequence,
     shard_name,

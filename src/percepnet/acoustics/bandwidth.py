@@ -5,11 +5,13 @@ Files at 48 kHz are often less: decoded from MP3 or Opus, which cut the treble o
 """
 
 import numpy as np
+import numpy.typing as npt
 import scipy.ndimage
 import scipy.signal
 
 from percepnet.acoustics.levels import active
 from percepnet.arrays import Array
+from percepnet.params import SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 
 WINDOW_S = 0.040  # bins of 25 Hz
 FRAMES_MAX = 4000  # spread over a long recording
@@ -90,6 +92,21 @@ def loud_spectrum_db(audio: Array, sample_rate_hz: int) -> Array | None:
         return None
     spectra = np.abs(np.fft.rfft(frames[active(power)] * window, axis=1)) ** 2 / np.sum(window.astype(np.float64) ** 2)
     return np.asarray(10 * np.log10(np.percentile(spectra, PERCENTILE, axis=0) + 1e-30), np.float32)
+
+
+def known_bands(params: SignalParams, bandwidth_hz: float) -> npt.NDArray[np.bool_]:
+    """Which bands are centred within a bandwidth.
+
+    Returns
+    -------
+    np.ndarray [shape=(bands,)]
+
+    Examples
+    --------
+    >>> known_bands(SignalParams(band_edges=(0, 80, 160)), 4000.0).tolist()
+    [True, True, False]
+    """
+    return np.array(params.band_edges) * (SAMPLE_RATE_HZ / WINDOW_SAMPLES) <= bandwidth_hz
 
 
 def _wall_hz(level_db: Array, step_hz: float) -> float | None:

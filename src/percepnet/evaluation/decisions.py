@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from percepnet.acoustics.bandwidth import bandwidth_hz, known_bands
 from percepnet.evaluation.gain_errors import GainErrors, errors_db, summary
 from percepnet.evaluation.recordings import find_pairs, read_at_48k
 from percepnet.evaluation.speech_detection import area_under_curve, detection
-from percepnet.params import BINS, SAMPLE_RATE_HZ, SignalParams
+from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.progress import followed
 from percepnet.systems.ours import model_of
 from percepnet.systems.register import Register
 from percepnet.systems.run import run_system
-
-SILENT_DB = -90.0  # below the loudest bin of clean speech: above the last one that is louder, nothing is known
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> l
     pairs = find_pairs(folder)
     for pair in followed(pairs, len(pairs), "judging decisions"):
         clean, noisy = read_at_48k(pair)
-        known = known_bands(clean, params)
+        known = known_bands(params, bandwidth_hz(clean, SAMPLE_RATE_HZ))
         for name in names:
             enhanced = run_system(register.start(name), noisy, clean).y
             errors[name].append(errors_db(enhanced, clean, noisy, params, known))
@@ -70,27 +69,6 @@ def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> l
             if model is not None:
                 heard[name].append(detection(clean, noisy, model))
     return [SystemDecisions(name, summary(errors[name]), _area(heard[name])) for name in names]
-
-
-def known_bands(clean: np.ndarray, params: SignalParams) -> np.ndarray:
-    """Bands in which a recording of clean speech has anything: those of 16 kHz know nothing above 8.
-
-    Parameters
-    ----------
-    clean : np.ndarray [shape=(n,)]
-        At 48 kHz.
-    params : SignalParams
-
-    Returns
-    -------
-    np.ndarray [shape=(bands,), dtype=bool]
-    """
-    size = 2 * (BINS - 1)
-    frames = clean[: len(clean) // size * size].reshape(-1, size)
-    power = np.mean(np.abs(np.fft.rfft(frames * np.hanning(size))) ** 2, axis=0) if len(frames) else np.zeros(BINS)
-    loud = np.flatnonzero(power > power.max(initial=0) * 10 ** (SILENT_DB / 10))
-    last_hz = (loud[-1] if len(loud) else 0) * SAMPLE_RATE_HZ / size
-    return np.array(params.band_edges) * SAMPLE_RATE_HZ / size <= last_hz
 
 
 def _area(heard: list[tuple[np.ndarray, np.ndarray]]) -> float | None:

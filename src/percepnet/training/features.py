@@ -23,13 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet import engine
+from percepnet.acoustics.bandwidth import known_bands
 from percepnet.acoustics.levels import active_rms, amplitude, frame_powers, speech_frames
 from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
 from percepnet.arrays import Array
 from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
 from percepnet.manifest import Split
-from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
+from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import Clip, of_split
 from percepnet.training.rows import RowLayout
@@ -89,21 +90,6 @@ class Recordings:
             AudioStore(rooms, self.folder) if rooms else (),
             self.mixing,
         )
-
-
-def known_bands(params: SignalParams, bandwidth_hz: float) -> npt.NDArray[np.bool_]:
-    """Which bands are centred within a bandwidth.
-
-    Returns
-    -------
-    np.ndarray [shape=(bands,)]
-
-    Examples
-    --------
-    >>> known_bands(SignalParams(band_edges=(0, 80, 160)), 4000.0).tolist()
-    [True, True, False]
-    """
-    return np.array(params.band_edges) * (SAMPLE_RATE_HZ / WINDOW_SAMPLES) <= bandwidth_hz
 
 
 def known(mixture: Mixture, params: SignalParams) -> npt.NDArray[np.bool_]:
