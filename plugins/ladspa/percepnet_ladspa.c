@@ -9,17 +9,9 @@
 #include <stdlib.h>
 
 #include "abi.h"
-#include "common/door.h"
+#include "common/ports.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-enum { LIMIT, MODEL, BYPASS, LATENCY, AUDIO };
-enum { PORTS_MONO = AUDIO + 2, PORTS_STEREO = AUDIO + 4 };
-
-typedef struct instance {
-    door door;
-    LADSPA_Data *ports[PORTS_STEREO];
-} instance;
 
 static LADSPA_Handle instantiate(const LADSPA_Descriptor *descriptor, unsigned long rate_hz) {
     instance *p = calloc(1, sizeof *p); /* NULL only without memory: several hosts
@@ -32,49 +24,17 @@ static LADSPA_Handle instantiate(const LADSPA_Descriptor *descriptor, unsigned l
 }
 
 static void connect_port(LADSPA_Handle handle, unsigned long port, LADSPA_Data *data) {
-    if (port < PORTS_STEREO) {
-        ((instance *)handle)->ports[port] = data;
-    }
-}
-
-static void follow_controls(instance *p) {
-    door_control(&p->door, p->ports[LIMIT] ? *p->ports[LIMIT] : DOOR_LIMIT_MAX_DB,
-                 p->ports[BYPASS] && *p->ports[BYPASS] > 0.5f);
+    ports_connect(handle, port, data);
 }
 
 static void activate(LADSPA_Handle handle) {
-    instance *p = handle;
-    float wanted = p->ports[MODEL] ? *p->ports[MODEL] : (float)MODEL_DEFAULT;
-    follow_controls(p);
-    door_open(&p->door, (door_choice){.model = model_number(wanted)});
-    if (p->ports[LATENCY]) {
-        *p->ports[LATENCY] = (LADSPA_Data)door_latency(&p->door);
-    }
+    ports_activate(handle);
+    ports_say_latency(handle);
 }
 
-static void run(LADSPA_Handle handle, unsigned long samples) {
-    instance *p = handle;
-    if (p->door.choice.model < 0) {
-        activate(handle); /* the host has forgotten to */
-    }
-    follow_controls(p);
-    if (p->ports[LATENCY]) {
-        *p->ports[LATENCY] = (LADSPA_Data)door_latency(&p->door);
-    }
-    const float *x[DOOR_CHANNELS_MAX];
-    float *y[DOOR_CHANNELS_MAX];
-    for (int c = 0; c < p->door.channels; c++) {
-        x[c] = p->ports[AUDIO + c];
-        y[c] = p->ports[AUDIO + p->door.channels + c];
-    }
-    door_run(&p->door, x, y, samples);
-}
+static void run(LADSPA_Handle handle, unsigned long samples) { ports_run(handle, samples); }
 
-static void cleanup(LADSPA_Handle handle) {
-    instance *p = handle;
-    door_close(&p->door);
-    free(p);
-}
+static void cleanup(LADSPA_Handle handle) { ports_cleanup(handle); }
 
 #define CONTROL_IN (LADSPA_PORT_CONTROL | LADSPA_PORT_INPUT)
 #define CONTROL_OUT (LADSPA_PORT_CONTROL | LADSPA_PORT_OUTPUT)
