@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from percepnet.errors import extra_packages
-from percepnet.integrations.frames import FrameStream
+from percepnet.integrations.frames import FrameStream, HasFrameStream
 from percepnet.stream import ModelLike
 
 with extra_packages("aiortc"):
@@ -14,7 +14,7 @@ with extra_packages("aiortc"):
     from av import AudioFrame, AudioResampler
 
 
-class EnhancedTrack(MediaStreamTrack):
+class EnhancedTrack(HasFrameStream, MediaStreamTrack):
     """The audio of a track, without its noise and reverberation.
 
     Timestamps, rate, layout and length of frames stay as they were; the sound in them is `latency_s` late.
@@ -48,25 +48,6 @@ class EnhancedTrack(MediaStreamTrack):
         self.track = track
         self.stream = FrameStream(model, attenuation_limit_db=attenuation_limit_db, post_filter=post_filter)
         self._to_s16: AudioResampler | None = None
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it enhances; otherwise frames are as they were, as late as ever."""
-        return self.stream.enabled
-
-    @enabled.setter
-    def enabled(self, enabled: bool) -> None:
-        self.stream.enabled = enabled
-
-    @property
-    def latency_s(self) -> float:
-        """Seconds that the sound is late; 0 before the first frame."""
-        return self.stream.latency_s
-
-    @property
-    def speech_probability(self) -> float | None:
-        """Of the last frame; None if the model does not say."""
-        return self.stream.speech_probability
 
     async def recv(self) -> AudioFrame:
         """The next frame.

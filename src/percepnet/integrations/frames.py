@@ -155,3 +155,28 @@ class FrameStream:
         )
         enhancer.bypass = not self._enabled
         return enhancer
+
+
+class HasFrameStream:
+    """What the adapters of all frameworks say of the stream that they have."""
+
+    stream: FrameStream
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it enhances; otherwise frames are as they were, as late as ever."""
+        return self.stream.enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self.stream.enabled = enabled
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds that the sound is late; 0 before the first frame."""
+        return self.stream.latency_s
+
+    @property
+    def speech_probability(self) -> float | None:
+        """Of the last frame; None if the model does not say."""
+        return self.stream.speech_probability

@@ -3,14 +3,14 @@
 import numpy as np
 
 from percepnet.errors import extra_packages
-from percepnet.integrations.frames import FrameStream
+from percepnet.integrations.frames import FrameStream, HasFrameStream
 from percepnet.stream import ModelLike
 
 with extra_packages("livekit"):
     from livekit.rtc import AudioFrame, FrameProcessor
 
 
-class PercepNetProcessor(FrameProcessor[AudioFrame]):  # type: ignore[type-arg, unused-ignore]
+class PercepNetProcessor(HasFrameStream, FrameProcessor[AudioFrame]):  # type: ignore[type-arg, unused-ignore]
     """Noise cancellation for `AudioInputOptions(noise_cancellation=...)` and `rtc.AudioStream(noise_cancellation=...)`.
 
     Frames come back as long as they were, `latency_s` late. After an early close, which livekit-agents does between
@@ -30,25 +30,6 @@ class PercepNetProcessor(FrameProcessor[AudioFrame]):  # type: ignore[type-arg, 
         self, *, model: ModelLike = None, attenuation_limit_db: float | None = None, post_filter: bool = False
     ) -> None:
         self.stream = FrameStream(model, attenuation_limit_db=attenuation_limit_db, post_filter=post_filter)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it enhances; otherwise frames are as they were, as late as ever."""
-        return self.stream.enabled
-
-    @enabled.setter
-    def enabled(self, value: bool) -> None:
-        self.stream.enabled = value
-
-    @property
-    def latency_s(self) -> float:
-        """Seconds that the sound is late; 0 before the first frame."""
-        return self.stream.latency_s
-
-    @property
-    def speech_probability(self) -> float | None:
-        """Of the last frame; None if the model does not say."""
-        return self.stream.speech_probability
 
     def _process(self, frame: AudioFrame) -> AudioFrame:
         x = np.frombuffer(frame.data, np.int16)

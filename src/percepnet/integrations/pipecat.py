@@ -6,7 +6,7 @@ See docs/bots.md, and examples/pipecat_bot.py.
 import numpy as np
 
 from percepnet.errors import PercepNetError, extra_packages
-from percepnet.integrations.frames import FrameStream
+from percepnet.integrations.frames import FrameStream, HasFrameStream
 from percepnet.params import FRAMES_PER_SECOND
 from percepnet.stream import ModelLike
 
@@ -16,7 +16,7 @@ with extra_packages("pipecat"):
     from pipecat.frames.frames import FilterControlFrame, FilterEnableFrame, FilterUpdateSettingsFrame
 
 
-class PercepNetFilter(BaseAudioFilter):
+class PercepNetFilter(HasFrameStream, BaseAudioFilter):
     """Enhances what comes into a transport, before VAD and speech recognition.
 
     `FilterEnableFrame` switches it, and `FilterUpdateSettingsFrame({"attenuation_limit_db": 20})` sets its limit, while
@@ -37,16 +37,6 @@ class PercepNetFilter(BaseAudioFilter):
     ) -> None:
         self.stream = FrameStream(model, attenuation_limit_db=attenuation_limit_db, post_filter=post_filter)
         self._sample_rate = 0
-
-    @property
-    def latency_s(self) -> float:
-        """Seconds that the sound is late; 0 before the first chunk."""
-        return self.stream.latency_s
-
-    @property
-    def speech_probability(self) -> float | None:
-        """Of the last chunk; None if the model does not say."""
-        return self.stream.speech_probability
 
     async def start(self, sample_rate: int) -> None:
         """Begin a stream of a rate."""
