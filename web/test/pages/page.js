@@ -3,6 +3,7 @@
 import * as percepnet from "../dist/index.js";
 import { PercepNetTrackProcessor } from "../dist/adapters/livekit.js";
 import { PercepNetAudioProcessor } from "../dist/adapters/twilio.js";
+import { differing } from "./differing.js";
 
 const { addPercepNetModule, enhanceSamples, loadPercepNet, PercepNetNode, processStream } = percepnet;
 const BASE = new URL("../dist/", import.meta.url).href;
@@ -10,16 +11,6 @@ const RECORDER = new URL("recorder.js", import.meta.url).href;
 const QUIET = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 const floats = async (name) => new Float32Array(await (await fetch(`../reference/${name}`)).arrayBuffer());
-
-function differing(a, b) {
-    const left = new Int32Array(a.buffer, a.byteOffset, a.length);
-    const right = new Int32Array(b.buffer, b.byteOffset, b.length);
-    let count = Math.abs(a.length - b.length);
-    for (let i = 0; i < Math.min(a.length, b.length); i++) {
-        count += left[i] !== right[i];
-    }
-    return count;
-}
 
 const power = (x, from, to) => {
     let sum = 0;
