@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from percepnet.acoustics.levels import power_db
 from percepnet.arrays import Samples
 
 _FRAME_S = 0.02
@@ -54,4 +55,4 @@ class LevelMeter:
 
 
 def _db(power: float) -> float:
-    return float(10 * np.log10(max(power, 10 ** (_LOWEST_DBFS / 10))))
+    return max(power_db(power), float(_LOWEST_DBFS))

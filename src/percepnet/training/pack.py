@@ -27,6 +27,7 @@ from percepnet.acoustics.rooms import ROOM_MAX_S
 from percepnet.errors import PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.corpus import Clip, find_clips
+from percepnet.training.store import at_48_khz, read_mono
 
 KINDS = ("rooms", "noise", "speech")  # the first are taken whole before speech fills what is left
 FIELDS = {"rooms": "room", "noise": "noise", "speech": "speech"}  # as manifests name them
@@ -226,23 +227,18 @@ def _speakers_in_turn(clips: Iterable[Clip]) -> list[Clip]:
 
 def _encoded(job: tuple[Clip, str, float]) -> bytes:
     clip, kind, kilobits = job
-    path = str(clip.path)
     if kind != "rooms":
         rate = 8 * clip.path.stat().st_size / max(clip.seconds, 1e-3) / 1000
-        if soundfile.info(path).subtype in ENCODED and rate <= AS_IT_IS * kilobits:
+        if soundfile.info(str(clip.path)).subtype in ENCODED and rate <= AS_IT_IS * kilobits:
             return clip.path.read_bytes()
-    audio, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = audio[:, 0]
+    mono, rate_hz = read_mono(clip)
     target = io.BytesIO()
     if kind == "rooms":
         begin = max(0, int(np.argmax(np.abs(mono))) - rate_hz // 100)
         cut = mono[begin : begin + round(ROOM_SECONDS * rate_hz)]
         soundfile.write(target, cut / max(1.0, float(np.abs(cut).max())), rate_hz, format="FLAC", subtype="PCM_16")
     else:
-        if rate_hz != SAMPLE_RATE_HZ:
-            import soxr
-
-            mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
+        mono = at_48_khz(mono, rate_hz)
         low, high = OPUS_RATES
         level = float(np.clip(1 - (1000 * kilobits - low) / (high - low), 0, 1))
         soundfile.write(

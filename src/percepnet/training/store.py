@@ -106,15 +106,29 @@ class _DecodeInto:
             store.read(int(index), 0, 0)
 
 
-def _decode(clip: Clip) -> npt.NDArray[np.int16]:
+def read_mono(clip: Clip) -> tuple[Array, int]:
+    """A recording as it is in its file: one channel of it [shape=(n,)], and the sample rate.
+
+    Raises
+    ------
+    AudioError
+        If it is unreadable.
+    """
     try:
         audio, rate_hz = soundfile.read(str(clip.path), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"{clip.path}: unreadable; repair it, or leave it out with --exclude ({error})") from error
     # one channel: a sum of several would be comb-filtered by the distance of their microphones
-    mono = audio[:, 0]
-    if rate_hz != SAMPLE_RATE_HZ:
-        mono = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
+    return audio[:, 0], rate_hz
+
+
+def at_48_khz(mono: Array, rate_hz: int) -> Array:
+    """A recording as the training hears it."""
+    return mono if rate_hz == SAMPLE_RATE_HZ else soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ)
+
+
+def _decode(clip: Clip) -> npt.NDArray[np.int16]:
+    mono = at_48_khz(*read_mono(clip))
     whole = np.zeros(clip.samples, np.float32)
     used = min(len(mono), clip.samples)
     whole[:used] = np.nan_to_num(mono[:used])

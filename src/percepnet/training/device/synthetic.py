@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet.acoustics.synthetic_noise import calls, fan, hum, knocks
+from percepnet.atomic import replacing
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.rooms import simulate_room
 
@@ -73,9 +74,8 @@ def make_bank(seed: int, noises: int, rooms: int, processes: int | None = None, 
     arrays = {f"{kind}{number}": sound for (kind, _, number), sound in zip(jobs, made, strict=True)}
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez(beside, **arrays)  # type: ignore[arg-type]
-        beside.replace(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
     return _bank(arrays, noises, rooms)
 
 
