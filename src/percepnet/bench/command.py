@@ -9,7 +9,6 @@ import typer
 
 from percepnet.errors import PercepNetError
 from percepnet.model import load_model
-from percepnet.progress import progress
 
 SECONDS_MAX = 3600.0
 BASELINES = "rnnoise"
@@ -39,6 +38,7 @@ def bench(
     """Measure time, memory and start-up on this machine, beside other systems and the least that is possible."""
     from percepnet.bench.report import check_plot, check_report, save_plot, save_report, to_markdown
     from percepnet.bench.run import measure
+    from percepnet.progress import progress
     from percepnet.systems.register import check_live
 
     if not 0.1 <= seconds <= SECONDS_MAX:

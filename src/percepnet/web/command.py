@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from percepnet.web.server import HOST, PORT, create_server
+from percepnet.web import HOST, PORT
 
 
 def web(
@@ -13,6 +13,8 @@ def web(
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Serve the demo page on this machine: microphone, recordings and a call, all within the browser."""
+    from percepnet.web.server import create_server
+
     with create_server(port) as server:
         address = f"http://{HOST}:{server.server_address[1]}/"
         print(f"{address}  (Ctrl-C ends it)", flush=True)

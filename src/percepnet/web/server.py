@@ -6,9 +6,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from percepnet.errors import PercepNetError
+from percepnet.web import HOST, PORT
 
-HOST = "127.0.0.1"
-PORT = 8480
 SITE = Path(__file__).parent / "site"
 # as an app would be served that lets nothing in or out
 POLICY = (
