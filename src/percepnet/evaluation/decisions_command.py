@@ -22,6 +22,7 @@ def decisions(
     """Judge what systems decide in each band, against the best gains, and how well they tell speech from the rest."""
     with extra_packages("eval"):
         from percepnet.evaluation.decisions import judge_decisions
+        from percepnet.evaluation.numbers import markdown_table
         from percepnet.systems.register import Register
 
     found = judge_decisions(pairs, Register(model, baselines), [name.strip() for name in systems.split(",")])
@@ -29,7 +30,9 @@ def decisions(
         rows = [{"system": one.system, **one.gains._asdict(), "speech_area": one.speech_area} for one in found]
         print(json.dumps(rows, indent=1))
         return
-    print("| system | bias (dB) | spread (dB) | area under the curve of speech |\n|---|---|---|---|")
+    cells = []
     for one in found:
         area = "–" if one.speech_area is None else f"{one.speech_area:.4f}"
-        print(f"| {one.system} | {one.gains.bias_db:+.1f} | {one.gains.spread_db:.1f} | {area} |")
+        cells.append((one.system, f"{one.gains.bias_db:+.1f}", f"{one.gains.spread_db:.1f}", area))
+    header = ("system", "bias (dB)", "spread (dB)", "area under the curve of speech")
+    print("\n".join(markdown_table(header, cells)))

@@ -14,7 +14,6 @@ from percepnet.training.store import AudioStore
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 PIECES_MAX = 64  # of a stretch; what is then still missing is filled by the last piece over and over
 SHORT_SHARE = 1.5  # times a stretch: a speaker with less to say is followed by others of the same source
