@@ -16,6 +16,7 @@ from percepnet.training.features import RING_SHARDS, SEQUENCE_SECONDS, SHARD_SEQ
 from percepnet.training.loss import LossWeights
 from percepnet.training.signal_loss import SignalLossWeights
 from percepnet.training.sparsity import SparsityConfig
+from percepnet.training.teaching import TeacherConfig
 from percepnet.typed import convert
 
 SETTINGS_NAME = "settings.json"
@@ -84,6 +85,8 @@ class Config:
     signal : SignalLossWeights
         Of a loss on the enhanced sound, with such a source.
     sparsity : SparsityConfig
+    teacher : TeacherConfig
+        Networks to learn from beside the recordings.
     """
 
     out: str
@@ -125,6 +128,7 @@ class Config:
     source: SourceConfig = field(default_factory=SourceConfig)
     signal: SignalLossWeights = field(default_factory=SignalLossWeights)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
 
 
 NAMED_BEFORE = {"hearings": "expected_reuse"}  # settings that recipes and runs of former versions call otherwise
@@ -160,6 +164,8 @@ def settled(config: Config) -> Config:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
     if config.signal.weight and not config.source.device:
         raise PercepNetError("[signal] weight: a loss on the enhanced sound needs [source] device = true")
+    if config.teacher.present and config.source.device:
+        raise PercepNetError("[teacher] models: teachers label what processes make; leave [source] device away")
     if config.expected_reuse <= 0:
         raise PercepNetError(f"expected_reuse is {config.expected_reuse}; it must be above 0")
     absolute = {

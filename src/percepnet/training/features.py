@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_longlong
 from dataclasses import dataclass, field
+from functools import lru_cache
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +37,12 @@ from percepnet.training.corpus import Clip, of_split
 from percepnet.training.rows import RowLayout
 from percepnet.training.sampling import ClipPool
 from percepnet.training.store import AudioStore
+from percepnet.training.teaching import TeacherConfig
 
 if TYPE_CHECKING:  # the processes that make features do without it
     from torch import Tensor
+
+    from percepnet.training.teacher import Teachers
 
 Shard = npt.NDArray[np.float16]
 
@@ -154,15 +158,31 @@ def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: f
     raise PercepNetError(f"mixtures of seed {list(seed)} have features that are not finite: check the recordings")
 
 
-def make_shard(mixer: Mixer, params: SignalParams, seed: Sequence[int], sequences: int, seconds: float) -> Shard:
-    """A shard; the same for the same seed.
+def make_shard(
+    mixer: Mixer,
+    params: SignalParams,
+    seed: Sequence[int],
+    sequences: int,
+    seconds: float,
+    teacher: TeacherConfig | None = None,
+) -> Shard:
+    """A shard; the same for the same seed. With teachers it has their gains behind its other columns.
 
     Returns
     -------
     np.ndarray [shape=(sequences, frames, columns of RowLayout)]
     """
     rows = [sequence(mixer, params, [*seed, number], seconds).astype(np.float16) for number in range(sequences)]
-    return np.stack(rows)
+    shard = np.stack(rows)
+    return shard if teacher is None or not teacher.present else teachers_of(teacher, params).taught(shard)
+
+
+@lru_cache(maxsize=1)
+def teachers_of(teacher: TeacherConfig, params: SignalParams) -> "Teachers":
+    """The networks that teach: PyTorch, which the processes that make features otherwise do without."""
+    from percepnet.training.teacher import Teachers
+
+    return Teachers(teacher, params)
 
 
 def write_shard(path: Path, shard: Shard) -> None:
@@ -258,6 +278,8 @@ class Producers:
     window : range, optional
         The shards that are wanted first. Then no more are made than `want` asks for and a few ahead, and it is for the
         trainer to delete those that it needs no longer.
+    teacher : TeacherConfig, optional
+        Whose gains the shards hold as well.
     """
 
     def __init__(
@@ -273,6 +295,7 @@ class Producers:
         seconds: float = SEQUENCE_SECONDS,
         rank: int = 0,
         window: range | None = None,
+        teacher: TeacherConfig | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         # numbers without a lock: a process that a signal ended would never give it back
@@ -286,7 +309,7 @@ class Producers:
         self._processes = [
             context.Process(
                 target=_produce,
-                args=(recordings, params, folder, seed, rank, worker, workers, ring, size, start, self._end),
+                args=(recordings, params, folder, seed, rank, worker, workers, ring, size, start, self._end, teacher),
                 kwargs={"stop": self._stop, "errors": self._errors},
                 daemon=True,
             )
@@ -364,6 +387,7 @@ def _produce(
     size: tuple[int, float],
     start: int | None,
     end: c_longlong | None,
+    teacher: TeacherConfig | None,
     *,
     stop: c_longlong,
     errors: "SimpleQueue[str]",
@@ -386,13 +410,13 @@ def _produce(
                 time.sleep(PAUSE_S)
                 continue
             if not (shards / shard_name(index)).exists():
-                write_shard(shards / shard_name(index), make_shard(mixer, params, [*stream, index], *size))
+                write_shard(shards / shard_name(index), make_shard(mixer, params, [*stream, index], *size, teacher))
             for old in shards.glob("shard-*.npy") if end is None else ():
                 if _index(old) <= index - ring:
                     old.unlink(missing_ok=True)
             if rank == worker == 0 and not (folder / VALID_NAME).exists() and (held_out := recordings.mixer("valid")):
                 sequences = min(VALID_SEQUENCES, 2 * size[0])
-                write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1]))
+                write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1], teacher))
             index += workers
     except Exception as error:
         traceback.print_exc()

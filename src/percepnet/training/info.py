@@ -56,6 +56,10 @@ def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
     }
     if (adversarial := settings.get("adversarial", {})).get("share"):
         info["adversarial"] = json.dumps(adversarial)
+    if (teacher := settings.get("teacher", {})).get("models"):
+        # models by name, or by file without the path
+        named = [Path(name).name for name in teacher["models"]]
+        info["teacher"] = json.dumps({**teacher, "models": named})
     losses = {name: checkpoint["validation"][name] for name in LOSSES if name in checkpoint["validation"]}
     info.update({f"held_out_{name}_loss": f"{value:.5f}" for name, value in losses.items()})
     return info | checkpoint["corpus"]

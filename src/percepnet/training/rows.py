@@ -56,6 +56,11 @@ class RowLayout:
         """Numbers of a row."""
         return int(self.speech.stop)
 
+    @property
+    def taught(self) -> slice:
+        """Gains that teachers decide for; behind all others, in the shards of a run that has teachers."""
+        return slice(self.count, self.count + self.params.bands)
+
     def _behind(self, place: int) -> slice:
         start = self.analysed.features + place * self.params.bands
         return slice(start, start + self.params.bands)

@@ -136,6 +136,7 @@ def _run(
         seconds=config.sequence_seconds,
         rank=group.rank,
         window=trainer.window,
+        teacher=config.teacher,
     )
     with stop_requests() as stop_requested:
         producers.start()
@@ -216,7 +217,9 @@ def _shards(trainer: Trainer, folder: Path) -> Shards:
     """The run's, in the memory of the GPU where there is one with room for them."""
     config, params = trainer.config, trainer.network.params
     frames = config.ring * config.shard_sequences * config.sequence_seconds * FRAMES_PER_SECOND
-    size_bytes = frames * RowLayout(params).count * np.dtype(np.float16).itemsize
+    layout = RowLayout(params)
+    columns = layout.taught.stop if config.teacher.present else layout.count
+    size_bytes = frames * columns * np.dtype(np.float16).itemsize
     return GpuShards(folder, trainer.device) if fits(trainer.device, size_bytes) else Shards(folder)
 
 

@@ -24,7 +24,7 @@ from percepnet.training.features import Shards
 from percepnet.training.info import LOSSES, audio_seen_s, model_info
 from percepnet.training.late import Late
 from percepnet.training.loss import speech_loss, total_loss
-from percepnet.training.network import State, TrainingNetwork, compiled, detach, forget, from_model, to_model
+from percepnet.training.network import State, TrainingNetwork, autocast, compiled, detach, forget, from_model, to_model
 from percepnet.training.pace import Pace
 from percepnet.training.rebanding import rebanded
 from percepnet.training.rows import RowLayout
@@ -165,15 +165,23 @@ class Trainer:
             state = None
         losses = []
         chunks = [torch.split(part, config.chunk_frames, dim=1) for part in (*self._parts(rows), *spectra)]
-        for features, gain_target, strength_target, mask, energies, speech, *sounds in zip(*chunks, strict=True):
-            with self._autocast():
+        for features, gain_target, strength_target, mask, energies, speech, taught, *sounds in zip(
+            *chunks, strict=True
+        ):
+            with autocast(self.network, self.device):
                 heads, state = self.parallel(features, state)
             gains, strengths = heads["gains"], heads["strengths"]
             loss, gain, strength = total_loss(
-                gains.float(), strengths.float(), gain_target, strength_target, mask, energies, self.config.loss
+                gains.float(), strengths.float(), gain_target, strength_target, mask, energies, config.loss
             )
+            if config.teacher.present:
+                # for the teachers the gains alone are theirs, for the recording all
+                learnt, _, _ = total_loss(
+                    gains.float(), strengths.float(), taught, strength_target, mask, energies, config.loss
+                )
+                loss = loss + config.teacher.share * (learnt - loss)
             if "speech" in heads:
-                loss = loss + self.config.loss.speech * speech_loss(heads["speech"].float(), speech)
+                loss = loss + config.loss.speech * speech_loss(heads["speech"].float(), speech)
             if sounds:
                 loss = loss + config.signal.weight * signal_loss(
                     gains.float(), strengths.float(), Spectra(*sounds), mask, self.network.params, config.signal
@@ -200,7 +208,7 @@ class Trainer:
         totals = np.zeros(3)
         for start in range(0, len(held_out), VALID_BATCH):
             rows = torch.from_numpy(held_out[start : start + VALID_BATCH].astype(np.float32)).to(self.device)
-            features, gain_target, strength_target, mask, energies, _ = self._parts(rows)
+            features, gain_target, strength_target, mask, energies, _, _ = self._parts(rows)
             heads, _ = self.average(features)
             gains, strengths = heads["gains"], heads["strengths"]
             losses = total_loss(gains, strengths, gain_target, strength_target, mask, energies, self.config.loss)
@@ -253,16 +261,8 @@ class Trainer:
         late = params.lookahead_frames
         energies = torch.cat([energies[:, :1].expand(-1, late, -1), energies[:, : rows.shape[1] - late]], dim=1)
         features, strengths, speech = rows[..., layout.features], rows[..., layout.strengths], rows[..., layout.speech]
-        return features, gains.clamp(min=0), strengths, mask, energies, speech
-
-    def _autocast(self) -> torch.autocast:
-        # Where it is not in the hardware, bfloat16 is emulated and slower than float32. On a GPU autocast runs GRUs in
-        # float16 whatever it is asked for, in which the small gradients vanish; TF32 is as fast there.
-        can = torch.cpu.get_capabilities()
-        fast = bool(can.get("amx_bf16") or can.get("avx512_bf16"))
-        if self.device.type == "cuda":
-            fast = all(layer.kind != "gru" for layer in self.network.architecture.layers)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+        taught = rows[..., layout.taught] if self.config.teacher.present else gains
+        return features, gains.clamp(min=0), strengths, mask, energies, speech, taught
 
     def _update(self, loss: Tensor) -> None:
         for group in self.optimiser.param_groups:
