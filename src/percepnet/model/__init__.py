@@ -63,9 +63,6 @@ from percepnet.model.table import (
     BANDS as BANDS,
 )
 from percepnet.model.table import (
-    FEATURES as FEATURES,
-)
-from percepnet.model.table import (
     Architecture as Architecture,
 )
 from percepnet.model.table import (
@@ -74,4 +71,5 @@ from percepnet.model.table import (
 from percepnet.model.table import (
     Node as Node,
 )
+from percepnet.reference.layers import FEATURES as FEATURES
 from percepnet.reference.layers import KINDS as KINDS

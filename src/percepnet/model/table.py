@@ -11,9 +11,8 @@ from typing import Literal, NamedTuple, get_args
 
 from percepnet.errors import ModelError
 from percepnet.params import SignalParams
-from percepnet.reference.layers import KINDS, Activation, Kind, Shape, Tensor
+from percepnet.reference.layers import FEATURES, KINDS, Activation, Kind, Shape, Tensor
 
-FEATURES = "features"
 BANDS: Literal["bands"] = "bands"
 UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a file is damage, not a design
 LAYERS_MAX = 128

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from percepnet.model import Model
 from percepnet.params import HOP_SAMPLES
 from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
-from percepnet.reference.network import Network
+from percepnet.reference.network import Network, NetworkModel
 
 
 def dry_level(attenuation_limit_db: float | None) -> float:
@@ -22,7 +21,7 @@ class FrameEnhancer:
 
     Parameters
     ----------
-    model : Model
+    model : NetworkModel
     channels : int
         They share every decision, so that a stereo image stays where it was.
     comb_filter : bool
@@ -37,7 +36,7 @@ class FrameEnhancer:
 
     def __init__(
         self,
-        model: Model,
+        model: NetworkModel,
         channels: int = 1,
         *,
         comb_filter: bool = True,

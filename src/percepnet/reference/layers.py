@@ -13,6 +13,7 @@ from percepnet.arrays import Array
 
 Activation = Literal["linear", "tanh", "sigmoid", "relu"]
 
+FEATURES = "features"  # the input of a network, as layers name it
 GRU_GATES = 3  # reset, update, new
 NOTHING: Array = np.zeros(0, np.float32)  # the state of a layer that remembers nothing
 NORMALISATION_FLOOR = np.float32(1e-5)  # added to a variance, as torch.nn.LayerNorm does

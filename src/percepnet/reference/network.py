@@ -3,15 +3,47 @@
 The network is a table of layers (`percepnet.model.table`), and what each layer does stands in `reference/layers.py`.
 """
 
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
 import numpy as np
 
 from percepnet.arrays import Array
-from percepnet.model import Model
-from percepnet.model.table import FEATURES
-from percepnet.reference.layers import NOTHING
+from percepnet.params import SignalParams
+from percepnet.reference.layers import FEATURES, NOTHING, Kind, Shape
 
 # What a network remembers between frames, by layer.
 NetworkState = dict[str, Array]
+
+
+class TableRow(Protocol):
+    """What a network needs of a row of its table: `percepnet.model.Layer` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    @property
+    def precision(self) -> str: ...
+
+
+class Table(Protocol):
+    """What a network needs of its table: `percepnet.model.Architecture` has it."""
+
+    @property
+    def heads(self) -> Mapping[str, str]: ...
+    def nodes(self, params: SignalParams) -> Iterable[tuple[TableRow, type[Kind], Shape]]: ...
+
+
+class NetworkModel(Protocol):
+    """Anything with a table of layers and their weights: `percepnet.model.Model`, which is built upon these kinds."""
+
+    @property
+    def params(self) -> SignalParams: ...
+    @property
+    def architecture(self) -> Table: ...
+    @property
+    def weights(self) -> Mapping[str, Array]: ...
 
 
 class Network:
@@ -19,7 +51,7 @@ class Network:
 
     Parameters
     ----------
-    model : Model
+    model : NetworkModel
 
     Examples
     --------
@@ -33,18 +65,18 @@ class Network:
     (0.5, (34,))
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: NetworkModel) -> None:
         self.params = model.params
         self.architecture = model.architecture
-        self._nodes = model.architecture.nodes(model.params)
+        self._nodes = list(model.architecture.nodes(model.params))
         self._weights = {}
-        for node in self._nodes:
-            weights = {name.partition(".")[2]: model.weights[name] for name in node.tensors}
-            self._weights[node.layer.name] = node.kind.prepared(node.shape, weights)
+        for layer, kind, shape in self._nodes:
+            weights = {suffix: model.weights[f"{layer.name}.{suffix}"] for suffix in kind.tensors(shape)}
+            self._weights[layer.name] = kind.prepared(shape, weights)
 
     def initial_state(self) -> NetworkState:
         """The state before the first frame: all zeros."""
-        shapes = {node.layer.name: node.kind.state(node.shape) for node in self._nodes}
+        shapes = {layer.name: kind.state(shape) for layer, kind, shape in self._nodes}
         return {name: np.zeros(shape, np.float32) for name, shape in shapes.items() if shape}
 
     def outputs(self, features: Array, state: NetworkState) -> dict[str, Array]:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from percepnet.arrays import AnySamples, Samples, from_float32, to_float32
 from percepnet.errors import AudioError
-from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.enhancer import FrameEnhancer
+from percepnet.reference.network import NetworkModel
 from percepnet.reference.resample import Resampler, half_width_samples
 
 VALID_MAX = 1e4  # 80 dB above full scale: no sound, and products of what is larger could overflow
@@ -39,7 +39,7 @@ class MakesEnhancers(Protocol):
 
     def __call__(
         self,
-        model: Model,
+        model: NetworkModel,
         channels: int = 1,
         *,
         comb_filter: bool = True,
@@ -53,7 +53,7 @@ class Stream:
 
     Parameters
     ----------
-    model : Model
+    model : NetworkModel
     sample_rate_hz : int
         Rates other than 48000 are converted to it and back.
     channels : int
@@ -72,7 +72,7 @@ class Stream:
 
     def __init__(
         self,
-        model: Model,
+        model: NetworkModel,
         sample_rate_hz: int = SAMPLE_RATE_HZ,
         channels: int = 1,
         *,

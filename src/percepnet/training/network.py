@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from percepnet.model import Model
-from percepnet.model.table import FEATURES, Architecture, Layer
+from percepnet.model.table import Architecture, Layer
 from percepnet.params import SignalParams
+from percepnet.reference.layers import FEATURES
 from percepnet.training.layers import KINDS, SequenceLayer
 
 NORMALISED_SPREAD = 3.0  # standard deviations of what is normalised, that 8 bits have room for

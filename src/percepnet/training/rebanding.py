@@ -8,9 +8,10 @@ import numpy as np
 from percepnet.arrays import Array
 from percepnet.errors import ModelError
 from percepnet.model import Model
-from percepnet.model.table import BANDS, FEATURES, Node
+from percepnet.model.table import BANDS, Node
 from percepnet.params import FEATURE_SIZES, SignalParams
 from percepnet.reference.bands import bands_of
+from percepnet.reference.layers import FEATURES
 
 # Of layers whose units change, how the weights of the old ones are shared among the new [shape=(old, new)].
 Shares = Mapping[str, Array]

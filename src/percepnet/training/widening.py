@@ -14,7 +14,8 @@ import torch
 
 from percepnet.errors import ModelError
 from percepnet.model import Model
-from percepnet.model.table import FEATURES, Architecture, Layer, Node
+from percepnet.model.table import Architecture, Layer, Node
+from percepnet.reference.layers import FEATURES
 from percepnet.training.network import TrainingNetwork, to_model
 
 # Of each layer, where the units that it had before are among those that it has now.
