@@ -42,6 +42,8 @@ class Config:
         A model, by name or path, to start from; it grows where `preset` is wider.
     resume : bool
         Continue the run in `out`, with its own settings; only limits, threads and workers may change.
+    layers : tuple of str
+        Layers of `init` that are trained, all others staying as they are; all if none are named.
     bands : int or None
         34, the article's, or 48; None for 34, or for those of `init`. From one to the other `init` is interpolated.
     lookahead_frames : int
@@ -98,6 +100,7 @@ class Config:
     preset: str | None = None
     init: str | None = None
     resume: bool = False
+    layers: tuple[str, ...] = ()
     bands: int | None = None
     lookahead_frames: int = 2
     highpass_hz: float = HIGHPASS_HZ
@@ -166,6 +169,8 @@ def settled(config: Config) -> Config:
         raise PercepNetError("[signal] weight: a loss on the enhanced sound needs [source] device = true")
     if config.teacher.present and config.source.device:
         raise PercepNetError("[teacher] models: teachers label what processes make; leave [source] device away")
+    if config.layers and config.init is None:
+        raise PercepNetError("layers: a network that does not start from another is trained whole; give --init, too")
     if config.expected_reuse <= 0:
         raise PercepNetError(f"expected_reuse is {config.expected_reuse}; it must be above 0")
     absolute = {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from percepnet.atomic import replacing
+from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, PERCEPNET_FEATURES, SignalParams
 from percepnet.reference.bands import bands_of
@@ -76,9 +77,10 @@ class Trainer:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
                 torch.use_deterministic_algorithms(True, warn_only=True)
         self.network = _initial_network(config).to(self.device)
+        _leave_all_but(config.layers, self.network)
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(),
+            [weights for weights in self.network.parameters() if weights.requires_grad],
             lr=config.learning_rate,
             betas=BETAS,
             weight_decay=WEIGHT_DECAY,
@@ -295,6 +297,15 @@ def band_energies(levels: Tensor, params: SignalParams) -> Tensor:
     widths = torch.from_numpy(bands_of(params.band_edges).widths).to(levels)
     level_db = float(SPAN_DB) * levels + float(CENTRE_DB)
     return widths * 10 ** (level_db / 10)
+
+
+def _leave_all_but(layers: tuple[str, ...], network: TrainingNetwork) -> None:
+    """Let nothing be trained but some layers, if any are named."""
+    names = [layer.name for layer in network.architecture.layers]
+    if unknown := set(layers) - set(names):
+        raise PercepNetError(f"layers: the network has no {min(unknown)!r}; it has: {', '.join(names)}")
+    for name, weights in network.named_parameters():
+        weights.requires_grad_(not layers or name.partition(".")[0] in layers)
 
 
 def _initial_network(config: Config) -> TrainingNetwork:
