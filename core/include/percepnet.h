@@ -50,7 +50,7 @@ extern "C" {
 #define PERCEPNET_VERSION "0.1.0"
 
 /* Counts up with every change that a program built with an older header would not survive. */
-#define PERCEPNET_ABI 4
+#define PERCEPNET_ABI 5
 
 /* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
 PERCEPNET_API const char *percepnet_version(void);
@@ -65,6 +65,7 @@ typedef struct percepnet_model percepnet_model;
 typedef struct percepnet_stream percepnet_stream;
 typedef struct percepnet_block percepnet_block;
 typedef struct percepnet_batch percepnet_batch;
+typedef struct percepnet_canceller percepnet_canceller;
 typedef struct percepnet_analyser percepnet_analyser;
 
 /* ---- Models ---- */
@@ -205,6 +206,25 @@ typedef struct percepnet_chunk {
    as stream by stream. Returns 0; or why one of them was refused, which then has it in `ready`, and all streams go on as
    if the call had not been. */
 PERCEPNET_API int32_t percepnet_batch_process(percepnet_batch *batch, percepnet_chunk *chunks, int32_t count);
+
+/* ---- Echo cancellation by itself ---- */
+
+/* What a stream with a far end begins with: the echo that `channels` microphones hear of one loudspeaker, on one of the
+   instruction sets of percepnet_kernel, NULL being the fastest. NULL if there is no such one, if the number is out of
+   range, which `error` names, or without memory. */
+PERCEPNET_API percepnet_canceller *percepnet_canceller_create(int32_t channels, const char *kernel,
+                                                              percepnet_error *error);
+PERCEPNET_API void percepnet_canceller_destroy(percepnet_canceller *canceller);
+PERCEPNET_API void percepnet_canceller_reset(percepnet_canceller *canceller);
+PERCEPNET_API size_t percepnet_canceller_bytes(const percepnet_canceller *canceller);
+
+/* How much later than the far end the echo is looked for, in samples: a multiple of 480, from 0 to 24000. */
+PERCEPNET_API int32_t percepnet_canceller_delay(const percepnet_canceller *canceller);
+
+/* Take the echo of the next `hops` hops of 480 samples at 48 kHz out of the microphones, in place and not delayed;
+   channel c begins at near + c * stride. Samples must be finite. */
+PERCEPNET_API void percepnet_cancel(percepnet_canceller *canceller, const float *far, int64_t hops, float *near,
+                                    int64_t stride);
 
 /* ---- Inside: for tests, training features and the oracle ---- */
 

@@ -15,7 +15,7 @@ from percepnet.errors import ModelError, PercepNetError
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 4
+ABI = 5
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 
