@@ -110,9 +110,12 @@ typedef struct percepnet_options {
     /* 0: a call gives back what is ready, in steps of 10 ms. Otherwise calls take multiples of so many samples, and each
        gives back exactly as many as it takes, which costs up to 10 ms more of delay. 1 is for calls of any length. */
     int32_t block_samples;
+    /* 1: there is a second input, what a loudspeaker plays near the microphones. Its echo is taken out first. */
+    int32_t far_end;
 } percepnet_options;
 
-/* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready. */
+/* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready,
+   no far end. */
 PERCEPNET_API void percepnet_options_init(percepnet_options *options);
 
 /* A stream, at its beginning. NULL if an option is out of range, which `error` names, or without memory. */
@@ -136,6 +139,7 @@ PERCEPNET_API int64_t percepnet_stream_ready(const percepnet_stream *stream, int
 #define PERCEPNET_TOO_SMALL (-1)   /* there is no room for all that is ready */
 #define PERCEPNET_OTHER_MODEL (-2) /* the block or batch is of another model, or of fewer channels */
 #define PERCEPNET_BAD_LENGTH (-3)  /* a negative number of samples, or none of the multiples of block_samples */
+#define PERCEPNET_NO_FAR_END (-4)  /* a far end, for a stream that was created without */
 
 /* Enhance the next `samples` samples of each channel, and return how many of each are in y. Not interleaved, channel c
    begins at x + c * stride, and at y + c * capacity; y has room for `capacity` samples of each channel, and does not
@@ -148,6 +152,16 @@ PERCEPNET_API int64_t percepnet_stream_process(percepnet_stream *stream, percepn
 /* The same for 16-bit samples; the output is rounded and clamped. */
 PERCEPNET_API int64_t percepnet_stream_process_int16(percepnet_stream *stream, percepnet_block *block, const int16_t *x,
                                                      int64_t samples, int64_t stride, int16_t *y, int64_t capacity);
+
+/* The same two with what is played meanwhile, `samples` samples of one channel, for streams with the option far_end. NULL
+   is silence, as in the calls above. Nothing comes out later for it; with nothing but silence, the output is that of a
+   stream without far end, to the bit. */
+PERCEPNET_API int64_t percepnet_stream_process_far(percepnet_stream *stream, percepnet_block *block, const float *x,
+                                                   const float *far, int64_t samples, int64_t stride, float *y,
+                                                   int64_t capacity);
+PERCEPNET_API int64_t percepnet_stream_process_far_int16(percepnet_stream *stream, percepnet_block *block,
+                                                         const int16_t *x, const int16_t *far, int64_t samples,
+                                                         int64_t stride, int16_t *y, int64_t capacity);
 
 /* End the stream: the samples that the delay holds back, so that as many have come out as went in and `latency` more.
    y has room for latency + PERCEPNET_READY_MAX(0, rate) samples of each channel. The stream is at its beginning again. */
@@ -190,7 +204,7 @@ PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *mod
                                                       percepnet_error *error);
 PERCEPNET_API void percepnet_batch_destroy(percepnet_batch *batch);
 
-/* The arguments of percepnet_stream_process, or of percepnet_stream_process_int16, for one stream of a batch. */
+/* The arguments of percepnet_stream_process_far, or of percepnet_stream_process_far_int16, for one stream of a batch. */
 typedef struct percepnet_chunk {
     percepnet_stream *stream;
     const void *x;
@@ -198,8 +212,9 @@ typedef struct percepnet_chunk {
     int64_t samples;
     int64_t stride;
     int64_t capacity;
-    int32_t int16; /* whether x and y are int16_t instead of float */
+    int32_t int16; /* whether x, far and y are int16_t instead of float */
     int64_t ready; /* what is returned: samples of each channel in y */
+    const void *far; /* NULL: silence */
 } percepnet_chunk;
 
 /* The next chunk of each of `count` different streams of the batch's model, of any rates and lengths. The same to the bit

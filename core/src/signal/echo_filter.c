@@ -42,7 +42,7 @@ static void begin(echo_filter *f) {
     memset(f->variance, 0, sizeof(float) * ECHO_PATH);
     memset(f->error_power, 0, sizeof(float) * 4 * BINS);
     f->hops = f->has_found = 0;
-    f->near_sum = f->far_sum = f->gain = 0.0;
+    f->near_sum = f->far_sum = f->gain = f->loudest = 0.0;
     f->shared = 0.0;
     f->own = TINY_ENERGY;
     memset(f->fast, 0, sizeof f->fast);
@@ -130,7 +130,7 @@ static void add_energies(echo_filter *f, const double now[3]) {
 static int background_is_better(const echo_filter *f) {
     const double *fast = f->fast, *slow = f->slow;
     int better = fast[TRIED] < ECHO_FAST_BETTER * fast[HEARD] || slow[TRIED] < ECHO_SLOW_BETTER * slow[HEARD];
-    return better && fast[TRIED] < fast[HEARD] && fast[TRIED] < fast[NEAR] && slow[TRIED] < slow[NEAR];
+    return better && fast[TRIED] < fast[HEARD] && fast[TRIED] < fast[NEAR] && slow[TRIED] < ECHO_BETTER_THAN_NONE * slow[NEAR];
 }
 
 /* What is taken away is faded from one state to the other, so that it does not click. */
@@ -208,14 +208,26 @@ static float leak_of(echo_filter *f, const echo_hop *hop) {
 /* Until an echo is found, the path may be as strong as the microphone is louder than the far end. */
 static void start(echo_filter *f, double near_energy, double far_energy) {
     f->has_found |= f->slow[TRIED] < ECHO_FOUND * f->slow[NEAR];
-    if (f->has_found || !(far_energy > 0.0)) {
+    if (f->has_found) {
+        return;
+    }
+    if (far_energy > ECHO_LOUDER * f->loudest) { /* what was heard of it before was its noise */
+        f->hops = 0;
+        f->near_sum = f->far_sum = 0.0;
+    }
+    f->loudest = far_energy > f->loudest ? far_energy : f->loudest;
+    if (far_energy <= ECHO_AUDIBLE * f->loudest) {
         return;
     }
     f->near_sum = ECHO_GAIN_SMOOTHING * f->near_sum + near_energy;
     f->far_sum = ECHO_GAIN_SMOOTHING * f->far_sum + far_energy;
     double gain = f->near_sum / (f->far_sum + TINY_ENERGY);
-    if (f->hops < ECHO_STARTING_HOPS || gain > 2.0 * f->gain) {
-        f->hops += f->hops < ECHO_STARTING_HOPS;
+    int is_starting = f->hops < ECHO_STARTING_HOPS;
+    if (is_starting || gain > 2.0 * f->gain) {
+        if (is_starting) {
+            f->hops++;
+            memset(f->variance, 0, sizeof(float) * ECHO_PATH);
+        }
         f->gain = gain;
         expect_anything(f, 0, ECHO_BLOCKS);
     }

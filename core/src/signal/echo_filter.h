@@ -31,6 +31,7 @@ typedef struct echo_filter {
     double near_sum, far_sum;
     double fast[3], slow[3]; /* energies of the errors of foreground and background and of the microphone */
     double gain;             /* power of the path that it began with */
+    double loudest;          /* energy of a hop of the far end so far */
     int hops;                /* with a far end, until ECHO_STARTING_HOPS */
     int has_found;           /* whether the background has been much better than nothing */
     float wet;               /* whether the echo is taken away */

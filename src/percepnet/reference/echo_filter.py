@@ -22,6 +22,7 @@ VARIANCE_DECAY = 0.78  # from block to block: a room
 VARIANCES = (VARIANCE_DECAY ** np.arange(BLOCKS) * (1 - VARIANCE_DECAY)).astype(np.float32)  # of a path of power 1
 STARTING_HOPS = 10  # in which the path's power is found out
 GAIN_SMOOTHING = 0.98
+LOUDER, AUDIBLE = 10.0, 0.01  # far end over the loudest hop so far: it begins only now; it is heard at all
 FOUND = 0.25  # error over microphone: an echo was found
 HALF = 0.5  # of a frame is new
 ERROR_SMOOTHING = 0.8
@@ -32,6 +33,7 @@ LEAK_RATE = 0.05
 
 SMOOTHING = (0.6, 0.9)  # of energies, fast and slow
 BETTER = (0.9, 0.97)  # background over foreground: it is taken over
+BETTER_THAN_NONE = 0.8  # background over nothing, of slow energies: chance alone makes it a little better
 WORSE = 1.5  # it begins again from the foreground
 WORSE_THAN_NONE = 1.05  # foreground over nothing: it is dropped
 TINY = 1e-20
@@ -69,7 +71,7 @@ class EchoFilter:
         self._power = np.zeros(BINS, np.float32)  # of the background in each bin
         self._hops = 0  # with a far end, until STARTING_HOPS
         self._has_found = False  # whether the background has been much better than nothing
-        self._near_sum = self._far_sum = self._gain = 0.0
+        self._near_sum = self._far_sum = self._gain = self._loudest = 0.0
         self._error_power = np.zeros(BINS, np.float32)
         self._mean_error = np.zeros(BINS, np.float32)
         self._mean_echo = np.zeros(BINS, np.float32)
@@ -135,7 +137,7 @@ class EchoFilter:
         (fast_heard, fast_tried, fast_near), (slow_heard, slow_tried, slow_near) = self._energies
         echo = heard
         better = fast_tried < BETTER[0] * fast_heard or slow_tried < BETTER[1] * slow_heard
-        if better and fast_tried < min(fast_heard, fast_near) and slow_tried < slow_near:
+        if better and fast_tried < min(fast_heard, fast_near) and slow_tried < BETTER_THAN_NONE * slow_near:
             self.foreground[:] = self.background
             echo = heard + _FADE * (tried - heard)
             self._energies[:, 0] = self._energies[:, 1]
@@ -181,13 +183,21 @@ class EchoFilter:
     def _start(self, near_energy: float, far_energy: float) -> None:
         """Until an echo is found, the path may be as strong as the microphone is louder than the far end."""
         self._has_found |= bool(self._energies[1, 1] < FOUND * self._energies[1, 2])
-        if self._has_found or not far_energy > 0:
+        if self._has_found:
+            return
+        if far_energy > LOUDER * self._loudest:  # what was heard of it before was its noise
+            self._hops, self._near_sum, self._far_sum = 0, 0.0, 0.0
+        self._loudest = max(self._loudest, far_energy)
+        if far_energy <= AUDIBLE * self._loudest:
             return
         self._near_sum = GAIN_SMOOTHING * self._near_sum + near_energy
         self._far_sum = GAIN_SMOOTHING * self._far_sum + far_energy
         gain = self._near_sum / (self._far_sum + TINY)
-        if self._hops < STARTING_HOPS or gain > 2 * self._gain:
-            self._hops = min(self._hops + 1, STARTING_HOPS)
+        if self._hops < STARTING_HOPS:
+            self._hops += 1
+            self._gain = gain
+            self._variance[:] = np.float32(gain) * VARIANCES[:, None]
+        elif gain > 2 * self._gain:
             self._gain = gain
             self._expect_anything(slice(0, BLOCKS))
 
