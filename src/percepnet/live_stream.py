@@ -267,7 +267,8 @@ class LiveStream(Generic[AnyStream]):
             inputs = inputs[FAR]
         elif not isinstance(inputs, (np.ndarray, list, tuple)):
             raise PercepNetError(
-                f"inputs are a {type(inputs).__name__}: give an array of the far end, or a dictionary of names and arrays"
+                f"inputs are a {type(inputs).__name__}: give an array of the far end, or a dictionary of names and "
+                "arrays"
             )
         if not self._settings.far_end:
             raise PercepNetError(f"the {self._name} has no far end: make it with far_end=True")
@@ -278,7 +279,9 @@ class LiveStream(Generic[AnyStream]):
                 "of several channels, what their loudspeakers play together"
             )
         if far.dtype != x.dtype:
-            raise AudioError(f"a far end of {far.dtype} for a chunk of {x.dtype}: give both as int16, or both as floats")
+            raise AudioError(
+                f"a far end of {far.dtype} for a chunk of {x.dtype}: give both as int16, or both as floats"
+            )
         return far
 
     def _check_names(self, inputs: Mapping[str, AnySamples]) -> None:

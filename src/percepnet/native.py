@@ -479,7 +479,9 @@ class Batch:
         entries = (Chunk * len(streams))()
         xs = [_readable(chunk, stream.channels) for chunk, stream in zip(chunks, streams, strict=True)]
         ys = []
-        played = [None if far is None else _far_readable(far, x) for far, x in zip(fars or [None] * len(xs), xs, strict=True)]
+        played = [
+            None if far is None else _far_readable(far, x) for far, x in zip(fars or [None] * len(xs), xs, strict=True)
+        ]
         for entry, stream, x, far in zip(entries, streams, xs, played, strict=True):
             samples, handle = x.shape[1], stream._stream.handle
             ready = _count(core.percepnet_stream_ready(handle, samples))

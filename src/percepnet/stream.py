@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import SupportsIndex
 
@@ -200,7 +200,11 @@ def _model_of(model: ModelLike) -> Model:
     return model if isinstance(model, Model) else shared_model(model)
 
 
-def enhance_blocks(enhancer: Enhancer, blocks: Iterable[AnySamples]) -> Iterator[AnySamples]:
+def enhance_blocks(
+    enhancer: Enhancer,
+    blocks: Iterable[AnySamples],
+    far: Callable[[int, int], AnySamples] | None = None,
+) -> Iterator[AnySamples]:
     """A whole signal, block by block and without the delay: what comes out lines up with what went in.
 
     Parameters
@@ -209,15 +213,18 @@ def enhance_blocks(enhancer: Enhancer, blocks: Iterable[AnySamples]) -> Iterator
         At the start of a stream; is there again at the end.
     blocks : iterable of np.ndarray [shape=(samples,) or (channels, samples)]
         The signal, cut anyhow.
+    far : callable, optional
+        Gives the far end from a sample on, and so many of them.
 
     Yields
     ------
     np.ndarray
         Together as long as the input.
     """
-    skip = enhancer.latency_samples
+    skip, start = enhancer.latency_samples, 0
     for block in blocks:
-        y = enhancer.process(block)
+        y = enhancer.process(block, far(start, block.shape[-1]) if far else None)
+        start += block.shape[-1]
         skipped = min(skip, y.shape[-1])
         skip -= skipped
         if y.shape[-1] > skipped:

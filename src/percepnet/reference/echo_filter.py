@@ -166,7 +166,9 @@ class EchoFilter:
         expected = np.float32(HALF) * (variance * far_power).sum(axis=0) + self._error_power + np.float32(FLOOR)
         step = variance / expected
         kept = np.float32(FORGETTING**2)
-        self._variance = kept * (1 - np.float32(HALF) * step * far_power) * variance + (1 - kept) * _powers(self.background)
+        self._variance = kept * (1 - np.float32(HALF) * step * far_power) * variance + (1 - kept) * _powers(
+            self.background
+        )
         self.background += step * np.conj(far) * error_spectrum
 
     def _leak(self, error_power: np.ndarray, echo_power: np.ndarray, error: float, echo: float) -> float:
