@@ -288,7 +288,7 @@ class LiveStream(Generic[AnyStream]):
         for name in inputs:
             if name == NEAR:
                 raise PercepNetError(f"the input {NEAR!r} is the chunk itself: give it only once")
-            if name not in self.inputs:
+            if name not in (*self.inputs, FAR):
                 raise PercepNetError(f"the model has no input {name!r}: its inputs are {', '.join(self.inputs)}")
 
     def _done(self, x: AnySamples, array: AnySamples, y: AnySamples) -> AnySamples:
