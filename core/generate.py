@@ -92,6 +92,8 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_KEPT": echo_filter.FORGETTING**2,
     "ECHO_STARTING_HOPS": echo_filter.STARTING_HOPS,
     "ECHO_GAIN_SMOOTHING": echo_filter.GAIN_SMOOTHING,
+    "ECHO_GAIN_MAX": echo_filter.GAIN_MAX,
+    "ECHO_WILD": echo_filter.WILD,
     "ECHO_LOUDER": echo_filter.LOUDER,
     "ECHO_AUDIBLE": echo_filter.AUDIBLE,
     "ECHO_FOUND": echo_filter.FOUND,

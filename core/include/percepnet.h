@@ -212,8 +212,8 @@ typedef struct percepnet_chunk {
     int64_t samples;
     int64_t stride;
     int64_t capacity;
-    int32_t int16; /* whether x, far and y are int16_t instead of float */
-    int64_t ready; /* what is returned: samples of each channel in y */
+    int32_t int16;   /* whether x, far and y are int16_t instead of float */
+    int64_t ready;   /* what is returned: samples of each channel in y */
     const void *far; /* NULL: silence */
 } percepnet_chunk;
 

@@ -106,8 +106,8 @@ TARGET static void add_product(const split *a, const split *b, int count, const 
     add_product_of(a->re, a->im, b->re, b->im, count, y->re, y->im);
 }
 
-TARGET INLINE void expect_of(const float *restrict power, const float *restrict xr, const float *restrict xi, float leak,
-                             int count, float *restrict variance, float *restrict sum) {
+TARGET INLINE void expect_of(const float *restrict power, const float *restrict xr, const float *restrict xi,
+                             float leak, int count, float *restrict variance, float *restrict sum) {
     for (int i = 0; i < count; i++) {
         float least = leak * power[i];
         variance[i] = variance[i] > least ? variance[i] : least;
@@ -460,4 +460,5 @@ TARGET static void fft_inverse(const real_fft *fft, const complex32 *spectrum, f
 
 #define SIGNAL_LOOPS                                                                                                   \
     .multiply = multiply, .add_scaled = add_scaled_run, .interpolate = interpolate, .low_pass = low_pass,              \
-    .whiten = whiten, .add_product = add_product, .expect = expect, .adapt = adapt, .forward = fft_forward, .inverse = fft_inverse
+    .whiten = whiten, .add_product = add_product, .expect = expect, .adapt = adapt, .forward = fft_forward,            \
+    .inverse = fft_inverse

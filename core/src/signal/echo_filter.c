@@ -130,7 +130,8 @@ static void add_energies(echo_filter *f, const double now[3]) {
 static int background_is_better(const echo_filter *f) {
     const double *fast = f->fast, *slow = f->slow;
     int better = fast[TRIED] < ECHO_FAST_BETTER * fast[HEARD] || slow[TRIED] < ECHO_SLOW_BETTER * slow[HEARD];
-    return better && fast[TRIED] < fast[HEARD] && fast[TRIED] < fast[NEAR] && slow[TRIED] < ECHO_BETTER_THAN_NONE * slow[NEAR];
+    return better && fast[TRIED] < fast[HEARD] && fast[TRIED] < fast[NEAR] &&
+           slow[TRIED] < ECHO_BETTER_THAN_NONE * slow[NEAR];
 }
 
 /* What is taken away is faded from one state to the other, so that it does not click. */
@@ -164,8 +165,12 @@ static void choose(echo_filter *f, echo_hop *hop, const float *near, float *echo
         f->fast[TRIED] = f->fast[HEARD];
         f->slow[TRIED] = f->slow[HEARD];
     }
-    if (f->slow[HEARD] > ECHO_WORSE_THAN_NONE * f->slow[NEAR]) {
+    int is_wild = !(now[HEARD] < ECHO_WILD && now[TRIED] < ECHO_WILD);
+    if (f->slow[HEARD] > ECHO_WORSE_THAN_NONE * f->slow[NEAR] || is_wild) {
         double fast = f->fast[NEAR], slow = f->slow[NEAR];
+        if (is_wild) {
+            memset(echo, 0, sizeof(float) * HOP_SAMPLES);
+        }
         begin(f);
         memset(tried, 0, sizeof(float) * HOP_SAMPLES);
         for (int i = 0; i < 3; i++) {
@@ -222,6 +227,7 @@ static void start(echo_filter *f, double near_energy, double far_energy) {
     f->near_sum = ECHO_GAIN_SMOOTHING * f->near_sum + near_energy;
     f->far_sum = ECHO_GAIN_SMOOTHING * f->far_sum + far_energy;
     double gain = f->near_sum / (f->far_sum + TINY_ENERGY);
+    gain = gain < ECHO_GAIN_MAX ? gain : ECHO_GAIN_MAX;
     int is_starting = f->hops < ECHO_STARTING_HOPS;
     if (is_starting || gain > 2.0 * f->gain) {
         if (is_starting) {

@@ -8,17 +8,17 @@
 
 /* What all microphones have of a hop, and room to calculate in. */
 typedef struct echo_hop {
-    const real_fft *fft;      /* of 960 samples */
-    split far[ECHO_BLOCKS];   /* spectra of the far end, the newest first */
-    double far_energy;        /* of the samples that are new in the newest */
-    int turn;                 /* block that is constrained in this hop, besides the largest one */
-    complex32 *spectrum;      /* 481 */
-    complex32 *work;          /* 960 */
-    float *frame;             /* 960 */
-    split sum;                /* 481 */
-    float *echo_power;        /* 481 */
-    float *heard, *tried;     /* 480 each: the echo of foreground and background */
-    float *error;             /* 480 */
+    const real_fft *fft;    /* of 960 samples */
+    split far[ECHO_BLOCKS]; /* spectra of the far end, the newest first */
+    double far_energy;      /* of the samples that are new in the newest */
+    int turn;               /* block that is constrained in this hop, besides the largest one */
+    complex32 *spectrum;    /* 481 */
+    complex32 *work;        /* 960 */
+    float *frame;           /* 960 */
+    split sum;              /* 481 */
+    float *echo_power;      /* 481 */
+    float *heard, *tried;   /* 480 each: the echo of foreground and background */
+    float *error;           /* 480 */
 } echo_hop;
 
 typedef struct echo_filter {

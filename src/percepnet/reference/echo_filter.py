@@ -22,6 +22,7 @@ VARIANCE_DECAY = 0.78  # from block to block: a room
 VARIANCES = (VARIANCE_DECAY ** np.arange(BLOCKS) * (1 - VARIANCE_DECAY)).astype(np.float32)  # of a path of power 1
 STARTING_HOPS = 10  # in which the path's power is found out
 GAIN_SMOOTHING = 0.98
+GAIN_MAX = 1e6  # of a path: 60 dB
 LOUDER, AUDIBLE = 10.0, 0.01  # far end over the loudest hop so far: it begins only now; it is heard at all
 FOUND = 0.25  # error over microphone: an echo was found
 HALF = 0.5  # of a frame is new
@@ -36,6 +37,7 @@ BETTER = (0.9, 0.97)  # background over foreground: it is taken over
 BETTER_THAN_NONE = 0.8  # background over nothing, of slow energies: chance alone makes it a little better
 WORSE = 1.5  # it begins again from the foreground
 WORSE_THAN_NONE = 1.05  # foreground over nothing: it is dropped
+WILD = 1e16  # energy of an error that no microphone can have
 TINY = 1e-20
 
 _FADE = (np.arange(1, HOP_SAMPLES + 1) / HOP_SAMPLES).astype(np.float32)
@@ -145,9 +147,10 @@ class EchoFilter:
             self.background[:] = self.foreground
             tried = heard
             self._energies[:, 1] = self._energies[:, 0]
-        if self._energies[1, 0] > WORSE_THAN_NONE * slow_near:
+        if self._energies[1, 0] > WORSE_THAN_NONE * slow_near or not now.max() < WILD:
             self._begin()
             tried = np.zeros_like(heard)
+            echo = echo if now.max() < WILD else tried
             self._energies[:] = [[fast_near] * 3, [slow_near] * 3]
         wet = float(self._energies[0, 0] <= self._energies[0, 2])
         if self._wet != 1.0 or wet != 1.0:
@@ -194,7 +197,7 @@ class EchoFilter:
             return
         self._near_sum = GAIN_SMOOTHING * self._near_sum + near_energy
         self._far_sum = GAIN_SMOOTHING * self._far_sum + far_energy
-        gain = self._near_sum / (self._far_sum + TINY)
+        gain = min(self._near_sum / (self._far_sum + TINY), GAIN_MAX)
         if self._hops < STARTING_HOPS:
             self._hops += 1
             self._gain = gain
