@@ -402,12 +402,14 @@ class FrameEnhancer(Stream):
             block_hops=block_hops,
         )
 
-    def process(self, hops: Samples) -> Samples:
+    def process(self, hops: Samples, far: AnySamples | None = None) -> Samples:
         """Enhance the next 10 ms, or any number of them at once.
 
         Parameters
         ----------
         hops : np.ndarray [shape=(channels, 480 * n), dtype=float32]
+        far : None
+            There is no far end here.
 
         Returns
         -------
@@ -424,7 +426,7 @@ class FrameEnhancer(Stream):
         x = np.ascontiguousarray(hops, dtype=np.float32)
         if x.ndim != 2 or x.shape[0] != self.channels or x.shape[1] % HOP_SAMPLES:
             raise AudioError(f"hops of shape {x.shape}: give ({self.channels}, a multiple of {HOP_SAMPLES})")
-        return super().process(x)
+        return super().process(x, far)
 
 
 class Batch:
