@@ -9,7 +9,19 @@ import numpy as np
 
 from percepnet import params
 from percepnet.model import table
-from percepnet.reference import bands, comb, features, layers, mix, pitch, stft
+from percepnet.reference import (
+    bands,
+    comb,
+    echo,
+    echo_delay,
+    echo_emphasis,
+    echo_filter,
+    features,
+    layers,
+    mix,
+    pitch,
+    stft,
+)
 
 FOLDER = Path(__file__).parent / "src" / "signal"
 NOTE = (
@@ -59,6 +71,50 @@ CONSTANTS: dict[str, int | float] = {
     "RELATIVE_FRAMES": features.RELATIVE_FRAMES,
     "RELATIVE_FLOOR": float(features.RELATIVE_FLOOR),
     "RELATIVE_SILENCE": float(features.RELATIVE_SILENCE),
+    "ECHO_EMPHASIS": echo_emphasis.EMPHASIS,
+    "ECHO_DC_POLE": echo_emphasis.DC_POLE,
+    "ECHO_RETURN_POLE": echo_emphasis.RETURN_POLE,
+    "ECHO_DECIMATION": echo_delay.DECIMATION,
+    "ECHO_LOW_PASS_TAPS": echo_delay.LOW_PASS_TAPS,
+    "ECHO_CYCLE_HOPS": echo_delay.CYCLE_HOPS,
+    "ECHO_LAG_HOP": echo_delay.HOP,
+    "ECHO_LAG_BLOCK": echo_delay.BLOCK,
+    "ECHO_LAG_FFT": echo_delay.FFT,
+    "ECHO_LAG_BLOCKS": echo_delay.LAG_BLOCKS,
+    "ECHO_FIRST_BIN": echo_delay.FIRST_BIN,
+    "ECHO_LAST_BIN": echo_delay.LAST_BIN,
+    "ECHO_LAG_FORGETTING": echo_delay.FORGETTING,
+    "ECHO_ACTIVE_ENERGY": echo_delay.ACTIVE_ENERGY,
+    "ECHO_PEAK_MIN": echo_delay.PEAK_MIN,
+    "ECHO_SAME_SAMPLES": echo_delay.SAME_SAMPLES,
+    "ECHO_SEEN_MIN": echo_delay.SEEN_MIN,
+    "ECHO_BLOCKS": echo_filter.BLOCKS,
+    "ECHO_KEPT": echo_filter.FORGETTING**2,
+    "ECHO_STARTING_HOPS": echo_filter.STARTING_HOPS,
+    "ECHO_GAIN_SMOOTHING": echo_filter.GAIN_SMOOTHING,
+    "ECHO_GAIN_MAX": echo_filter.GAIN_MAX,
+    "ECHO_WILD": echo_filter.WILD,
+    "ECHO_LOUDER": echo_filter.LOUDER,
+    "ECHO_AUDIBLE": echo_filter.AUDIBLE,
+    "ECHO_FOUND": echo_filter.FOUND,
+    "ECHO_HALF": echo_filter.HALF,
+    "ECHO_ERROR_SMOOTHING": echo_filter.ERROR_SMOOTHING,
+    "ECHO_FLOOR": echo_filter.FLOOR,
+    "ECHO_POWER_SMOOTHING": echo_filter.POWER_SMOOTHING,
+    "ECHO_LEAK_RATE": echo_filter.LEAK_RATE,
+    "ECHO_FAST": echo_filter.SMOOTHING[0],
+    "ECHO_SLOW": echo_filter.SMOOTHING[1],
+    "ECHO_FAST_BETTER": echo_filter.BETTER[0],
+    "ECHO_SLOW_BETTER": echo_filter.BETTER[1],
+    "ECHO_BETTER_THAN_NONE": echo_filter.BETTER_THAN_NONE,
+    "ECHO_WORSE": echo_filter.WORSE,
+    "ECHO_WORSE_THAN_NONE": echo_filter.WORSE_THAN_NONE,
+    "ECHO_PAST_BLOCKS": echo.PAST_SAMPLES // params.HOP_SAMPLES,
+    "ECHO_DELAY_BLOCKS_MAX": echo.DELAY_BLOCKS_MAX,
+    "ECHO_QUIET_HOPS": echo.QUIET_HOPS,
+    "ECHO_MARGIN_SAMPLES": echo.MARGIN_SAMPLES,
+    "ECHO_MARGIN_MIN_SAMPLES": echo.MARGIN_MIN_SAMPLES,
+    "ECHO_MARGIN_MAX_SAMPLES": echo.MARGIN_MAX_SAMPLES,
     "RESCALE_MAX": float(mix.RESCALE_MAX),
     "POSTFILTER_BETA": params.POSTFILTER_BETA,
 }
@@ -74,6 +130,8 @@ TABLES: dict[str, np.ndarray] = {
     "PITCH_CELL_START": np.append(pitch._CELL_START, pitch._LAST_LAG - 1 - pitch._FIRST_LAG).astype(np.int16),
     "PITCH_CELL_COSTS": pitch._CELL_COST,
     "PITCH_STEP_COSTS": pitch._STEP_COSTS,
+    "ECHO_LOW_PASS": echo_delay.LOW_PASS,
+    "ECHO_VARIANCES": echo_filter.VARIANCES,
 }
 
 TYPES = {"float32": "float", "int16": "int16_t"}

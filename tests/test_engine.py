@@ -114,9 +114,9 @@ def test_numpy_keeps_blas_to_one_thread_while_it_calculates():
     seen = []
 
     class Watched(engine_module.NumpyStream):
-        def _run(self, x):
+        def _run(self, x, far):
             seen.append(blas_threads())
-            return super()._run(x)
+            return super()._run(x, far)
 
     stream = Watched(random_model())
     with two_threads():

@@ -180,12 +180,15 @@ def test_a_model_without_it_says_no_speech_probability(kind):
 def test_inputs_that_the_model_does_not_have_are_named(kind):
     x = noise(480)
     processor = make(kind)
-    with pytest.raises(PercepNetError, match=r"the model has no input 'far': its inputs are near"):
-        processor.process(x, {"far": x})
+    with pytest.raises(PercepNetError, match=r"the model has no input 'voice': its inputs are near"):
+        processor.process(x, {"voice": x})
     with pytest.raises(PercepNetError, match=r"'near' is the chunk itself"):
         processor.process(x, {"near": x})
-    with pytest.raises(PercepNetError, match=r"inputs are a ndarray: give a dictionary"):
-        processor.process(x, x)
+    with pytest.raises(PercepNetError, match=r"inputs are a str: give an array of the far end, or a dictionary"):
+        processor.process(x, "far")
+    for far in (x, {"far": x}):
+        with pytest.raises(PercepNetError, match=r"has no far end: make it with far_end=True"):
+            processor.process(x, far)
     np.testing.assert_array_equal(processor.process(x, {}), make(kind).process(x))
 
 

@@ -152,8 +152,8 @@ static int numbers(const float *y, int count) {
 typedef struct scene {
     percepnet_options options;
     int int16, total; /* samples of each channel */
-    float *x;
-    int16_t *whole;
+    float *x, *far;
+    int16_t *whole, *whole_far;
 } scene;
 
 static int32_t unit_of(const scene *c) { return c->options.block_samples ? c->options.block_samples : 1; }
@@ -171,22 +171,30 @@ static percepnet_options options(source *s) {
     o.attenuation_limit_db = byte(s) % 2 ? (float)byte(s) / 4.0f : PERCEPNET_NO_LIMIT;
     o.bypass = byte(s) % 8 == 0;
     o.block_samples = byte(s) % 3 ? 0 : 1 + (int32_t)below(s, byte(s) % 2 ? 4 : 1000);
+    o.far_end = byte(s) % 2;
     return o;
 }
 
 /* One option becomes another: it is refused in words, or it is an option. */
 static void wrong_options(const percepnet_model *model, source *s, percepnet_options o) {
     percepnet_error error = {""};
-    int32_t *fields[] = {&o.sample_rate_hz, &o.link_channels, &o.interleaved,  &o.comb_filter,
-                         &o.post_filter,    &o.bypass,        &o.block_samples};
+    int32_t *fields[] = {&o.sample_rate_hz, &o.link_channels, &o.interleaved,   &o.comb_filter,
+                         &o.post_filter,    &o.bypass,        &o.block_samples, &o.far_end};
     if (byte(s) % 4) {
-        *fields[below(s, 7)] = odd(s);
+        *fields[below(s, 8)] = odd(s);
     } else {
         o.attenuation_limit_db = bits(word(s));
     }
     percepnet_stream *stream = percepnet_stream_create(model, &o, &error);
     require(stream ? !error.message[0] : error.message[0] != 0, "options are taken, or refused in words");
     percepnet_stream_destroy(stream);
+}
+
+static void to_int16(const float *x, int count, int16_t *whole) {
+    for (int n = 0; n < count; n++) {
+        float scaled = 32768.0f * x[n];
+        whole[n] = (int16_t)(scaled > -32768.0f && scaled < 32767.0f ? scaled : 0.0f);
+    }
 }
 
 static scene scene_of(source *s, percepnet_options o) {
@@ -197,21 +205,30 @@ static scene scene_of(source *s, percepnet_options o) {
     c.x = allocate(sizeof(float) * (size_t)count);
     c.whole = allocate(sizeof(int16_t) * (size_t)count);
     samples(s, c.x, count);
-    for (int n = 0; n < count; n++) {
-        float x = 32768.0f * c.x[n];
-        c.whole[n] = (int16_t)(x > -32768.0f && x < 32767.0f ? x : 0.0f);
+    to_int16(c.x, count, c.whole);
+    c.far = allocate(sizeof(float) * (size_t)c.total);
+    c.whole_far = allocate(sizeof(int16_t) * (size_t)c.total);
+    if (byte(s) % 2) {
+        samples(s, c.far, c.total);
+    } else { /* what the first channel is an echo of, or is itself */
+        int late = byte(s) % 2 ? (int)below(s, (uint32_t)c.total) : 0;
+        memset(c.far, 0, sizeof(float) * (size_t)c.total);
+        memcpy(c.far, c.x + late, sizeof(float) * (size_t)(c.total - late));
     }
+    to_int16(c.far, c.total, c.whole_far);
     return c;
 }
 
 static void scene_end(scene *c) {
     free(c->x);
     free(c->whole);
+    free(c->far);
+    free(c->whole_far);
 }
 
 /* Exactly as much memory as a call may touch, at any stride. */
 typedef struct call {
-    void *x, *y;
+    void *x, *y, *far;
     int64_t samples, stride, capacity;
 } call;
 
@@ -219,7 +236,7 @@ static size_t sample_size(const scene *c) { return c->int16 ? sizeof(int16_t) : 
 
 static call call_of(const scene *c, int64_t from, int64_t count, int64_t capacity, int64_t spare) {
     int channels = c->options.channels, interleaved = c->options.interleaved;
-    call k = {NULL, NULL, count, count + (interleaved ? 0 : spare), capacity};
+    call k = {NULL, NULL, NULL, count, count + (interleaved ? 0 : spare), capacity};
     size_t size = sample_size(c);
     k.x = allocate(size * (size_t)(count ? (channels - 1) * k.stride + count : 0));
     k.y = allocate(size * (size_t)(channels * capacity));
@@ -229,6 +246,11 @@ static call call_of(const scene *c, int64_t from, int64_t count, int64_t capacit
             int64_t to = interleaved ? n * channels + channel : channel * k.stride + n;
             memcpy((char *)k.x + (size_t)to * size, x + (size_t)(channel * c->total + from + n) * size, size);
         }
+    }
+    if (c->options.far_end) {
+        const char *far = c->int16 ? (const char *)c->whole_far : (const char *)c->far;
+        k.far = allocate(size * (size_t)count);
+        memcpy(k.far, far + (size_t)from * size, size * (size_t)count);
     }
     return k;
 }
@@ -242,13 +264,15 @@ static void call_end(const scene *c, call *k, int64_t ready, float *y, int64_t l
     }
     free(k->x);
     free(k->y);
+    free(k->far);
 }
 
 static int64_t process(percepnet_stream *stream, percepnet_block *block, const scene *c, const call *k) {
     if (c->int16) {
-        return percepnet_stream_process_int16(stream, block, k->x, k->samples, k->stride, k->y, k->capacity);
+        return percepnet_stream_process_far_int16(stream, block, k->x, k->far, k->samples, k->stride, k->y,
+                                                  k->capacity);
     }
-    return percepnet_stream_process(stream, block, k->x, k->samples, k->stride, k->y, k->capacity);
+    return percepnet_stream_process_far(stream, block, k->x, k->far, k->samples, k->stride, k->y, k->capacity);
 }
 
 static int64_t piece(const scene *c, source *s, int64_t left) {
@@ -293,8 +317,8 @@ static void in_company(percepnet_batch *batch, percepnet_stream *stream, percepn
         int64_t count = piece(c, s, c->total - done), their_count = piece(theirs, s, theirs->total - others);
         call k = call_of(c, done, count, percepnet_stream_ready(stream, count), byte(s) % 4);
         call t = call_of(theirs, others, their_count, percepnet_stream_ready(other, their_count), byte(s) % 4);
-        percepnet_chunk mine = {stream, k.x, k.y, count, k.stride, k.capacity, c->int16, 0};
-        percepnet_chunk other_chunk = {other, t.x, t.y, their_count, t.stride, t.capacity, theirs->int16, 0};
+        percepnet_chunk mine = {stream, k.x, k.y, count, k.stride, k.capacity, c->int16, 0, k.far};
+        percepnet_chunk other_chunk = {other, t.x, t.y, their_count, t.stride, t.capacity, theirs->int16, 0, t.far};
         int first = byte(s) % 2; /* in either order */
         percepnet_chunk chunks[2] = {first ? mine : other_chunk, first ? other_chunk : mine};
         require(percepnet_batch_process(batch, chunks, 2) == 0, "a batch is taken");
@@ -302,6 +326,7 @@ static void in_company(percepnet_batch *batch, percepnet_stream *stream, percepn
         at += chunks[!first].ready;
         free(t.x);
         free(t.y);
+        free(t.far);
         done += count;
         others += their_count;
     }

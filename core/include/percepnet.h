@@ -50,7 +50,7 @@ extern "C" {
 #define PERCEPNET_VERSION "0.1.0"
 
 /* Counts up with every change that a program built with an older header would not survive. */
-#define PERCEPNET_ABI 4
+#define PERCEPNET_ABI 5
 
 /* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
 PERCEPNET_API const char *percepnet_version(void);
@@ -65,6 +65,7 @@ typedef struct percepnet_model percepnet_model;
 typedef struct percepnet_stream percepnet_stream;
 typedef struct percepnet_block percepnet_block;
 typedef struct percepnet_batch percepnet_batch;
+typedef struct percepnet_canceller percepnet_canceller;
 typedef struct percepnet_analyser percepnet_analyser;
 
 /* ---- Models ---- */
@@ -109,9 +110,12 @@ typedef struct percepnet_options {
     /* 0: a call gives back what is ready, in steps of 10 ms. Otherwise calls take multiples of so many samples, and each
        gives back exactly as many as it takes, which costs up to 10 ms more of delay. 1 is for calls of any length. */
     int32_t block_samples;
+    /* 1: there is a second input, what a loudspeaker plays near the microphones. Its echo is taken out first. */
+    int32_t far_end;
 } percepnet_options;
 
-/* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready. */
+/* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready,
+   no far end. */
 PERCEPNET_API void percepnet_options_init(percepnet_options *options);
 
 /* A stream, at its beginning. NULL if an option is out of range, which `error` names, or without memory. */
@@ -135,6 +139,7 @@ PERCEPNET_API int64_t percepnet_stream_ready(const percepnet_stream *stream, int
 #define PERCEPNET_TOO_SMALL (-1)   /* there is no room for all that is ready */
 #define PERCEPNET_OTHER_MODEL (-2) /* the block or batch is of another model, or of fewer channels */
 #define PERCEPNET_BAD_LENGTH (-3)  /* a negative number of samples, or none of the multiples of block_samples */
+#define PERCEPNET_NO_FAR_END (-4)  /* a far end, for a stream that was created without */
 
 /* Enhance the next `samples` samples of each channel, and return how many of each are in y. Not interleaved, channel c
    begins at x + c * stride, and at y + c * capacity; y has room for `capacity` samples of each channel, and does not
@@ -147,6 +152,16 @@ PERCEPNET_API int64_t percepnet_stream_process(percepnet_stream *stream, percepn
 /* The same for 16-bit samples; the output is rounded and clamped. */
 PERCEPNET_API int64_t percepnet_stream_process_int16(percepnet_stream *stream, percepnet_block *block, const int16_t *x,
                                                      int64_t samples, int64_t stride, int16_t *y, int64_t capacity);
+
+/* The same two with what is played meanwhile, `samples` samples of one channel, for streams with the option far_end. NULL
+   is silence, as in the calls above. Nothing comes out later for it; with nothing but silence, the output is that of a
+   stream without far end, to the bit. */
+PERCEPNET_API int64_t percepnet_stream_process_far(percepnet_stream *stream, percepnet_block *block, const float *x,
+                                                   const float *far, int64_t samples, int64_t stride, float *y,
+                                                   int64_t capacity);
+PERCEPNET_API int64_t percepnet_stream_process_far_int16(percepnet_stream *stream, percepnet_block *block,
+                                                         const int16_t *x, const int16_t *far, int64_t samples,
+                                                         int64_t stride, int16_t *y, int64_t capacity);
 
 /* End the stream: the samples that the delay holds back, so that as many have come out as went in and `latency` more.
    y has room for latency + PERCEPNET_READY_MAX(0, rate) samples of each channel. The stream is at its beginning again. */
@@ -189,7 +204,7 @@ PERCEPNET_API percepnet_batch *percepnet_batch_create(const percepnet_model *mod
                                                       percepnet_error *error);
 PERCEPNET_API void percepnet_batch_destroy(percepnet_batch *batch);
 
-/* The arguments of percepnet_stream_process, or of percepnet_stream_process_int16, for one stream of a batch. */
+/* The arguments of percepnet_stream_process_far, or of percepnet_stream_process_far_int16, for one stream of a batch. */
 typedef struct percepnet_chunk {
     percepnet_stream *stream;
     const void *x;
@@ -197,14 +212,34 @@ typedef struct percepnet_chunk {
     int64_t samples;
     int64_t stride;
     int64_t capacity;
-    int32_t int16; /* whether x and y are int16_t instead of float */
-    int64_t ready; /* what is returned: samples of each channel in y */
+    int32_t int16;   /* whether x, far and y are int16_t instead of float */
+    int64_t ready;   /* what is returned: samples of each channel in y */
+    const void *far; /* NULL: silence */
 } percepnet_chunk;
 
 /* The next chunk of each of `count` different streams of the batch's model, of any rates and lengths. The same to the bit
    as stream by stream. Returns 0; or why one of them was refused, which then has it in `ready`, and all streams go on as
    if the call had not been. */
 PERCEPNET_API int32_t percepnet_batch_process(percepnet_batch *batch, percepnet_chunk *chunks, int32_t count);
+
+/* ---- Echo cancellation by itself ---- */
+
+/* What a stream with a far end begins with: the echo that `channels` microphones hear of one loudspeaker, on one of the
+   instruction sets of percepnet_kernel, NULL being the fastest. NULL if there is no such one, if the number is out of
+   range, which `error` names, or without memory. */
+PERCEPNET_API percepnet_canceller *percepnet_canceller_create(int32_t channels, const char *kernel,
+                                                              percepnet_error *error);
+PERCEPNET_API void percepnet_canceller_destroy(percepnet_canceller *canceller);
+PERCEPNET_API void percepnet_canceller_reset(percepnet_canceller *canceller);
+PERCEPNET_API size_t percepnet_canceller_bytes(const percepnet_canceller *canceller);
+
+/* How much later than the far end the echo is looked for, in samples: a multiple of 480, from 0 to 24000. */
+PERCEPNET_API int32_t percepnet_canceller_delay(const percepnet_canceller *canceller);
+
+/* Take the echo of the next `hops` hops of 480 samples at 48 kHz out of the microphones, in place and not delayed;
+   channel c begins at near + c * stride. Samples must be finite. */
+PERCEPNET_API void percepnet_cancel(percepnet_canceller *canceller, const float *far, int64_t hops, float *near,
+                                    int64_t stride);
 
 /* ---- Inside: for tests, training features and the oracle ---- */
 

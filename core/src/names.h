@@ -7,6 +7,8 @@
 
 #define COMB_INTERPOLATORS percepnet_inside_COMB_INTERPOLATORS
 #define COMB_WEIGHTS percepnet_inside_COMB_WEIGHTS
+#define ECHO_LOW_PASS percepnet_inside_ECHO_LOW_PASS
+#define ECHO_VARIANCES percepnet_inside_ECHO_VARIANCES
 #define KERNEL_AVX2 percepnet_inside_KERNEL_AVX2
 #define KERNEL_AVX512VNNI percepnet_inside_KERNEL_AVX512VNNI
 #define KERNEL_AVXVNNI percepnet_inside_KERNEL_AVXVNNI
@@ -44,6 +46,20 @@
 #define comb_filter percepnet_inside_comb_filter
 #define comb_tap_delays percepnet_inside_comb_tap_delays
 #define comb_tap_weights percepnet_inside_comb_tap_weights
+#define deemphasis_begin percepnet_inside_deemphasis_begin
+#define deemphasis_push percepnet_inside_deemphasis_push
+#define echo_delay_init percepnet_inside_echo_delay_init
+#define echo_delay_push percepnet_inside_echo_delay_push
+#define echo_delay_reset percepnet_inside_echo_delay_reset
+#define echo_filter_init percepnet_inside_echo_filter_init
+#define echo_filter_reset percepnet_inside_echo_filter_reset
+#define echo_filter_shift percepnet_inside_echo_filter_shift
+#define echo_filter_step percepnet_inside_echo_filter_step
+#define echo_init percepnet_inside_echo_init
+#define echo_reset percepnet_inside_echo_reset
+#define echo_run percepnet_inside_echo_run
+#define emphasis_begin percepnet_inside_emphasis_begin
+#define emphasis_push percepnet_inside_emphasis_push
 #define enhancer_analyse percepnet_inside_enhancer_analyse
 #define enhancer_init percepnet_inside_enhancer_init
 #define enhancer_put_features percepnet_inside_enhancer_put_features

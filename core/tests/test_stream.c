@@ -479,7 +479,8 @@ static void turn_begin(turn *t, const scene *all, percepnet_stream *const *strea
         int samples = (int)((uniform() + 1.0f) * (float)(s->options.sample_rate_hz / 60 / step));
         samples = step * (samples < left ? samples : left);
         t->b[i] = buffers_of(s, done[i], samples, percepnet_stream_ready(streams[i], samples), i % 4);
-        percepnet_chunk c = {streams[i], t->b[i].x, t->b[i].y, samples, t->b[i].stride, t->b[i].capacity, s->int16, -9};
+        percepnet_chunk c = {streams[i],       t->b[i].x, t->b[i].y, samples, t->b[i].stride,
+                             t->b[i].capacity, s->int16,  -9,        NULL};
         t->chunks[i] = c;
     }
 }

@@ -7,7 +7,7 @@ from typing import NoReturn, SupportsIndex
 from percepnet import native
 from percepnet.arrays import AnySamples
 from percepnet.errors import PercepNetError
-from percepnet.live_stream import LiveStream, Settings
+from percepnet.live_stream import Inputs, LiveStream, Settings
 from percepnet.model import Model
 from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ
@@ -31,13 +31,14 @@ class BatchStream(LiveStream[native.Stream]):
         """What this stream takes of memory, besides what all streams of the model share."""
         return self._memory_bytes
 
-    def process(self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | None = None) -> AnySamples:
+    def process(self, chunk: AnySamples, inputs: Inputs = None) -> AnySamples:
         """The next chunk of this stream alone, as `percepnet.Enhancer.process`.
 
         Parameters
         ----------
         chunk : np.ndarray [shape=(samples,) or (channels, samples)]
-        inputs : mapping of str to np.ndarray, optional
+        inputs : np.ndarray [shape=(samples,)] or mapping of str to np.ndarray, optional
+            The far end, for streams that were added with one.
 
         Returns
         -------
@@ -49,8 +50,8 @@ class BatchStream(LiveStream[native.Stream]):
             As of `Batch.process`.
         """
         with self._in_use() as stream:
-            x, array = self._checked(chunk, inputs)
-            return self._done(x, array, self._inside.process([stream], [x])[0])
+            x, far, array = self._checked(chunk, inputs)
+            return self._done(x, array, self._inside.process([stream], [x], [far])[0])
 
     def __repr__(self) -> str:
         channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
@@ -127,6 +128,7 @@ class Batch:
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
         invalid: str = "raise",
+        far_end: bool = False,
     ) -> BatchStream:
         """Begin a stream.
 
@@ -136,7 +138,7 @@ class Batch:
             8000 to 192000 Hz.
         channels : int
             1 to 1024.
-        link_channels, comb_filter, post_filter, attenuation_limit_db, invalid
+        link_channels, comb_filter, post_filter, attenuation_limit_db, invalid, far_end
             As of `Enhancer`.
 
         Returns
@@ -159,6 +161,7 @@ class Batch:
             post_filter=post_filter,
             attenuation_limit_db=attenuation_limit_db,
             invalid=invalid,
+            far_end=far_end,
         )
         with alone(self._lock, "this batch"):
             inside = native.Stream(
@@ -169,6 +172,7 @@ class Batch:
                 comb_filter=settings.comb_filter,
                 post_filter=settings.post_filter,
                 attenuation_limit_db=settings.attenuation_limit_db,
+                far_end=settings.far_end,
                 block_hops=1,
             )
             stream = BatchStream(self._inside, inside, self._model, settings, self._lock)
@@ -188,13 +192,18 @@ class Batch:
             stream._stream = None
             self._streams.remove(stream)
 
-    def process(self, chunks: Mapping[BatchStream, AnySamples]) -> dict[BatchStream, AnySamples]:
+    def process(
+        self, chunks: Mapping[BatchStream, AnySamples], far_ends: Mapping[BatchStream, AnySamples] | None = None
+    ) -> dict[BatchStream, AnySamples]:
         """Enhance the next chunk of some streams, or of all.
 
         Parameters
         ----------
         chunks : mapping of BatchStream to np.ndarray [shape=(samples,) or (channels, samples)]
             Floats in [-1, 1] or int16, of any lengths. Streams that are not in it stand still.
+        far_ends : mapping of BatchStream to np.ndarray [shape=(samples,)], optional
+            What is played meanwhile, for streams that were added with a far end. It is silent for those that are not
+            in it.
 
         Returns
         -------
@@ -215,12 +224,15 @@ class Batch:
             raise PercepNetError(f"chunks are a {type(chunks).__name__}: give a dictionary of streams and arrays")
         with alone(self._lock, "this batch"):
             insides = [self._own(stream) for stream in chunks]
-            checked = [stream._checked(chunk) for stream, chunk in chunks.items()]
+            played = {} if far_ends is None else far_ends
+            if not isinstance(played, Mapping) or not set(played) <= set(chunks):
+                raise PercepNetError("far ends are a dictionary of arrays, of streams that are among the chunks")
+            checked = [stream._checked(chunk, played.get(stream)) for stream, chunk in chunks.items()]
             if not insides:
                 return {}
-            ys = self._inside.process(insides, [x for x, _ in checked])
+            ys = self._inside.process(insides, [x for x, _, _ in checked], [far for _, far, _ in checked])
             done = zip(chunks, checked, ys, strict=True)
-            return {stream: stream._done(x, array, y) for stream, (x, array), y in done}
+            return {stream: stream._done(x, array, y) for stream, (x, _, array), y in done}
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Its streams have a state that cannot leave the process, and which two of them cannot share."""

@@ -42,8 +42,8 @@ class Stream(Protocol):
     def speech_probability(self) -> float | None:
         """Of the last frame."""
 
-    def process(self, x: AnySamples) -> AnySamples:
-        """Take `(channels, n)` of float32 or int16 in, and give back what is ready."""
+    def process(self, x: AnySamples, far: AnySamples | None = None) -> AnySamples:
+        """Take `(channels, n)` of float32 or int16 in, and `(1, n)` of a far end, and give back what is ready."""
 
     def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
         """End the stream: the samples that the delay holds back."""
@@ -96,10 +96,10 @@ def engine(wanted: str | None = None) -> str:
 class NumpyStream(reference.Stream):
     """The definition as an engine."""
 
-    def process(self, x: AnySamples) -> AnySamples:
+    def process(self, x: AnySamples, far: AnySamples | None = None) -> AnySamples:
         """As of :class:`percepnet.reference.stream.Stream`."""
         with one_thread:
-            return super().process(x)
+            return super().process(x, far)
 
     def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
         """As of :class:`percepnet.reference.stream.Stream`."""
@@ -120,13 +120,15 @@ def open_stream(
     post_filter: bool = False,
     attenuation_limit_db: float | None = None,
     block_samples: int = 0,
+    far_end: bool = False,
     wanted: str | None = None,
 ) -> Stream:
     """A stream on the engine of this moment.
 
     Parameters
     ----------
-    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, block_samples
+    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, block_samples,
+    far_end
         As of :class:`percepnet.reference.stream.Stream`.
     wanted : str, optional
         As of `engine`.
@@ -145,6 +147,7 @@ def open_stream(
         post_filter=post_filter,
         attenuation_limit_db=attenuation_limit_db,
         block_samples=block_samples,
+        far_end=far_end,
     )
 
 

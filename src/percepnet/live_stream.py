@@ -21,9 +21,11 @@ SAMPLE_RATE_MIN_HZ = 8_000
 SAMPLE_RATE_MAX_HZ = 192_000
 BLOCK_SAMPLES_MAX = 2**20
 RAISE, SILENCE = "raise", "silence"
-NEAR = "near"  # the microphone
+NEAR, FAR = "near", "far"  # the microphone, and what a loudspeaker plays beside it
 LIVE_ADVICE = "replace it before process(), for example with numpy.nan_to_num(chunk, posinf=0, neginf=0)"
 WHOLE_ADVICE = "cut or repair the recording there"
+
+Inputs = Mapping[str, AnySamples] | AnySamples | None
 
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
@@ -34,7 +36,8 @@ class Settings:
 
     Parameters
     ----------
-    sample_rate, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, invalid, block_samples
+    sample_rate, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, invalid, block_samples,
+    far_end
         As of `percepnet.Enhancer`.
 
     Raises
@@ -53,6 +56,7 @@ class Settings:
     attenuation_limit_db: float | None
     invalid: str
     block_samples: int = 0
+    far_end: bool = False
 
     @classmethod
     def checked(
@@ -66,6 +70,7 @@ class Settings:
         attenuation_limit_db: float | None,
         invalid: str,
         block_samples: SupportsIndex = 0,
+        far_end: bool = False,
     ) -> "Settings":
         """From what a caller gave."""
         if invalid not in (RAISE, SILENCE):
@@ -79,6 +84,7 @@ class Settings:
             attenuation_limit_db=_limit(attenuation_limit_db),
             invalid=invalid,
             block_samples=_in_range(block_samples, "block_samples", 0, BLOCK_SAMPLES_MAX),
+            far_end=_flag(far_end, "far_end"),
         )
 
 
@@ -138,8 +144,8 @@ class LiveStream(Generic[AnyStream]):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the signals that the model listens to, the one that is enhanced first."""
-        return (NEAR,)
+        """Names of the signals that it listens to, the one that is enhanced first."""
+        return (NEAR, FAR) if self._settings.far_end else (NEAR,)
 
     @property
     def attenuation_limit_db(self) -> float | None:
@@ -230,12 +236,8 @@ class LiveStream(Generic[AnyStream]):
             stream.bypass = self._bypass
         return stream
 
-    def _checked(
-        self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | None = None
-    ) -> tuple[AnySamples, AnySamples]:
-        """The chunk as samples for an engine, and the array that it was."""
-        if inputs is not None:
-            self._check_inputs(inputs)
+    def _checked(self, chunk: AnySamples, inputs: Inputs = None) -> tuple[AnySamples, AnySamples | None, AnySamples]:
+        """The chunk and the far end as samples for an engine, and the array that the chunk was."""
         array = as_array(chunk)
         x = to_samples(array)
         if x.shape[0] != self.channels:
@@ -243,17 +245,51 @@ class LiveStream(Generic[AnyStream]):
                 f"a chunk of shape {array.shape} has {x.shape[0]} channels, and the {self._name} has {self.channels}: "
                 f"give ({self.channels}, samples)"
             )
-        if self._settings.invalid == RAISE and x.dtype != np.int16:
-            check_finite(x, start_samples=self._received, sample_rate_hz=self.sample_rate, advice=LIVE_ADVICE)
-        return x, array
+        far = self._far_of(inputs, x)
+        if self._settings.invalid == RAISE:
+            self._check_finite(x)
+            if far is not None:
+                self._check_finite(far)
+        return x, far, array
 
-    def _check_inputs(self, inputs: Mapping[str, AnySamples]) -> None:
-        if not isinstance(inputs, Mapping):
-            raise PercepNetError(f"inputs are a {type(inputs).__name__}: give a dictionary of names and arrays")
+    def _check_finite(self, x: AnySamples) -> None:
+        if x.dtype != np.int16:
+            check_finite(x, start_samples=self._received, sample_rate_hz=self.sample_rate, advice=LIVE_ADVICE)
+
+    def _far_of(self, inputs: Inputs, x: AnySamples) -> AnySamples | None:
+        """The far end among the inputs."""
+        if inputs is None:
+            return None
+        if isinstance(inputs, Mapping):
+            self._check_names(inputs)
+            if FAR not in inputs:
+                return None
+            inputs = inputs[FAR]
+        elif not isinstance(inputs, (np.ndarray, list, tuple)):
+            raise PercepNetError(
+                f"inputs are a {type(inputs).__name__}: give an array of the far end, or a dictionary of names and "
+                "arrays"
+            )
+        if not self._settings.far_end:
+            raise PercepNetError(f"the {self._name} has no far end: make it with far_end=True")
+        far = to_samples(as_array(inputs))
+        if far.shape != (1, x.shape[1]):
+            raise AudioError(
+                f"a far end of shape {np.shape(inputs)} for a chunk of {x.shape[1]} samples: give ({x.shape[1]},); "
+                "of several channels, what their loudspeakers play together"
+            )
+        if far.dtype != x.dtype:
+            raise AudioError(
+                f"a far end of {far.dtype} for a chunk of {x.dtype}: give both as int16, or both as floats"
+            )
+        return far
+
+    def _check_names(self, inputs: Mapping[str, AnySamples]) -> None:
         for name in inputs:
             if name == NEAR:
                 raise PercepNetError(f"the input {NEAR!r} is the chunk itself: give it only once")
-            raise PercepNetError(f"the model has no input {name!r}: its inputs are {', '.join(self.inputs)}")
+            if name not in (*self.inputs, FAR):
+                raise PercepNetError(f"the model has no input {name!r}: its inputs are {', '.join(self.inputs)}")
 
     def _done(self, x: AnySamples, array: AnySamples, y: AnySamples) -> AnySamples:
         """What comes back, once a chunk has gone in."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from percepnet.alone import alone
 from percepnet.arrays import AnySamples, Samples
 from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model
@@ -40,6 +41,7 @@ REFUSALS = {
     -1: "there is no room for all that is ready",
     -2: "the block or batch is of another model, or of fewer channels",
     -3: "the number of samples is none of the multiples of block_samples",
+    -4: "a far end for a stream that was made without: make it with far_end=True",
 }
 
 # What is gained grows slowly beyond, and buffers should stay in a processor's cache.
@@ -110,37 +112,6 @@ class _Owned:
         self.end = weakref.finalize(self, lambda handle, _: destroy(handle), handle, model)
 
 
-class alone:
-    """Hold the lock of something that only one thread may use at a time.
-
-    A class, as it is entered with every frame: a generator takes three times as long.
-
-    Parameters
-    ----------
-    lock : threading.Lock
-    what : str
-        What it is the lock of, for the message.
-
-    Raises
-    ------
-    PercepNetError
-        If another thread holds it.
-    """
-
-    __slots__ = ("_lock", "_what")
-
-    def __init__(self, lock: threading.Lock, what: str) -> None:
-        self._lock = lock
-        self._what = what
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise PercepNetError(f"{self._what} is at work in another thread: give each thread its own")
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
-
 class Stream:
     """Enhances a stream, chunk by chunk, as :class:`percepnet.reference.stream.Stream` does.
 
@@ -151,7 +122,7 @@ class Stream:
         8000 to 192000.
     channels : int
         1 to 1024.
-    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples
+    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end
         As of the definition.
     exact : bool
         True calculates the network in single precision; False in 8 bits, weights and activations, but for its first
@@ -184,6 +155,7 @@ class Stream:
         attenuation_limit_db: float | None = None,
         bypass: bool = False,
         block_samples: int = 0,
+        far_end: bool = False,
         exact: bool = False,
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
@@ -207,6 +179,7 @@ class Stream:
             attenuation_limit_db=_limit(attenuation_limit_db),
             bypass=bypass,
             block_samples=block_samples,
+            far_end=far_end,
         )
         error = Error()
         made = self._core.percepnet_stream_create(self._core_model.handle, ctypes.byref(options), ctypes.byref(error))
@@ -252,13 +225,15 @@ class Stream:
             self._core.percepnet_stream_set_bypass(handle, bypass)
             self._bypass = bypass
 
-    def process(self, x: AnySamples) -> AnySamples:
+    def process(self, x: AnySamples, far: AnySamples | None = None) -> AnySamples:
         """Take the next samples in, and give back those that are ready.
 
         Parameters
         ----------
         x : np.ndarray [shape=(channels, n), dtype=float32 or int16]
             Hops with NaN, infinity or a sample beyond 10,000 are taken as silence.
+        far : np.ndarray [shape=(1, n)], optional
+            What is played meanwhile, of the dtype of `x`; None is silence. For streams with a far end.
 
         Returns
         -------
@@ -275,13 +250,14 @@ class Stream:
         x = _readable(x, self.channels)
         samples = x.shape[1]
         core = self._core
-        process = core.percepnet_stream_process_int16 if x.dtype == INT16 else core.percepnet_stream_process
+        played = None if far is None else _far_readable(far, x)
+        process = core.percepnet_stream_process_far_int16 if x.dtype == INT16 else core.percepnet_stream_process_far
         with alone(self._lock, self._owner):
             handle = self._open()
             ready = _count(core.percepnet_stream_ready(handle, samples))
             y = np.empty((self.channels, ready), x.dtype)
             block = self._block_for(samples)
-            _count(process(handle, block, x.ctypes.data, samples, samples, y.ctypes.data, ready))
+            _count(process(handle, block, x.ctypes.data, _address(played), samples, samples, y.ctypes.data, ready))
         return y
 
     def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
@@ -366,6 +342,16 @@ def _readable(x: AnySamples, channels: int) -> AnySamples:
     return np.ascontiguousarray(x)
 
 
+def _far_readable(far: AnySamples, x: AnySamples) -> AnySamples:
+    if far.shape != (1, x.shape[1]) or far.dtype != x.dtype:
+        raise AudioError(f"a far end of {far.dtype} of shape {far.shape}: give {x.dtype} of (1, {x.shape[1]})")
+    return np.ascontiguousarray(far)
+
+
+def _address(x: AnySamples | None) -> int | None:
+    return None if x is None else x.ctypes.data
+
+
 def _count(result: int) -> int:
     """A number of samples, unless it is a refusal."""
     if result < 0:
@@ -416,12 +402,14 @@ class FrameEnhancer(Stream):
             block_hops=block_hops,
         )
 
-    def process(self, hops: Samples) -> Samples:
+    def process(self, hops: Samples, far: AnySamples | None = None) -> Samples:
         """Enhance the next 10 ms, or any number of them at once.
 
         Parameters
         ----------
         hops : np.ndarray [shape=(channels, 480 * n), dtype=float32]
+        far : None
+            There is no far end here.
 
         Returns
         -------
@@ -438,7 +426,7 @@ class FrameEnhancer(Stream):
         x = np.ascontiguousarray(hops, dtype=np.float32)
         if x.ndim != 2 or x.shape[0] != self.channels or x.shape[1] % HOP_SAMPLES:
             raise AudioError(f"hops of shape {x.shape}: give ({self.channels}, a multiple of {HOP_SAMPLES})")
-        return super().process(x)
+        return super().process(x, far)
 
 
 class Batch:
@@ -467,7 +455,12 @@ class Batch:
         made = self._core.percepnet_batch_create(self._core_model.handle, decisions, ctypes.byref(why))
         self._batch = _Owned(self._core_model, made, self._core.percepnet_batch_destroy, why)
 
-    def process(self, streams: Sequence[Stream], chunks: Sequence[AnySamples]) -> list[AnySamples]:
+    def process(
+        self,
+        streams: Sequence[Stream],
+        chunks: Sequence[AnySamples],
+        fars: Sequence[AnySamples | None] | None = None,
+    ) -> list[AnySamples]:
         """Enhance the next chunk of each stream; the caller sees to it that no other thread uses one of them.
 
         Parameters
@@ -476,6 +469,8 @@ class Batch:
             Different ones, not closed.
         chunks : sequence of np.ndarray [shape=(channels, n), dtype=float32 or int16]
             Of any lengths.
+        fars : sequence of np.ndarray [shape=(1, n)] or None, optional
+            What is played meanwhile, as of `Stream.process`.
 
         Returns
         -------
@@ -486,14 +481,17 @@ class Batch:
         entries = (Chunk * len(streams))()
         xs = [_readable(chunk, stream.channels) for chunk, stream in zip(chunks, streams, strict=True)]
         ys = []
-        for entry, stream, x in zip(entries, streams, xs, strict=True):
+        played = [
+            None if far is None else _far_readable(far, x) for far, x in zip(fars or [None] * len(xs), xs, strict=True)
+        ]
+        for entry, stream, x, far in zip(entries, streams, xs, played, strict=True):
             samples, handle = x.shape[1], stream._stream.handle
             ready = _count(core.percepnet_stream_ready(handle, samples))
             y = np.empty((stream.channels, ready), x.dtype)
             ys.append(y)
             entry.stream, entry.x, entry.y = handle, x.ctypes.data, y.ctypes.data
             entry.samples, entry.stride, entry.capacity = samples, samples, ready
-            entry.int16 = x.dtype == INT16
+            entry.int16, entry.far = x.dtype == INT16, _address(far)
         refusal = core.percepnet_batch_process(self._batch.handle, entries, len(streams))
         if refusal:
             raise AudioError(REFUSALS.get(refusal, f"the C core refuses a chunk ({refusal})"))

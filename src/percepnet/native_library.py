@@ -15,7 +15,7 @@ from percepnet.errors import ModelError, PercepNetError
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 4
+ABI = 5
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 
@@ -50,6 +50,7 @@ class Options(ctypes.Structure):
         ("attenuation_limit_db", ctypes.c_float),
         ("bypass", ctypes.c_int32),
         ("block_samples", ctypes.c_int32),
+        ("far_end", ctypes.c_int32),
     )
 
 
@@ -63,6 +64,7 @@ class Chunk(ctypes.Structure):
         ("capacity", ctypes.c_int64),
         ("int16", ctypes.c_int32),
         ("ready", ctypes.c_int64),
+        ("far", ctypes.c_void_p),
     )
 
 
@@ -108,8 +110,8 @@ def library() -> ctypes.CDLL:
         ("stream_bytes", ctypes.c_size_t, [handle]),
         ("stream_latency", ctypes.c_int32, [handle]),
         ("stream_ready", number, [handle, number]),
-        ("stream_process", number, [handle, handle, handle, number, number, handle, number]),
-        ("stream_process_int16", number, [handle, handle, handle, number, number, handle, number]),
+        ("stream_process_far", number, [handle, handle, handle, handle, number, number, handle, number]),
+        ("stream_process_far_int16", number, [handle, handle, handle, handle, number, number, handle, number]),
         ("stream_flush", number, [handle, handle, number]),
         ("stream_flush_int16", number, [handle, handle, number]),
         ("stream_reset", None, [handle]),

@@ -36,7 +36,7 @@ class Processor(Protocol):
         """Names of the signals that it listens to. The first is the one that is enhanced; the others go into
         `process` by their names."""
 
-    def process(self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | None = None) -> AnySamples:
+    def process(self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | AnySamples | None = None) -> AnySamples:
         """Add a chunk of any length, and return the samples that are ready.
 
         Parameters
@@ -44,7 +44,7 @@ class Processor(Protocol):
         chunk : np.ndarray [shape=(samples,) or (channels, samples)]
             Floats in [-1, 1] or int16.
         inputs : mapping of str to np.ndarray [shape=(samples,) or (channels, samples)], optional
-            The same stretch of time of the other signals in `inputs`.
+            The same stretch of time of the other signals in `inputs`; an array is the only other one.
 
         Returns
         -------

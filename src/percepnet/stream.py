@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import SupportsIndex
 
@@ -12,7 +12,7 @@ from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
 from percepnet.engine import Stream, open_stream
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError
-from percepnet.live_stream import SILENCE, WHOLE_ADVICE, LiveStream, Settings
+from percepnet.live_stream import SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Settings
 from percepnet.model import Model, shared_model
 from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ
@@ -56,6 +56,9 @@ class Enhancer(LiveStream[Stream]):
     block_samples : int
         0 returns from each call what is ready. Otherwise calls take multiples of so many samples, 1 being any length,
         and return exactly as many as they take, for up to 10 ms more of delay; for multiples of 10 ms it is the same.
+    far_end : bool
+        On gives `process` a second input, what a loudspeaker plays near the microphone: its echo is taken out before
+        everything else (docs/echo.md). As long as it is silent, nothing changes, to the bit.
     engine : str or None
         "core" or "numpy"; None is what the environment variable PERCEPNET_ENGINE says, or else the core where it is
         installed.
@@ -81,6 +84,10 @@ class Enhancer(LiveStream[Stream]):
     >>> len(enhancer.flush()) == enhancer.latency_samples
     True
     >>> enhancer.bypass = True  # from the next chunk on
+    >>> call = percepnet.Enhancer(16000, far_end=True)
+    >>> played = np.zeros(160, dtype=np.float32)  # what the loudspeaker plays meanwhile
+    >>> call.process(microphone[0], played).shape
+    (160,)
     """
 
     _name = "enhancer"
@@ -98,6 +105,7 @@ class Enhancer(LiveStream[Stream]):
         link_channels: bool = True,
         invalid: str = "raise",
         block_samples: SupportsIndex = 0,
+        far_end: bool = False,
         engine: str | None = None,
     ) -> None:
         settings = Settings.checked(
@@ -109,6 +117,7 @@ class Enhancer(LiveStream[Stream]):
             attenuation_limit_db=attenuation_limit_db,
             invalid=invalid,
             block_samples=block_samples,
+            far_end=far_end,
         )
         self._engine = chosen_engine(engine)
         loaded = _model_of(model)
@@ -121,6 +130,7 @@ class Enhancer(LiveStream[Stream]):
             post_filter=settings.post_filter,
             attenuation_limit_db=settings.attenuation_limit_db,
             block_samples=settings.block_samples,
+            far_end=settings.far_end,
             wanted=self._engine,
         )
         super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
@@ -130,15 +140,16 @@ class Enhancer(LiveStream[Stream]):
         """What it runs on, "core" or "numpy"."""
         return self._engine
 
-    def process(self, chunk: AnySamples, inputs: Mapping[str, AnySamples] | None = None) -> AnySamples:
+    def process(self, chunk: AnySamples, inputs: Inputs = None) -> AnySamples:
         """Add a chunk of any length, and return the samples that are ready.
 
         Parameters
         ----------
         chunk : np.ndarray [shape=(samples,) or (channels, samples)]
             Floats in [-1, 1] or int16; `(samples,)` only for one channel. May be empty.
-        inputs : mapping of str to np.ndarray, optional
-            The same stretch of the model's other `inputs`, by their names.
+        inputs : np.ndarray [shape=(samples,)] or mapping of str to np.ndarray, optional
+            The same stretch of the far end, as int16 or floats like the chunk; or of all other `inputs`, by their
+            names. Without it, the far end is silent.
 
         Returns
         -------
@@ -156,8 +167,8 @@ class Enhancer(LiveStream[Stream]):
         """
         with alone(self._lock, self._owner):
             stream = self._up_to_date()
-            x, array = self._checked(chunk, inputs)
-            return self._done(x, array, stream.process(x))
+            x, far, array = self._checked(chunk, inputs)
+            return self._done(x, array, stream.process(x, far))
 
     def close(self) -> None:
         """Give the stream's memory back. Later calls raise PercepNetError, but for `close` itself."""
@@ -189,7 +200,11 @@ def _model_of(model: ModelLike) -> Model:
     return model if isinstance(model, Model) else shared_model(model)
 
 
-def enhance_blocks(enhancer: Enhancer, blocks: Iterable[AnySamples]) -> Iterator[AnySamples]:
+def enhance_blocks(
+    enhancer: Enhancer,
+    blocks: Iterable[AnySamples],
+    far: Callable[[int, int], AnySamples] | None = None,
+) -> Iterator[AnySamples]:
     """A whole signal, block by block and without the delay: what comes out lines up with what went in.
 
     Parameters
@@ -198,15 +213,18 @@ def enhance_blocks(enhancer: Enhancer, blocks: Iterable[AnySamples]) -> Iterator
         At the start of a stream; is there again at the end.
     blocks : iterable of np.ndarray [shape=(samples,) or (channels, samples)]
         The signal, cut anyhow.
+    far : callable, optional
+        Gives the far end from a sample on, and so many of them.
 
     Yields
     ------
     np.ndarray
         Together as long as the input.
     """
-    skip = enhancer.latency_samples
+    skip, start = enhancer.latency_samples, 0
     for block in blocks:
-        y = enhancer.process(block)
+        y = enhancer.process(block, far(start, block.shape[-1]) if far else None)
+        start += block.shape[-1]
         skipped = min(skip, y.shape[-1])
         skip -= skipped
         if y.shape[-1] > skipped:

@@ -94,6 +94,49 @@ TARGET static void whiten(const float *restrict power, float *restrict whitened)
     }
 }
 
+TARGET INLINE void add_product_of(const float *restrict ar, const float *restrict ai, const float *restrict br,
+                                  const float *restrict bi, int count, float *restrict yr, float *restrict yi) {
+    for (int i = 0; i < count; i++) {
+        yr[i] += ar[i] * br[i] - ai[i] * bi[i];
+        yi[i] += ar[i] * bi[i] + ai[i] * br[i];
+    }
+}
+
+TARGET static void add_product(const split *a, const split *b, int count, const split *y) {
+    add_product_of(a->re, a->im, b->re, b->im, count, y->re, y->im);
+}
+
+TARGET INLINE void expect_of(const float *restrict power, const float *restrict xr, const float *restrict xi,
+                             float leak, int count, float *restrict variance, float *restrict sum) {
+    for (int i = 0; i < count; i++) {
+        float least = leak * power[i];
+        variance[i] = variance[i] > least ? variance[i] : least;
+        sum[i] += variance[i] * (xr[i] * xr[i] + xi[i] * xi[i]);
+    }
+}
+
+TARGET static void expect(const float *power, const split *far, float leak, int count, float *variance, float *sum) {
+    expect_of(power, far->re, far->im, leak, count, variance, sum);
+}
+
+TARGET INLINE void adapt_of(float *restrict wr, float *restrict wi, const float *restrict xr, const float *restrict xi,
+                            const float *restrict er, const float *restrict ei, const float *restrict inverse,
+                            int count, float *restrict variance) {
+    const float kept = ECHO_KEPT, changed = 1.0f - kept;
+    for (int i = 0; i < count; i++) {
+        float power = wr[i] * wr[i] + wi[i] * wi[i], far_power = xr[i] * xr[i] + xi[i] * xi[i];
+        float step = variance[i] * inverse[i];
+        variance[i] = kept * (1.0f - ECHO_HALF * step * far_power) * variance[i] + changed * power;
+        wr[i] += step * (xr[i] * er[i] + xi[i] * ei[i]);
+        wi[i] += step * (xr[i] * ei[i] - xi[i] * er[i]);
+    }
+}
+
+TARGET static void adapt(const split *path, const split *far, const split *error, const float *inverse, int count,
+                         float *variance) {
+    adapt_of(path->re, path->im, far->re, far->im, error->re, error->im, inverse, count, variance);
+}
+
 /* The Fourier transform of fft.h: complex numbers in registers, one of each of LANES neighbours. */
 typedef struct pair {
     lanes re, im;
@@ -417,4 +460,5 @@ TARGET static void fft_inverse(const real_fft *fft, const complex32 *spectrum, f
 
 #define SIGNAL_LOOPS                                                                                                   \
     .multiply = multiply, .add_scaled = add_scaled_run, .interpolate = interpolate, .low_pass = low_pass,              \
-    .whiten = whiten, .forward = fft_forward, .inverse = fft_inverse
+    .whiten = whiten, .add_product = add_product, .expect = expect, .adapt = adapt, .forward = fft_forward,            \
+    .inverse = fft_inverse

@@ -106,8 +106,9 @@ static int round_of_hops(percepnet_batch *b, percepnet_chunk *chunks, int count)
 }
 
 static int64_t check_one(const percepnet_batch *b, const percepnet_chunk *c) {
-    int64_t ready = stream_check(c->stream, c->samples, c->capacity);
-    return ready != PERCEPNET_BAD_LENGTH && c->stream->model != b->model ? PERCEPNET_OTHER_MODEL : ready;
+    int64_t ready = stream_check(c->stream, c->far, c->samples, c->capacity);
+    int is_sound = ready != PERCEPNET_BAD_LENGTH && ready != PERCEPNET_NO_FAR_END;
+    return is_sound && c->stream->model != b->model ? PERCEPNET_OTHER_MODEL : ready;
 }
 
 /* Before any stream is touched; only the chunk that is refused says so. */
@@ -126,8 +127,9 @@ static int32_t check(const percepnet_batch *b, percepnet_chunk *chunks, int coun
 
 static void begin(percepnet_chunk *c) {
     const percepnet_options *o = &c->stream->options;
-    stream_call call = {.x = c->x, .y = c->y, .samples = c->samples, .wanted = c->ready};
+    stream_call call = {.x = c->x, .far = c->far, .y = c->y, .samples = c->samples, .wanted = c->ready};
     call.x_format = samples_format_of(c->int16, o->interleaved, o->channels, c->stride);
+    call.far_format = samples_format_of(c->int16, 0, 1, 0);
     call.y_format = samples_format_of(c->int16, o->interleaved, o->channels, c->capacity);
     stream_begin(c->stream, &call);
 }

@@ -40,7 +40,31 @@ static void inspect_hop(percepnet_stream *s, float *x, int64_t stride, int count
     }
 }
 
-void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
+/* The same stretch of the far end; behind the end of the stream it is silence. */
+static void take_far(percepnet_stream *s, int64_t start, int count) {
+    float *hop = at_48k(s) ? s->far_hop : resampler_input(&s->far_to_48k, 0);
+    int64_t back = s->received - start;
+    int old = back <= 0 ? 0 : back < count ? (int)back : count;
+    if (old) {
+        past_read(&s->far_past, 0, (int)back, old, hop);
+    }
+    if (s->call.far) {
+        samples_read(s->call.far, s->call.far_format, 0, start + old - s->received, count - old, hop + old);
+    } else {
+        memset(hop + old, 0, sizeof(float) * (size_t)(count - old));
+    }
+    if (samples_are_audio(hop, count)) {
+        subnormals_clear(hop, count);
+    } else {
+        memset(hop, 0, sizeof(float) * (size_t)count);
+        s->refused_hops++;
+    }
+    if (!at_48k(s)) {
+        resampler_run(&s->far_to_48k, count, HOP_SAMPLES, s->far_hop, HOP_SAMPLES);
+    }
+}
+
+static void take_hop(percepnet_stream *s, float *to, int64_t stride) {
     int64_t start = hop_start(s->options.sample_rate_hz, s->taken);
     int count = hop_samples(s->options.sample_rate_hz, s->taken), channels = s->options.channels;
     float *hop = at_48k(s) ? to : resampler_input(&s->to_48k, 0);
@@ -54,7 +78,17 @@ void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
     if (!at_48k(s)) {
         resampler_run(&s->to_48k, count, HOP_SAMPLES, to, stride);
     }
+    if (s->echo) {
+        take_far(s, start, count);
+    }
     s->taken++;
+}
+
+void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
+    take_hop(s, to, stride);
+    if (s->echo) {
+        echo_run(s->echo, to, stride, s->far_hop);
+    }
 }
 
 /* From one to the other in a straight line, so that neither end of the hop clicks. */
@@ -124,6 +158,6 @@ void stream_pass_hop(percepnet_stream *s) {
     for (int i = 0; i < s->decisions; i++) {
         s->enhancers[i].speech = -1.0f;
     }
-    stream_take_hop(s, s->hop_48k, HOP_SAMPLES);
+    take_hop(s, s->hop_48k, HOP_SAMPLES);
     stream_give_hop(s, s->hop_48k, HOP_SAMPLES);
 }

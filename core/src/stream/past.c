@@ -21,8 +21,13 @@ void past_append(past *p, const void *x, samples_format format, int64_t count) {
     int64_t first = count - newest;
     for (int channel = 0; channel < p->channels && newest; channel++) {
         float *samples = channel_of(p, channel);
-        samples_read(x, format, channel, first, up, samples + p->end);
-        samples_read(x, format, channel, first + up, newest - up, samples);
+        if (x) {
+            samples_read(x, format, channel, first, up, samples + p->end);
+            samples_read(x, format, channel, first + up, newest - up, samples);
+        } else {
+            memset(samples + p->end, 0, sizeof(float) * (size_t)up);
+            memset(samples, 0, sizeof(float) * (size_t)(newest - up));
+        }
     }
     p->end = newest > up ? newest - up : (p->end + up) % p->capacity;
 }

@@ -16,7 +16,7 @@ typedef struct past {
 void past_init(past *p, int channels, int capacity, arena *a);
 void past_reset(past *p);
 
-/* Remember the newest of `count` more samples. */
+/* Remember the newest of `count` more samples; of silence where x is NULL. */
 void past_append(past *p, const void *x, samples_format format, int64_t count);
 
 /* `count` samples of a channel, from the one on that came `back` samples ago: at most the capacity. */

@@ -49,6 +49,35 @@ static void resamplers_init(percepnet_stream *s, arena *a) {
     }
 }
 
+/* The far end comes to 48 kHz as late as the microphones, so that they stay together. */
+static void far_end_init(percepnet_stream *s, arena *a) {
+    const analysis_tables *tables = &s->model->tables;
+    int rate_hz = s->options.sample_rate_hz;
+    echo sizes;
+    s->echo = NULL;
+    if (!s->options.far_end) {
+        return;
+    }
+    s->echo = ARENA_TAKE(a, echo, 1);
+    echo_init(s->echo ? s->echo : &sizes, s->options.channels, &tables->window, tables->kernel, a);
+    past_init(&s->far_past, 1, s->hop_max, a);
+    s->far_hop = ARENA_TAKE(a, float, HOP_SAMPLES);
+    if (rate_hz != RATE_48K_HZ) {
+        resampler_init(&s->far_to_48k, rate_hz, RATE_48K_HZ, 0, 1, s->hop_max, tables->kernel, a);
+    }
+}
+
+static void far_end_reset(percepnet_stream *s) {
+    if (!s->echo) {
+        return;
+    }
+    echo_reset(s->echo);
+    past_reset(&s->far_past);
+    if (s->options.sample_rate_hz != RATE_48K_HZ) {
+        resampler_reset(&s->far_to_48k);
+    }
+}
+
 static float dry_of(float limit_db) { return limit_db >= 0.0f ? (float)pow(10.0, -limit_db / 20.0) : 0.0f; }
 
 static void enhancers_init(percepnet_stream *s, arena *a) {
@@ -72,6 +101,7 @@ static void stream_init(percepnet_stream *s, const percepnet_model *model, const
     enhancers_init(s, a);
     network_work_init(&s->work, &model->network, 1, 1, a);
     resamplers_init(s, a);
+    far_end_init(s, a);
     past_init(&s->past, channels, s->path_samples + s->hop_max, a);
     s->hop_48k = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
     s->hop = ARENA_TAKE(a, float, channels * s->hop_max);
@@ -112,6 +142,7 @@ void percepnet_stream_reset(percepnet_stream *s) {
         resampler_reset(&s->from_48k);
     }
     past_reset(&s->past);
+    far_end_reset(s);
     s->left_samples = s->extra_samples;
     memset(s->left, 0, sizeof(float) * (size_t)s->options.channels * (size_t)s->extra_samples);
     s->bypassed = s->options.bypass || s->idle;
@@ -134,8 +165,11 @@ int64_t percepnet_stream_ready(const percepnet_stream *s, int64_t samples) {
     return hop_start(rate_hz, hops_whole(rate_hz, s->received + samples)) - hop_start(rate_hz, s->given);
 }
 
-int64_t stream_check(const percepnet_stream *s, int64_t samples, int64_t capacity) {
+int64_t stream_check(const percepnet_stream *s, const void *far, int64_t samples, int64_t capacity) {
     int64_t ready = percepnet_stream_ready(s, samples);
+    if (far && !s->echo) {
+        return PERCEPNET_NO_FAR_END;
+    }
     return ready > capacity ? PERCEPNET_TOO_SMALL : ready;
 }
 
@@ -164,6 +198,9 @@ void stream_begin(percepnet_stream *s, const stream_call *call) {
 void stream_end(percepnet_stream *s) {
     if (s->call.x) {
         past_append(&s->past, s->call.x, s->call.x_format, s->call.samples);
+    }
+    if (s->call.x && s->echo) {
+        past_append(&s->far_past, s->call.far, s->call.far_format, s->call.samples);
     }
     s->received += s->call.samples;
 }
@@ -202,18 +239,19 @@ static samples_format format_of(const percepnet_stream *s, int int16, int64_t st
     return samples_format_of(int16, s->options.interleaved, s->options.channels, stride);
 }
 
-static int64_t process(percepnet_stream *s, percepnet_block *block, int int16, const void *x, int64_t samples,
-                       int64_t stride, void *y, int64_t capacity) {
-    int64_t ready = stream_check(s, samples, capacity);
-    if (ready == PERCEPNET_BAD_LENGTH) {
+static int64_t process(percepnet_stream *s, percepnet_block *block, int int16, const void *x, const void *far,
+                       int64_t samples, int64_t stride, void *y, int64_t capacity) {
+    int64_t ready = stream_check(s, far, samples, capacity);
+    if (ready == PERCEPNET_BAD_LENGTH || ready == PERCEPNET_NO_FAR_END) {
         return ready;
     }
     if (block && !block_serves(block, s)) {
         return PERCEPNET_OTHER_MODEL;
     }
     if (ready >= 0) {
-        stream_call call = {.x = x, .y = y, .samples = samples, .wanted = ready};
+        stream_call call = {.x = x, .far = far, .y = y, .samples = samples, .wanted = ready};
         call.x_format = format_of(s, int16, stride);
+        call.far_format = samples_format_of(int16, 0, 1, 0);
         call.y_format = format_of(s, int16, capacity);
         run(s, block, &call);
     }
@@ -222,12 +260,23 @@ static int64_t process(percepnet_stream *s, percepnet_block *block, int int16, c
 
 int64_t percepnet_stream_process(percepnet_stream *s, percepnet_block *block, const float *x, int64_t samples,
                                  int64_t stride, float *y, int64_t capacity) {
-    return process(s, block, 0, x, samples, stride, y, capacity);
+    return process(s, block, 0, x, NULL, samples, stride, y, capacity);
 }
 
 int64_t percepnet_stream_process_int16(percepnet_stream *s, percepnet_block *block, const int16_t *x, int64_t samples,
                                        int64_t stride, int16_t *y, int64_t capacity) {
-    return process(s, block, 1, x, samples, stride, y, capacity);
+    return process(s, block, 1, x, NULL, samples, stride, y, capacity);
+}
+
+int64_t percepnet_stream_process_far(percepnet_stream *s, percepnet_block *block, const float *x, const float *far,
+                                     int64_t samples, int64_t stride, float *y, int64_t capacity) {
+    return process(s, block, 0, x, far, samples, stride, y, capacity);
+}
+
+int64_t percepnet_stream_process_far_int16(percepnet_stream *s, percepnet_block *block, const int16_t *x,
+                                           const int16_t *far, int64_t samples, int64_t stride, int16_t *y,
+                                           int64_t capacity) {
+    return process(s, block, 1, x, far, samples, stride, y, capacity);
 }
 
 /* Silence; or the last sample, where a high-pass takes it away: a step would be heard. */
@@ -284,6 +333,9 @@ void percepnet_stream_set_idle(percepnet_stream *s, int32_t idle) {
     if (stream_passes(s) && !idle) {
         for (int i = 0; i < s->decisions; i++) {
             enhancer_reset(&s->enhancers[i]);
+        }
+        if (s->echo) {
+            echo_reset(s->echo);
         }
         s->waking_hops = WAKING_HOPS;
     }

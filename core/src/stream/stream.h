@@ -6,6 +6,7 @@
 #ifndef STREAM_H
 #define STREAM_H
 
+#include "signal/echo.h"
 #include "stream/enhancer.h"
 #include "stream/past.h"
 #include "stream/resampler.h"
@@ -13,9 +14,10 @@
 
 /* What one call brings and wants. */
 typedef struct stream_call {
-    const void *x; /* NULL: behind the end */
+    const void *x;   /* NULL: behind the end */
+    const void *far; /* one channel; NULL: silence */
     void *y;
-    samples_format x_format, y_format;
+    samples_format x_format, far_format, y_format;
     int64_t samples; /* of each channel of x */
     int64_t wanted;  /* of each channel of y */
     int64_t written;
@@ -33,6 +35,10 @@ struct percepnet_stream {
     network_work work; /* for one frame */
     resampler to_48k, from_48k;
     past past;
+    echo *echo; /* and all that goes with it, where there is a far end; otherwise NULL */
+    resampler far_to_48k;
+    past far_past;
+    float *far_hop;       /* 480, of the hop that was taken, at 48 kHz */
     float *hop_48k;       /* channels * 480 */
     float *hop;           /* channels * hop_max, at the stream's rate */
     float *dry;           /* hop_max, of one channel */
@@ -55,7 +61,7 @@ int stream_passes(const percepnet_stream *s);
 void stream_pass_hop(percepnet_stream *s);
 
 /* How many samples a call would give back; or why it is refused. */
-int64_t stream_check(const percepnet_stream *s, int64_t samples, int64_t capacity);
+int64_t stream_check(const percepnet_stream *s, const void *far, int64_t samples, int64_t capacity);
 
 void stream_begin(percepnet_stream *s, const stream_call *call);
 void stream_end(percepnet_stream *s);
@@ -63,7 +69,7 @@ void stream_end(percepnet_stream *s);
 /* Hops of this call that can be taken. */
 int64_t stream_hops(const percepnet_stream *s);
 
-/* The next hop at 48 kHz; channels are `stride` apart. */
+/* The next hop at 48 kHz, without the echo of the far end; channels are `stride` apart. */
 void stream_take_hop(percepnet_stream *s, float *to, int64_t stride);
 
 /* The enhanced hop, which may be changed. */

@@ -11,6 +11,7 @@ from typing import Any
 from percepnet.arrays import Samples
 from percepnet.audio import AudioInfo, Wishes, create_audio, open_audio
 from percepnet.bulk.content import EXCERPT_S, EXCERPTS, Content, look_into
+from percepnet.bulk.far_end import far_end_of
 from percepnet.bulk.levels import LevelMeter
 from percepnet.errors import AudioError
 from percepnet.plot import Spectrogram, save_before_after
@@ -46,6 +47,8 @@ class Settings:
         Take what is there of damaged files.
     track : int or None
         Of several audio tracks, counted from 1.
+    far_end : Path or None
+        Of one recording: what a loudspeaker played meanwhile.
     """
 
     model: Any = None
@@ -57,6 +60,7 @@ class Settings:
     salvage: bool = False
     track: int | None = None
     wishes: Wishes = field(default_factory=Wishes)
+    far_end: Path | None = None
 
     def enhancer(self, sample_rate_hz: int, channels: int, *, link_channels: bool) -> Enhancer:
         return Enhancer(
@@ -67,12 +71,13 @@ class Settings:
             post_filter=self.post_filter,
             attenuation_limit_db=self.attenuation_limit_db,
             link_channels=link_channels,
+            far_end=self.far_end is not None,
         )
 
     def described(self) -> dict[str, Any]:
         """What decides the output, for a ledger; the model is its owner's to name."""
         settings = asdict(replace(self, model=None))
-        return {name: value for name, value in settings.items() if name not in ("model", "plot")}
+        return {name: value for name, value in settings.items() if name not in ("model", "plot", "far_end")}
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,8 @@ class Result:
     pauses_after_dbfs: float
     looks_like_music: bool
     notes: list[str]
+    far_end_offset_s: float | None = None
+    echo: str = ""
 
     def line(self) -> str:
         """All of it in one line."""
@@ -106,7 +113,7 @@ class Result:
             f"{self.output}: {self.duration_s:.2f} s in {self.processing_s:.2f} s, "
             f"real-time factor {self.real_time_factor:.3f}, delay {self.latency_ms:.1f} ms (removed); "
             f"level {self.level_before_dbfs:.1f} to {self.level_after_dbfs:.1f} dBFS, "
-            f"pauses {self.pauses_before_dbfs:.0f} to {self.pauses_after_dbfs:.0f} dBFS{channels}"
+            f"pauses {self.pauses_before_dbfs:.0f} to {self.pauses_after_dbfs:.0f} dBFS{channels}{self.echo}"
         )
 
 
@@ -133,6 +140,7 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         linked = settings.link_channels if settings.link_channels is not None else not content.independent
         if settings.plot and not info.frames_exact:
             info = replace(info, frames=sum(block.shape[1] for block in reader.blocks()))
+        far = far_end_of(settings.far_end, reader) if settings.far_end else None
         pictures = [Spectrogram(info.sample_rate_hz, info.frames) for _ in range(2)] if settings.plot else []
         meters = [LevelMeter(info.sample_rate_hz) for _ in range(2)]
         before, after = (_both(meter, pictures[place : place + 1]) for place, meter in enumerate(meters))
@@ -142,7 +150,7 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         enhancer = stack.enter_context(settings.enhancer(info.sample_rate_hz, info.channels, link_channels=linked))
         latency_ms = 1000 * enhancer.latency_samples / info.sample_rate_hz
         written = 0
-        for y in enhance_blocks(enhancer, _watched(reader.blocks(), before)):
+        for y in enhance_blocks(enhancer, _watched(reader.blocks(), before), far.part if far else None):
             writer.write(y)
             for watcher in after:
                 watcher.add(y)
@@ -157,8 +165,9 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
             picture.finish()
         with _DRAWING:  # matplotlib is not made for threads
             save_before_after(job.picture, pictures[0], pictures[1], title=job.source.name)
-    notes = [*reader.notes, *writer.notes]
-    return _result(job, settings, info, written, processing_s, latency_ms, linked, meters, content, notes)
+    notes = [*reader.notes, *writer.notes, *(far.notes if far else [])]
+    result = _result(job, settings, info, written, processing_s, latency_ms, linked, meters, content, notes)
+    return replace(result, far_end_offset_s=far.offset_s, echo=far.line()) if far else result
 
 
 def _result(

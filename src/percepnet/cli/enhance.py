@@ -40,6 +40,10 @@ def enhance(
             help="A file for one file, a folder otherwise, - for stdout. Default: beside IN, as NAME.enhanced.",
         ),
     ] = None,
+    far_end: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What a loudspeaker played meanwhile: its echo is taken out of one IN."),
+    ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="Default: the one in the package.")] = None,
     attenuation_limit: Annotated[
         float | None, typer.Option(metavar="DB", min=0.0, help="Attenuate nothing by more than this.")
@@ -108,8 +112,11 @@ def enhance(
             plot=plot,
             salvage=salvage,
             track=track,
+            far_end=far_end,
             wishes=Wishes(bits=_bits(bits), bitrate_bps=_bitrate(bitrate), mono=mono, dither=dither),
         )
+        if far_end is not None:
+            _check_far_end(far_end, inputs, output, ray=ray)
         if PIPE in inputs or output == PIPE:
             from percepnet.bulk.pipe import enhance_pipe
 
@@ -146,6 +153,20 @@ def enhance(
             report=report,
             as_json=as_json,
         )
+
+
+def _check_far_end(far_end: Path, inputs: list[str], output: str | None, *, ray: bool) -> None:
+    """Refuse what one far end cannot go with."""
+    if len(inputs) > 1 or PIPE in (inputs[0], output) or Path(inputs[0]).is_dir() or ray:
+        raise PercepNetError(
+            "--far-end goes with one recording: percepnet enhance mic.wav --far-end far.wav -o out.wav"
+        )
+    if not far_end.is_file():
+        raise AudioError(f"{far_end}: {'is not a file' if far_end.exists() else 'no such file'}")
+    if Path(inputs[0]).exists() and far_end.samefile(inputs[0]):
+        raise PercepNetError(f"{far_end}: is the recording itself: give what the loudspeaker played")
+    if output is not None and Path(output).exists() and far_end.samefile(output):
+        raise PercepNetError(f"{output}: is the far end: give another output")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from percepnet.arrays import AnySamples, Samples, from_float32, to_float32
 from percepnet.errors import AudioError
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.reference.echo import EchoCanceller
 from percepnet.reference.enhancer import FrameEnhancer
 from percepnet.reference.network import NetworkModel
 from percepnet.reference.resample import Resampler, half_width_samples
@@ -66,6 +67,8 @@ class Stream:
     block_samples : int
         0: a call gives back what is ready, in steps of 10 ms. Otherwise calls take multiples of so many samples, and
         each gives back exactly as many as it takes, which costs up to 10 ms more of delay.
+    far_end : bool
+        There is a second input, what a loudspeaker plays near the microphones: its echo is taken out first.
     frame_enhancer : callable
         Makes what enhances the hops.
     """
@@ -82,12 +85,14 @@ class Stream:
         attenuation_limit_db: float | None = None,
         bypass: bool = False,
         block_samples: int = 0,
+        far_end: bool = False,
         frame_enhancer: MakesEnhancers = FrameEnhancer,
     ) -> None:
         self.model = model
         self.sample_rate_hz = sample_rate_hz
         self.channels = channels
         self.bypass = bypass  # from the next hop on
+        self._canceller = EchoCanceller(channels) if far_end else None
         groups = 1 if link_channels else channels
         self._frame_enhancers = [
             frame_enhancer(
@@ -114,20 +119,25 @@ class Stream:
         """Begin a new stream. Limit and bypass stay as they are."""
         for inside in self._frame_enhancers:
             inside.reset()
+        if self._canceller:
+            self._canceller.reset()
         nothing = np.zeros((self.channels, 0), dtype=np.float32)
         self.refused_hops = 0
         self._hops = 0
         self._received = 0
         self._returned = 0
         self._pending = nothing
+        self._pending_far = nothing[:1]
         self._ready = np.zeros((self.channels, self._reserve_samples), dtype=np.float32)
         self._past = np.zeros((self.channels, self._delay_samples), dtype=np.float32)
         self._was_bypassed = self.bypass
         self._to_48k: Resampler | None = None
         self._from_48k: Resampler | None = None
+        self._far_to_48k: Resampler | None = None
         if self.sample_rate_hz != SAMPLE_RATE_HZ:
             self._to_48k = Resampler(self.sample_rate_hz, SAMPLE_RATE_HZ, self.channels)
             self._from_48k = Resampler(SAMPLE_RATE_HZ, self.sample_rate_hz, self.channels, self._return_start)
+            self._far_to_48k = Resampler(self.sample_rate_hz, SAMPLE_RATE_HZ, 1)
 
     @property
     def latency_samples(self) -> int:
@@ -150,7 +160,7 @@ class Stream:
         found = [inside.speech_probability for inside in self._frame_enhancers]
         return max((probability for probability in found if probability is not None), default=None)
 
-    def process(self, x: AnySamples) -> AnySamples:
+    def process(self, x: AnySamples, far: AnySamples | None = None) -> AnySamples:
         """Take the next samples in, and give back those that are ready.
 
         Parameters
@@ -158,6 +168,8 @@ class Stream:
         x : np.ndarray [shape=(channels, n), dtype=float32 or int16]
             A hop with NaN, infinity or a sample beyond 10,000 is taken as silence and counted in `refused_hops`; of
             channels that are not linked, each its own.
+        far : np.ndarray [shape=(1, n)], optional
+            What is played meanwhile, of the dtype of `x`; None is silence. Hops are refused as of `x`.
 
         Returns
         -------
@@ -167,13 +179,16 @@ class Stream:
         Raises
         ------
         AudioError
-            For a length that is no multiple of `block_samples`.
+            For a length that is no multiple of `block_samples`, and for a far end without `far_end`.
         """
         samples = x.shape[1]
+        if far is not None and not self._canceller:
+            raise AudioError("a far end for a stream that was made without: make it with far_end=True")
         if self._block_samples and samples % self._block_samples:
             raise AudioError(f"a chunk of {samples} samples: give a multiple of {self._block_samples}")
         self._received += samples
-        y = np.concatenate((self._ready, self._run(to_float32(x))), axis=1)
+        played = np.zeros((1, samples), np.float32) if far is None else to_float32(far)
+        y = np.concatenate((self._ready, self._run(to_float32(x), played)), axis=1)
         ready = samples if self._block_samples else y.shape[1]
         self._ready = y[:, ready:]
         self._returned += ready
@@ -190,7 +205,7 @@ class Stream:
         end = self._received + self._delay_samples
         hops = -(-end * FRAMES_PER_SECOND // self.sample_rate_hz)
         rest = np.repeat(self._rest(), self._hop_start(hops) - self._received, axis=1)
-        y = np.concatenate((self._ready, self._run(rest)), axis=1)
+        y = np.concatenate((self._ready, self._run(rest, np.zeros_like(rest[:1]))), axis=1)
         y = y[:, : self._received + self.latency_samples - self._returned]
         self.reset()
         return from_float32(y, np.empty((self.channels, 0), dtype))
@@ -205,20 +220,23 @@ class Stream:
     def _hop_start(self, hop: int) -> int:
         return -(-hop * self.sample_rate_hz // FRAMES_PER_SECOND)
 
-    def _run(self, x: Samples) -> Samples:
+    def _run(self, x: Samples, far: Samples) -> Samples:
         x = np.concatenate((self._pending, x), axis=1)
-        hops = []
+        far = np.concatenate((self._pending_far, far), axis=1)
+        hops, played = [], []
         taken = 0
         while (end := taken + self._hop_start(self._hops + 1) - self._hop_start(self._hops)) <= x.shape[1]:
             hops.append(x[:, taken:end])
+            played.append(far[:, taken:end])
             self._hops += 1
             taken = end
         self._pending = x[:, taken:].copy()
+        self._pending_far = far[:, taken:].copy()
         if not hops:
             return x[:, :0]
         if len(hops) == self._hops:
             self._was_bypassed = self.bypass  # before the first hop, there is nothing to fade from
-        y = self._enhanced([self._heard(hop) for hop in hops])
+        y = self._enhanced([self._heard(hop) for hop in hops], [self._played(hop) for hop in played])
         return self._mixed(y, self._delayed(x[:, :taken]), fade_samples=hops[0].shape[1])
 
     def _heard(self, hop: Samples) -> Samples:
@@ -228,14 +246,25 @@ class Stream:
         self.refused_hops += decisions - int(valid.sum())
         return np.where(np.repeat(valid, self.channels // decisions, axis=0), hop, np.float32(0))
 
-    def _enhanced(self, hops: list[Samples]) -> Samples:
-        if self._to_48k is None or self._from_48k is None:
-            return self._enhanced_48k(np.concatenate(hops, axis=1))
-        y = self._enhanced_48k(np.concatenate([self._to_48k.process(hop, HOP_SAMPLES) for hop in hops], axis=1))
+    def _played(self, hop: Samples) -> Samples:
+        """A hop of the far end, or silence for what is no audio."""
+        valid = bool(np.all(np.abs(hop) <= VALID_MAX))
+        self.refused_hops += not valid
+        return hop if valid else np.zeros_like(hop)
+
+    def _enhanced(self, hops: list[Samples], played: list[Samples]) -> Samples:
+        if self._to_48k is None or self._from_48k is None or self._far_to_48k is None:
+            return self._enhanced_48k(np.concatenate(hops, axis=1), np.concatenate(played, axis=1))
+        y = self._enhanced_48k(
+            np.concatenate([self._to_48k.process(hop, HOP_SAMPLES) for hop in hops], axis=1),
+            np.concatenate([self._far_to_48k.process(hop, HOP_SAMPLES) for hop in played], axis=1),
+        )
         parts = zip(np.split(y, len(hops), axis=1), hops, strict=True)
         return np.concatenate([self._from_48k.process(part, hop.shape[1]) for part, hop in parts], axis=1)
 
-    def _enhanced_48k(self, hops: Samples) -> Samples:
+    def _enhanced_48k(self, hops: Samples, far: Samples) -> Samples:
+        if self._canceller:
+            hops = self._canceller.process(hops, far[0])
         if len(self._frame_enhancers) == 1:
             return self._frame_enhancers[0].process(hops)
         channels = zip(self._frame_enhancers, hops[:, None], strict=True)

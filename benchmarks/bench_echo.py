@@ -1,0 +1,212 @@
+"""What the echo canceller takes away, what it leaves of a talker, and what it costs, beside the one of Speex.
+
+    python benchmarks/bench_echo.py [--rooms 6] [--speech FOLDER]
+
+Far end and talker are clips of speech (those of examples/clips, or of a folder), each room is simulated, and the path
+is linear: what is measured is the canceller alone, without the network behind it. Speex is measured where libspeexdsp
+is installed, with the same length of filter; it gets the far end as it is, and finds no delay by itself.
+"""
+
+import argparse
+import ctypes
+import ctypes.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import scipy.signal
+import soundfile
+
+from percepnet import native, native_echo
+from percepnet.acoustics.rooms import shortened, simulated_room
+from percepnet.arrays import Samples
+from percepnet.model import load_model
+from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
+
+CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "clean"
+SECONDS = 20
+CHANGE_S = 10.0
+TALK_S = (6.0, 12.0)
+NOISE_RMS = 3e-5  # of a microphone: -90 dBFS
+SPEECH_RMS = 0.05
+FILTER_S = 0.16
+Canceller = Callable[[Samples, Samples], Samples]
+
+
+class Scene(NamedTuple):
+    far: Samples
+    echo: Samples
+    talker: Samples
+
+    @property
+    def near(self) -> Samples:
+        return np.asarray(self.echo + self.talker, np.float32)
+
+
+def speech(files: list[Path], rng: np.random.Generator) -> Samples:
+    """Clips one after the other, each of the same level."""
+    parts, samples = [], 0
+    while samples < SECONDS * SAMPLE_RATE_HZ:
+        x, rate_hz = soundfile.read(files[rng.integers(len(files))], dtype="float32", always_2d=True)
+        rms = np.sqrt(np.mean(x[:, 0] ** 2))
+        if rate_hz == SAMPLE_RATE_HZ and rms > 1e-3:
+            parts.append(SPEECH_RMS / rms * x[:, 0])
+            samples += len(x)
+    return np.asarray(np.concatenate(parts)[: SECONDS * SAMPLE_RATE_HZ], np.float32)
+
+
+def scene(files: list[Path], seed: int, case: str) -> Scene:
+    """One room, and what goes on in it."""
+    rng = np.random.default_rng(seed)
+    far, talker = speech(files, rng), speech(files, rng)
+    echo = _heard(far, rng)
+    seconds = np.arange(len(far)) / SAMPLE_RATE_HZ
+    if case.startswith("delay"):
+        echo = _late(echo, int(case.split()[1]))
+    elif case == "path change":
+        echo = np.where(seconds < CHANGE_S, echo, _heard(far, rng))
+    elif case.startswith("drift"):
+        rate = 1 + float(case.split()[1]) * 1e-6
+        echo = np.interp(np.arange(len(far)) * rate, np.arange(len(far)), _late(echo, 100))
+    speaks = (seconds >= TALK_S[0]) & (seconds < TALK_S[1]) if case == "double talk" else np.zeros(len(far), bool)
+    echo = echo + NOISE_RMS * rng.standard_normal(len(echo))
+    return Scene(far, np.asarray(echo, np.float32), np.where(speaks, talker, np.float32(0)))
+
+
+def _heard(far: Samples, rng: np.random.Generator) -> Samples:
+    return np.asarray(0.5 * scipy.signal.fftconvolve(far, shortened(simulated_room(rng)))[: len(far)], np.float32)
+
+
+def _late(x: Samples, delay_ms: int) -> Samples:
+    return np.concatenate([np.zeros(delay_ms * SAMPLE_RATE_HZ // 1000, np.float32), x])[: len(x)]
+
+
+def ours(near: Samples, far: Samples) -> Samples:
+    return np.asarray(native_echo.EchoCanceller().process(near[None], far)[0])
+
+
+def speex_canceller() -> Canceller | None:
+    """The multidelay filter of SpeexDSP, where it is installed."""
+    name = ctypes.util.find_library("speexdsp") or "libspeexdsp.so.1"
+    try:
+        library = ctypes.CDLL(name)
+    except OSError:
+        return None
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    library.speex_echo_state_init.restype = pointer
+    library.speex_echo_ctl.argtypes = [pointer, integer, pointer]
+    library.speex_echo_cancellation.argtypes = [pointer] * 4
+    library.speex_echo_state_destroy.argtypes = [pointer]
+    set_rate = 24
+
+    def cancel(near: Samples, far: Samples) -> Samples:
+        state = library.speex_echo_state_init(HOP_SAMPLES, int(FILTER_S * SAMPLE_RATE_HZ))
+        library.speex_echo_ctl(state, set_rate, ctypes.byref(integer(SAMPLE_RATE_HZ)))
+        x, y = (np.clip(np.rint(signal * 32768), -32768, 32767).astype(np.int16) for signal in (near, far))
+        out = np.zeros_like(x)
+        for start in range(0, len(x), HOP_SAMPLES):
+            parts = (part[start : start + HOP_SAMPLES].ctypes.data for part in (x, y, out))
+            library.speex_echo_cancellation(state, *parts)
+        library.speex_echo_state_destroy(state)
+        return np.asarray(out / np.float32(32768), np.float32)
+
+    return cancel
+
+
+def erle_db(before: Samples, after: Samples, start_s: float, end_s: float) -> float:
+    """By how much the power of the echo went down in a stretch."""
+    part = slice(round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ))
+    return float(10 * np.log10(np.sum(before[part] ** 2.0) / (np.sum(after[part] ** 2.0) + 1e-20)))
+
+
+def si_sdr_db(clean: Samples, found: Samples) -> float:
+    target = np.dot(clean, found) / np.dot(clean, clean) * clean
+    return float(10 * np.log10(np.sum(target**2.0) / np.sum((found - target) ** 2.0)))
+
+
+def figures(case: str, at: Scene, y: Samples) -> dict[str, float]:
+    """What is said of a case."""
+    left = y - at.talker
+    if case == "path change":
+        return {
+            "ERLE just before": erle_db(at.echo, left, CHANGE_S - 3, CHANGE_S),
+            "ERLE 3 to 5 s after": erle_db(at.echo, left, CHANGE_S + 3, CHANGE_S + 5),
+        }
+    if case == "double talk":
+        part = slice(round(TALK_S[0] * SAMPLE_RATE_HZ), round(TALK_S[1] * SAMPLE_RATE_HZ))
+        return {
+            "SI-SDR of the talker before": si_sdr_db(at.talker[part], at.near[part]),
+            "after": si_sdr_db(at.talker[part], y[part]),
+            "ERLE behind it": erle_db(at.echo, left, TALK_S[1] + 1, SECONDS),
+        }
+    return {"ERLE 3 to 5 s": erle_db(at.echo, left, 3, 5), "ERLE 10 to 20 s": erle_db(at.echo, left, 10, SECONDS)}
+
+
+CASES = ("delay 0 ms", "delay 120 ms", "delay 380 ms", "path change", "double talk", "drift 100 ppm", "drift -100 ppm")
+
+
+def compare(files: list[Path], rooms: int) -> None:
+    """A line for each case, figure and system: the mean over all rooms, and the least."""
+    systems: dict[str, Canceller] = {"ours": ours}
+    if (speex := speex_canceller()) is not None:
+        systems["Speex"] = speex
+    print("| case | dB | " + " | ".join(f"{name}, mean | least" for name in systems) + " |")
+    print("|---|---|" + "---|---|" * len(systems))
+    for case in CASES:
+        scenes = [scene(files, seed, case) for seed in range(rooms)]
+        found = {
+            name: [figures(case, at, cancel(at.near, at.far)) for at in scenes] for name, cancel in systems.items()
+        }
+        for figure in found["ours"][0]:
+            values = [[each[figure] for each in of] for of in found.values()]
+            print(
+                f"| {case} | {figure} | " + " | ".join(f"{np.mean(v):.1f} | {min(v):.1f}" for v in values) + " |",
+                flush=True,
+            )
+
+
+def cost() -> None:
+    """Time of a hop, and memory, of the canceller and of the default model's stream."""
+    model = load_model(None)
+    rng = np.random.default_rng(0)
+    x, far = (0.05 * rng.standard_normal(1000 * HOP_SAMPLES).astype(np.float32) for _ in range(2))
+    alone = native.Stream(model, block_hops=1)
+    both = native.Stream(model, block_hops=1, far_end=True)
+    canceller = native_echo.EchoCanceller()
+    steps: dict[str, Callable[[Samples, Samples], object]] = {
+        "canceller": lambda near, played: canceller.process(near[None], played),
+        "default": lambda near, _: alone.process(near[None]),
+        "default with a far end": lambda near, played: both.process(near[None], played[None]),
+    }
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for start in range(0, len(x), HOP_SAMPLES):
+        part = slice(start, start + HOP_SAMPLES)
+        for name, step in steps.items():  # in turn, so that the machine is the same to all
+            begin = time.perf_counter()
+            step(x[part], far[part])
+            times[name].append(1e6 * (time.perf_counter() - begin))
+    median = {name: float(np.median(values)) for name, values in times.items()}
+    memory = {
+        "canceller": canceller.memory_bytes,
+        "default": alone.memory_bytes,
+        "default with a far end": both.memory_bytes,
+    }
+    print("\n| | hop of 10 ms, median µs | to default | memory of a stream, kB |\n|---|---|---|---|")
+    for name, us in median.items():
+        print(f"| {name} | {us:.0f} | {us / median['default']:.2f} | {memory[name] / 1000:.0f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rooms", type=int, default=6)
+    parser.add_argument("--speech", type=Path, default=CLIPS, help="folder with recordings of 48 kHz")
+    arguments = parser.parse_args()
+    files = sorted(path for path in arguments.speech.rglob("*") if path.suffix in (".flac", ".wav", ".ogg", ".opus"))
+    compare(files, arguments.rooms)
+    cost()
+
+
+if __name__ == "__main__":
+    main()
