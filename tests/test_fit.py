@@ -76,6 +76,23 @@ def weights_of(config, kind="network"):
     return read_checkpoint(Path(config.out) / "checkpoint.pt")[kind]
 
 
+def test_some_layers_are_trained_and_the_others_stay(config, tmp_path):
+    run_training(replace(prepared(config), updates=2))
+    before = str(Path(config.out) / "model.safetensors")
+    again = replace(config, out=str(tmp_path / "again"), init=before, preset=None, layers=("gain",), updates=6)
+    run_training(prepared(again))
+    old, new = load_model(before).weights, load_model(tmp_path / "again" / "model.safetensors").weights
+    changed = {name for name in old if not np.array_equal(old[name], new[name])}
+    assert changed == {"gain.weight", "gain.bias"}
+
+
+def test_layers_that_are_not_there_are_named(config, tmp_path):
+    with pytest.raises(PercepNetError, match=r"no 'gains'; it has: dense, conv1, .*gain, strength"):
+        run_training(replace(prepared(config), preset=None, init="small", layers=("gains",), updates=1))
+    with pytest.raises(PercepNetError, match="does not start from another is trained whole"):
+        run_training(replace(config, out=str(tmp_path / "other"), layers=("gain",), updates=1))
+
+
 @pytest.mark.parametrize("init", [None, "small"])
 def test_other_bands(config, init):
     run_training(replace(config, bands=48, init=init, preset=None, workers=1, updates=1, shard_sequences=4, ring=1))
