@@ -1,6 +1,7 @@
 """A network in training: its updates, their losses, and the checkpoint that holds all of it."""
 
 import os
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -170,7 +171,7 @@ class Trainer:
         for features, gain_target, strength_target, mask, energies, speech, taught, *sounds in zip(
             *chunks, strict=True
         ):
-            with autocast(self.network, self.device):
+            with self._autocast():
                 heads, state = self.parallel(features, state)
             gains, strengths = heads["gains"], heads["strengths"]
             loss, gain, strength = total_loss(
@@ -265,6 +266,9 @@ class Trainer:
         features, strengths, speech = rows[..., layout.features], rows[..., layout.strengths], rows[..., layout.speech]
         taught = rows[..., layout.taught] if self.config.teacher.present else gains
         return features, gains.clamp(min=0), strengths, mask, energies, speech, taught
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return autocast(self.network, self.device)
 
     def _update(self, loss: Tensor) -> None:
         for group in self.optimiser.param_groups:
