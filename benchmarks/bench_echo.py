@@ -22,6 +22,7 @@ import soundfile
 from percepnet import native, native_echo
 from percepnet.acoustics.rooms import shortened, simulated_room
 from percepnet.arrays import Samples
+from percepnet.metrics.score import si_sdr
 from percepnet.model import load_model
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
 
@@ -121,11 +122,6 @@ def erle_db(before: Samples, after: Samples, start_s: float, end_s: float) -> fl
     return float(10 * np.log10(np.sum(before[part] ** 2.0) / (np.sum(after[part] ** 2.0) + 1e-20)))
 
 
-def si_sdr_db(clean: Samples, found: Samples) -> float:
-    target = np.dot(clean, found) / np.dot(clean, clean) * clean
-    return float(10 * np.log10(np.sum(target**2.0) / np.sum((found - target) ** 2.0)))
-
-
 def figures(case: str, at: Scene, y: Samples) -> dict[str, float]:
     """What is said of a case."""
     left = y - at.talker
@@ -137,8 +133,8 @@ def figures(case: str, at: Scene, y: Samples) -> dict[str, float]:
     if case == "double talk":
         part = slice(round(TALK_S[0] * SAMPLE_RATE_HZ), round(TALK_S[1] * SAMPLE_RATE_HZ))
         return {
-            "SI-SDR of the talker before": si_sdr_db(at.talker[part], at.near[part]),
-            "after": si_sdr_db(at.talker[part], y[part]),
+            "SI-SDR of the talker before": si_sdr(at.talker[part], at.near[part], SAMPLE_RATE_HZ)["si_sdr_db"],
+            "after": si_sdr(at.talker[part], y[part], SAMPLE_RATE_HZ)["si_sdr_db"],
             "ERLE behind it": erle_db(at.echo, left, TALK_S[1] + 1, SECONDS),
         }
     return {"ERLE 3 to 5 s": erle_db(at.echo, left, 3, 5), "ERLE 10 to 20 s": erle_db(at.echo, left, 10, SECONDS)}

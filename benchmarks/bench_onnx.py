@@ -8,35 +8,27 @@ The core's time is that of a whole hop, signal path and network; a graph is the 
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnxruntime
 
 from percepnet import native
 from percepnet.arrays import Samples
 from percepnet.bench.measure import FRAME_US, take_turns
-from percepnet.model import FEATURES, Model, load_model
-from percepnet.onnx_export.graph import STATE, network_graph
+from percepnet.model import load_model
+from percepnet.onnx_export import FLOAT32, INT8, export_onnx
+from percepnet.onnx_export.enhance_with_onnx import OnnxNetwork
 from percepnet.params import FRAMES_PER_SECOND
 from percepnet.systems.system import LiveSystem
 
 
-def frames_of_graph(model: Model, int8: bool) -> Callable[[Samples], object]:
+def frames_of_graph(graph: Path) -> Callable[[Samples], object]:
     """A graph as a system that is timed: features of noise, and states that go from frame to frame."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # a frame is too short to share
-    graph = network_graph(model, int8).SerializeToString()
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    state = {x.name: np.zeros(x.shape, np.float32) for x in session.get_inputs() if x.name.endswith(STATE)}
-    features = np.random.default_rng(0).uniform(-1, 1, (1, model.params.features)).astype(np.float32)
-
-    def process(_: Samples) -> object:
-        outputs = dict(zip(names, session.run(None, {FEATURES: features, **state}), strict=True))
-        state.update({name: outputs[f"{name}_next"] for name in state})
-        return outputs
-
-    return process
+    network = OnnxNetwork(graph)
+    count = network.signal_params().features
+    features = np.random.default_rng(0).uniform(-1, 1, (1, count)).astype(np.float32)
+    return lambda _: network.step(features)
 
 
 def main() -> None:
@@ -49,11 +41,13 @@ def main() -> None:
     for name in arguments.models:
         model = load_model(name)
         core = native.FrameEnhancer(model)
-        systems = [
-            LiveSystem("core, the whole hop", lambda hop, core=core: core.process(hop[None])),
-            LiveSystem("graph, single precision", frames_of_graph(model, int8=False)),
-            LiveSystem("graph, 8 bits", frames_of_graph(model, int8=True)),
-        ]
+        with TemporaryDirectory() as folder:
+            export_onnx(model, Path(folder), overwrite=True)
+            systems = [
+                LiveSystem("core, the whole hop", lambda hop, core=core: core.process(hop[None])),
+                LiveSystem("graph, single precision", frames_of_graph(Path(folder) / FLOAT32)),
+                LiveSystem("graph, 8 bits", frames_of_graph(Path(folder) / INT8)),
+            ]
         found = take_turns(systems, round(arguments.seconds * FRAMES_PER_SECOND), paced=True)
         figures = {system: times.summary()["cpu_us"] for system, times in found.items()}
         reference = figures[systems[0].name]["median"]

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import NoReturn, SupportsIndex
 
 from percepnet import native
+from percepnet.alone import alone
 from percepnet.arrays import AnySamples
 from percepnet.errors import PercepNetError
 from percepnet.live_stream import Inputs, LiveStream, Settings
 from percepnet.model import Model
-from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.stream import ModelLike, _model_of
 

@@ -11,11 +11,11 @@ from typing import Any, Generic, NoReturn, SupportsIndex, TypeVar
 
 import numpy as np
 
+from percepnet.alone import alone
 from percepnet.arrays import CHANNELS_MAX, AnySamples, as_array, check_finite, from_samples, to_samples
 from percepnet.engine import Stream
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model
-from percepnet.native import alone
 
 SAMPLE_RATE_MIN_HZ = 8_000
 SAMPLE_RATE_MAX_HZ = 192_000

@@ -29,7 +29,7 @@ from percepnet.params import BINS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_H
 from percepnet.reference.comb import hann_weights
 
 __all__ = [
-    "Batch", "CoreMissing", "Error", "Frame", "FrameEnhancer", "Stream", "alone", "check_model", "kernels", "library",
+    "Batch", "CoreMissing", "Error", "Frame", "FrameEnhancer", "Stream", "check_model", "kernels", "library",
 ]  # fmt: skip
 
 LAGS = 339

@@ -8,13 +8,13 @@ from typing import SupportsIndex
 
 import numpy as np
 
+from percepnet.alone import alone
 from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
 from percepnet.engine import Stream, open_stream
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError
 from percepnet.live_stream import SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Settings
 from percepnet.model import Model, shared_model
-from percepnet.native import alone
 from percepnet.params import SAMPLE_RATE_HZ
 
 ModelLike = Model | str | os.PathLike[str] | None

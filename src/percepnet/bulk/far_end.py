@@ -76,7 +76,7 @@ def far_end_of(path: Path, near: AudioReader) -> FarEnd:
     rate_hz = near.info.sample_rate_hz
     with open_audio(path) as reader:
         channels, source_hz = reader.info.channels, reader.info.sample_rate_hz
-        far = np.concatenate([np.zeros(0, np.float32), *(block.mean(axis=0) for block in reader.blocks())])
+        far = _mono(reader)
     notes = []
     if channels > 1:
         notes.append(f"far end: the mean of its {channels} channels is taken")
@@ -85,7 +85,7 @@ def far_end_of(path: Path, near: AudioReader) -> FarEnd:
         far = converted(far, source_hz, rate_hz)
     if not far.size or np.abs(far).max() < SILENCE:
         return FarEnd(np.zeros_like(far), None, [*notes, "far end: silent, so nothing is cancelled"])
-    mono = np.concatenate([np.zeros(0, np.float32), *(block.mean(axis=0) for block in near.blocks())])
+    mono = _mono(near)
     if np.array_equal(mono, far):
         raise AudioError(f"{path}: is the recording itself: give what the loudspeaker played")
     if round(abs(len(mono) - len(far)) / rate_hz, 2):
@@ -122,6 +122,11 @@ def offset_samples(near: Samples, far: Samples, rate_hz: int) -> int | None:
     if correlation[at] < PEAK_MIN * correlation.mean():
         return None
     return factor * (at if at < size // 2 else at - size)
+
+
+def _mono(reader: AudioReader) -> Samples:
+    """All of a recording: the mean of its channels."""
+    return np.concatenate([np.zeros(0, np.float32), *(block.mean(axis=0) for block in reader.blocks())])
 
 
 def _means(x: Samples, factor: int) -> Samples:

@@ -137,7 +137,8 @@ class Stream:
         if self.sample_rate_hz != SAMPLE_RATE_HZ:
             self._to_48k = Resampler(self.sample_rate_hz, SAMPLE_RATE_HZ, self.channels)
             self._from_48k = Resampler(SAMPLE_RATE_HZ, self.sample_rate_hz, self.channels, self._return_start)
-            self._far_to_48k = Resampler(self.sample_rate_hz, SAMPLE_RATE_HZ, 1)
+            if self._canceller:
+                self._far_to_48k = Resampler(self.sample_rate_hz, SAMPLE_RATE_HZ, 1)
 
     @property
     def latency_samples(self) -> int:
@@ -253,12 +254,12 @@ class Stream:
         return hop if valid else np.zeros_like(hop)
 
     def _enhanced(self, hops: list[Samples], played: list[Samples]) -> Samples:
-        if self._to_48k is None or self._from_48k is None or self._far_to_48k is None:
+        if self._to_48k is None or self._from_48k is None:
             return self._enhanced_48k(np.concatenate(hops, axis=1), np.concatenate(played, axis=1))
-        y = self._enhanced_48k(
-            np.concatenate([self._to_48k.process(hop, HOP_SAMPLES) for hop in hops], axis=1),
-            np.concatenate([self._far_to_48k.process(hop, HOP_SAMPLES) for hop in played], axis=1),
-        )
+        if self._far_to_48k is not None:
+            played = [self._far_to_48k.process(hop, HOP_SAMPLES) for hop in played]
+        heard = [self._to_48k.process(hop, HOP_SAMPLES) for hop in hops]
+        y = self._enhanced_48k(np.concatenate(heard, axis=1), np.concatenate(played, axis=1))
         parts = zip(np.split(y, len(hops), axis=1), hops, strict=True)
         return np.concatenate([self._from_48k.process(part, hop.shape[1]) for part, hop in parts], axis=1)
 

@@ -416,7 +416,7 @@ def _produce(
                     old.unlink(missing_ok=True)
             if rank == worker == 0 and not (folder / VALID_NAME).exists() and (held_out := recordings.mixer("valid")):
                 sequences = min(VALID_SEQUENCES, 2 * size[0])
-                write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1], teacher))
+                write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1]))
             index += workers
     except Exception as error:
         traceback.print_exc()

@@ -25,20 +25,14 @@ class Teachers:
     config : TeacherConfig
     params : SignalParams
         Of the network that learns.
-    device : torch.device, optional
 
     Raises
     ------
     ModelError
-        If a model decides for other bands or frames, or is given what the rows of a shard do not hold; or if there are
-        not as many exponents as models.
+        If a model decides for other bands or frames, or is given what the rows of a shard do not hold.
     """
 
-    def __init__(self, config: TeacherConfig, params: SignalParams, device: torch.device | None = None) -> None:
-        if config.exponents and len(config.exponents) != len(config.models):
-            raise ModelError(f"[teacher] exponents: {len(config.exponents)}, for {len(config.models)} models")
-        if not 0 <= config.share <= 1:
-            raise ModelError(f"[teacher] share: {config.share:g}; it must be from 0 to 1")
+    def __init__(self, config: TeacherConfig, params: SignalParams) -> None:
         self._layout = RowLayout(params)
         analysed = self._layout.analysed
         self._networks: list[tuple[TrainingNetwork, list[slice], float]] = []
@@ -54,7 +48,7 @@ class Teachers:
                     f"the recipe's features, or leave this teacher out (all are given {LEVELS})"
                 )
             columns = [analysed.feature_slices[block] for block in model.params.feature_blocks]
-            self._networks.append((from_model(model).to(device).eval(), columns, exponent))
+            self._networks.append((from_model(model).eval(), columns, exponent))
 
     @torch.no_grad()
     def gains(self, rows: Tensor) -> Tensor:

@@ -167,7 +167,8 @@ class Trainer:
             rows = torch.as_tensor(supply.draw(rng, config.batch)).to(self.device)
             state = None
         losses = []
-        chunks = [torch.split(part, config.chunk_frames, dim=1) for part in (*self._parts(rows), *spectra)]
+        parts = (*self._parts(rows), self._taught(rows), *spectra)
+        chunks = [torch.split(part, config.chunk_frames, dim=1) for part in parts]
         for features, gain_target, strength_target, mask, energies, speech, taught, *sounds in zip(
             *chunks, strict=True
         ):
@@ -178,7 +179,7 @@ class Trainer:
                 gains.float(), strengths.float(), gain_target, strength_target, mask, energies, config.loss
             )
             if config.teacher.present:
-                # for the teachers the gains alone are theirs, for the recording all
+                # teachers decide for gains; what is best of the strengths counts whole
                 learnt, _, _ = total_loss(
                     gains.float(), strengths.float(), taught, strength_target, mask, energies, config.loss
                 )
@@ -211,7 +212,7 @@ class Trainer:
         totals = np.zeros(3)
         for start in range(0, len(held_out), VALID_BATCH):
             rows = torch.from_numpy(held_out[start : start + VALID_BATCH].astype(np.float32)).to(self.device)
-            features, gain_target, strength_target, mask, energies, _, _ = self._parts(rows)
+            features, gain_target, strength_target, mask, energies, _ = self._parts(rows)
             heads, _ = self.average(features)
             gains, strengths = heads["gains"], heads["strengths"]
             losses = total_loss(gains, strengths, gain_target, strength_target, mask, energies, self.config.loss)
@@ -264,8 +265,12 @@ class Trainer:
         late = params.lookahead_frames
         energies = torch.cat([energies[:, :1].expand(-1, late, -1), energies[:, : rows.shape[1] - late]], dim=1)
         features, strengths, speech = rows[..., layout.features], rows[..., layout.strengths], rows[..., layout.speech]
-        taught = rows[..., layout.taught] if self.config.teacher.present else gains
-        return features, gains.clamp(min=0), strengths, mask, energies, speech, taught
+        return features, gains.clamp(min=0), strengths, mask, energies, speech
+
+    def _taught(self, rows: Tensor) -> Tensor:
+        """Gains that teachers decide for; no columns where there are no teachers."""
+        columns = RowLayout(self.network.params).taught if self.config.teacher.present else slice(0)
+        return rows[..., columns]
 
     def _autocast(self) -> AbstractContextManager[object]:
         return autocast(self.network, self.device)
