@@ -26,6 +26,8 @@ BINARIES = {"percepnet.wasm": "simd128", "percepnet-relaxed.wasm": "simd128+rela
 FOR_SPEED = "kernels"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-DPERCEPNET_STATIC", "-Wall", "-Wextra", "-Werror"]
 FLAGS += [f"-I{CORE / 'include'}", f"-I{CORE / 'src'}"]
+# those of wasm/format.c: the C library's would be a fifth of the binary
+FLAGS += ["-Dsnprintf=percepnet_snprintf", "-Dvsnprintf=percepnet_vsnprintf"]
 STACK_BYTES = 1 << 20
 
 
@@ -40,7 +42,7 @@ def build_wasm(made: Path, instructions: str) -> None:
     """Compile the library for some of WebAssembly's instructions."""
     found = sorted((CORE / "src").rglob("*.c"))
     fast = [path for path in found if path.parent.name == FOR_SPEED]
-    small = [path for path in found if path not in fast] + [WEB / "wasm" / "exports.c"]
+    small = [path for path in found if path not in fast] + sorted((WEB / "wasm").glob("*.c"))
     fresh = made.with_suffix(".part")
     command = [sys.executable, "-m", "ziglang", "build-exe", "-target", "wasm32-wasi", "-mexec-model=reactor"]
     command += [f"-mcpu=generic+{instructions}", "-O", "ReleaseSmall", "-fstrip", "-lc", "--stack", str(STACK_BYTES)]

@@ -1,6 +1,5 @@
 /* The tensors of a model file: all that the layers have, and no others. */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "file/model_reader.h"
@@ -35,15 +34,25 @@ static int place_of(const model_reader *r, json name, int *tensor, int *is_scale
     return -1;
 }
 
-static int compare_spans(const void *a, const void *b) {
-    const struct span *x = a, *y = b;
-    const char *one = x->begin == y->begin ? x->end : x->begin, *other = x->begin == y->begin ? y->end : y->begin;
-    return one < other ? -1 : one > other;
+static int is_before(struct span x, struct span y) {
+    return x.begin < y.begin || (x.begin == y.begin && x.end < y.end);
+}
+
+/* There are a few hundred at most, and they mostly stand in order: no need of a library's sorting. */
+static void sort_spans(struct span *spans, int count) {
+    for (int i = 1; i < count; i++) {
+        struct span moved = spans[i];
+        int to = i;
+        for (; to > 0 && is_before(moved, spans[to - 1]); to--) {
+            spans[to] = spans[to - 1];
+        }
+        spans[to] = moved;
+    }
 }
 
 static int follow_each_other(struct span *spans, int count, const safetensors *file) {
     const char *end = file->data;
-    qsort(spans, (size_t)count, sizeof *spans, compare_spans);
+    sort_spans(spans, count);
     for (int i = 0; i < count; end = spans[i++].end) {
         if (spans[i].begin != end) {
             return 0;
