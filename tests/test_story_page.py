@@ -162,3 +162,11 @@ def test_in_a_browser_each_step_is_heard_where_the_last_one_was(page, tmp_path):
         assert browser.run("player.now()") == 1.0
         assert browser.complaints == []
         assert [url for url in browser.requests if not url.startswith(("data:", "file:", "about:"))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_page(page, tmp_path, width):
+    with open_page(page.as_uri(), tmp_path / "profile", width=width) as browser:
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth")
