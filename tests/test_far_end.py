@@ -20,15 +20,6 @@ TALKER, OTHER = "sea_female", "helicopter_male"
 MODEL = random_model(1)
 
 
-@pytest.fixture
-def core():
-    try:
-        native.library()
-    except native.CoreMissing as missing:
-        pytest.skip(str(missing))
-    return native
-
-
 def played(enhancer, near, far, chunk):
     """All that comes out, for chunks of a length."""
     starts = range(0, near.shape[-1], chunk)

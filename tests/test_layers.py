@@ -55,14 +55,6 @@ def test_all_kinds_are_in_the_table():
 # The core against NumPy.
 
 
-@pytest.fixture(scope="module")
-def core():
-    try:
-        native.library()
-    except native.CoreMissing as missing:
-        pytest.skip(str(missing))
-
-
 @pytest.mark.parametrize("units", [5, 16, 40])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_core_decides_as_numpy_does(core, units, channels):
