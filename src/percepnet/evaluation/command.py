@@ -52,6 +52,10 @@ def evaluate(
     noisy: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of recordings without clean speech, instead.")
     ] = None,
+    echo: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder of NAME_mic.wav with their far ends NAME_lpb.wav, instead."),
+    ] = None,
     systems: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Separated by commas. Default: all that are installed.")
     ] = None,
@@ -86,15 +90,29 @@ def evaluate(
 ) -> None:
     """Score systems on noisy recordings, with their clean speech or without: PESQ, STOI, SI-SDR, DNSMOS and more."""
     with extra_packages("eval"):
+        from percepnet.evaluation.echo import run_echo
         from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
         from percepnet.evaluation.run import run_evaluation, run_robustness
         from percepnet.metrics.score import METRICS
         from percepnet.systems.register import Register
         from percepnet.systems.system import OWN_SYSTEM, REFERENCE_SYSTEM
 
+    if echo is not None:
+        others: dict[str, object] = {
+            "--pairs": pairs,
+            "--noisy": noisy,
+            "--systems": systems,
+            "--baselines": baselines,
+            "-o": output,
+        }
+        others |= {"--metrics": metrics, "--robustness": robustness, "--curves": curves, "--paced": paced}
+        if given := next((name for name, value in others.items() if value), None):
+            raise PercepNetError(f"--echo scores echo control, and does not go with {given}: leave one of them out")
+        run_echo(echo, model=model, as_json=as_json)
+        return
     folder = pairs or noisy
     if folder is None or (pairs and noisy):
-        raise PercepNetError("say what to evaluate: --pairs DIR with noisy/ and clean/, or --noisy DIR")
+        raise PercepNetError("say what to evaluate: --pairs DIR with noisy/ and clean/, --noisy DIR or --echo DIR")
     register = Register(model, baselines)
     names, measured, drawn = (_names(text) for text in (systems, metrics, curves))
     if drawn and not robustness:
