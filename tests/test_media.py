@@ -110,6 +110,28 @@ def test_recordings_keep_their_length_and_line_up(tmp_path: Path, name: str) -> 
         assert lag(x[0, at : at + 30_000], y[0, at : at + 30_000]) == priming
 
 
+@pytest.mark.parametrize(("name", "rate_hz"), [("a.amr", 8000), ("a.awb", 16000), ("a.3gp", 8000)])
+def test_telephones_recordings_are_read_whole(tmp_path: Path, name: str, rate_hz: int) -> None:
+    """Frames of AMR of 20 ms, 12.2 kb/s and for wide band 12.65 kb/s: whatever bits they have, they decode."""
+    magic, head, size = (b"#!AMR-WB\n", b"\x14", 32) if name == "a.awb" else (b"#!AMR\n", b"\x3c", 31)
+    rng = np.random.default_rng(0)
+    plain = tmp_path / ("a.awb" if name == "a.awb" else "a.amr")
+    plain.write_bytes(magic + b"".join(head + rng.bytes(size) for _ in range(75)))
+    if name == "a.3gp":
+        with av.open(str(plain)) as source, av.open(str(tmp_path / name), "w") as target:
+            stream = target.add_stream_from_template(source.streams.audio[0])
+            for packet in source.demux(audio=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    target.mux(packet)
+    with open_audio(tmp_path / name) as reader:
+        assert (reader.info.sample_rate_hz, reader.info.channels) == (rate_hz, 1)
+        assert sum(block.shape[1] for block in reader.blocks()) == round(1.5 * rate_hz)
+    if name != "a.awb":
+        copy(tmp_path / name, tmp_path / f"copy-{name}")
+        assert abs(decoded(tmp_path / f"copy-{name}").shape[1] - round(1.5 * rate_hz)) <= 320
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi"])
 @pytest.mark.parametrize("delay_s", [0.0, 0.5])
 def test_films_keep_their_picture_and_stay_in_sync(tmp_path: Path, name: str, delay_s: float) -> None:
