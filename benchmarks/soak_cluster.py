@@ -36,7 +36,8 @@ def driver(work: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """The run, as users start it."""
     words = ["enhance", "--ray", "--ray-address", f"127.0.0.1:{PORT}", work / "in", "-o", work / "out"]
     command = [sys.executable, "-c", RUN, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    with (work / "driver.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
 
 def node(environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -87,7 +88,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
-    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_AUTH_MODE": "disabled"}
     memory: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
@@ -121,6 +122,8 @@ def main() -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(second.pid, signal.SIGKILL)
             ray("stop", "--force", environment=environment)
+        if not (work / "out").is_dir():
+            sys.exit((work / "driver.log").read_text(encoding="utf-8", errors="replace"))
         faults = judge(work, options.files, round(RATE_HZ * options.seconds))
     print(f"exit code {code}, {seconds:.0f} s; memory of the driver (MB): {[round(part) for part in memory]}")
     return 1 if code or faults else 0
