@@ -131,6 +131,7 @@ TABLES: dict[str, np.ndarray] = {
     "PITCH_CELL_COSTS": pitch._CELL_COST,
     "PITCH_STEP_COSTS": pitch._STEP_COSTS,
     "ECHO_LOW_PASS": echo_delay.LOW_PASS,
+    "ECHO_LAG_FADE": echo_delay.FADE,
     "ECHO_VARIANCES": echo_filter.VARIANCES,
 }
 

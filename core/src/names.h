@@ -7,6 +7,7 @@
 
 #define COMB_INTERPOLATORS percepnet_inside_COMB_INTERPOLATORS
 #define COMB_WEIGHTS percepnet_inside_COMB_WEIGHTS
+#define ECHO_LAG_FADE percepnet_inside_ECHO_LAG_FADE
 #define ECHO_LOW_PASS percepnet_inside_ECHO_LOW_PASS
 #define ECHO_VARIANCES percepnet_inside_ECHO_VARIANCES
 #define KERNEL_AVX2 percepnet_inside_KERNEL_AVX2

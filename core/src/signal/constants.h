@@ -59,7 +59,7 @@
 #define ECHO_LAG_BLOCKS 13
 #define ECHO_FIRST_BIN 16
 #define ECHO_LAST_BIN 256
-#define ECHO_LAG_FORGETTING 0.959999979f
+#define ECHO_LAG_FORGETTING 0.980000019f
 #define ECHO_ACTIVE_ENERGY 3.20000004e-06f
 #define ECHO_PEAK_MIN 35.0f
 #define ECHO_SAME_SAMPLES 16
@@ -105,6 +105,7 @@ extern const int16_t PITCH_CELL_START[74];
 extern const float PITCH_CELL_COSTS[73];
 extern const float PITCH_STEP_COSTS[9];
 extern const float ECHO_LOW_PASS[64];
+extern const float ECHO_LAG_FADE[320];
 extern const float ECHO_VARIANCES[16];
 
 #endif

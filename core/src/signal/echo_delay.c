@@ -93,7 +93,9 @@ static void turn(echo_delay *d) {
     double energy = 0.0;
     d->newest = (d->newest + ECHO_LAG_BLOCKS - 1) % ECHO_LAG_BLOCKS;
     phases_of(d, d->far.low, d->far_phases + d->newest * ECHO_BAND);
-    memcpy(newest + ECHO_LAG_BLOCK, d->near.low + ECHO_LAG_BLOCK, sizeof(float) * ECHO_LAG_BLOCK);
+    for (int n = 0; n < ECHO_LAG_BLOCK; n++) { /* cuts of both at the same time would correlate */
+        newest[ECHO_LAG_BLOCK + n] = ECHO_LAG_FADE[n] * d->near.low[ECHO_LAG_BLOCK + n];
+    }
     phases_of(d, newest, d->near_phases);
     for (int n = ECHO_LAG_BLOCK; n < ECHO_LAG_FFT; n++) {
         energy += (double)d->far.low[n] * d->far.low[n];

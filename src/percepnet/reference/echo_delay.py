@@ -2,9 +2,10 @@
 
 Generalised cross-correlation with the phase transform (Knapp and Carter 1976), in blocks: the spectrum of the newest
 40 ms of the microphone times the conjugate one of the far end so many blocks before, each bin of magnitude one, so that
-neither the colour of speech nor its loudness decides. Sums that forget in a second become correlations, and the highest
-one among all lags, if it stands out and stays, is the delay of the echo's first strong sound. Every hop turns a quarter
-of the blocks back into lags, so that hops cost alike.
+neither the colour of speech nor its loudness decides. The microphone's block is faded in and out: where both blocks
+were cut at the same time, the two cuts would correlate, at every multiple of 40 ms. Sums that forget in two seconds
+become correlations, and the highest one among all lags, if it stands out and stays, is the delay of the echo's first
+strong sound. Every hop turns a quarter of the blocks back into lags, so that hops cost alike.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ FFT = 2 * BLOCK
 BINS = BLOCK + 1
 LAG_BLOCKS = 13  # 520 ms
 BAND_HZ = (200, 3200)  # in which speech and small loudspeakers have something to say
-FORGETTING = 0.96  # each 40 ms
+FORGETTING = 0.98  # each 40 ms
 ACTIVE_ENERGY = BLOCK * 1e-8  # of a block of the far end: -80 dB is no sound
 
 PEAK_MIN = 35.0  # square of the highest correlation over their mean square; of noise it is 17
@@ -36,6 +37,7 @@ def _low_pass() -> np.ndarray:
 
 
 LOW_PASS = _low_pass()
+FADE = np.sin(np.pi / BLOCK * (np.arange(BLOCK) + 0.5)).astype(np.float32)  # of the microphone's block, at both ends
 FIRST_BIN, LAST_BIN = (round(hz * FFT / RATE_HZ) for hz in BAND_HZ)
 _STARTS = DECIMATION * np.arange(HOP)[:, None] + np.arange(LOW_PASS_TAPS)
 
@@ -113,6 +115,6 @@ class DelayFinder:
         """The cycle that ends here becomes the block that the next one correlates."""
         newest = self._low[0, BLOCK:].astype(np.float64)
         self._far = np.concatenate([_phases(self._low[0])[None], self._far[:-1]])
-        self._near = _phases(np.concatenate([np.zeros(BLOCK, np.float32), self._low[1, BLOCK:]]))
+        self._near = _phases(np.concatenate([np.zeros(BLOCK, np.float32), FADE * self._low[1, BLOCK:]]))
         self._active = bool(newest @ newest > ACTIVE_ENERGY)
         self._energy = self._peak = 0.0
