@@ -109,6 +109,7 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_BETTER_THAN_NONE": echo_filter.BETTER_THAN_NONE,
     "ECHO_WORSE": echo_filter.WORSE,
     "ECHO_WORSE_THAN_NONE": echo_filter.WORSE_THAN_NONE,
+    "ECHO_LOUD": echo_filter.LOUD,
     "ECHO_PAST_BLOCKS": echo.PAST_SAMPLES // params.HOP_SAMPLES,
     "ECHO_DELAY_BLOCKS_MAX": echo.DELAY_BLOCKS_MAX,
     "ECHO_QUIET_HOPS": echo.QUIET_HOPS,

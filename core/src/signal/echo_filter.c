@@ -136,7 +136,7 @@ static int background_is_better(const echo_filter *f) {
 
 /* What is taken away is faded from one state to the other, so that it does not click. */
 static void fade(echo_filter *f, float *echo) {
-    float wet = f->fast[HEARD] <= f->fast[NEAR] ? 1.0f : 0.0f;
+    float wet = f->fast[HEARD] <= ECHO_LOUD * f->fast[NEAR] ? 1.0f : 0.0f;
     if (f->wet == 1.0f && wet == 1.0f) {
         return;
     }

@@ -17,7 +17,7 @@ from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES
 
 BLOCKS = 16  # 160 ms
 
-FORGETTING = 0.9996  # of the path's power, a hop: how much of it may have changed
+FORGETTING = 0.999  # of the path's power, a hop: how much of it may have changed
 VARIANCE_DECAY = 0.78  # from block to block: a room
 VARIANCES = (VARIANCE_DECAY ** np.arange(BLOCKS) * (1 - VARIANCE_DECAY)).astype(np.float32)  # of a path of power 1
 STARTING_HOPS = 10  # in which the path's power is found out
@@ -34,9 +34,10 @@ LEAK_RATE = 0.05
 
 SMOOTHING = (0.6, 0.9)  # of energies, fast and slow
 BETTER = (0.9, 0.97)  # background over foreground: it is taken over
-BETTER_THAN_NONE = 0.8  # background over nothing, of slow energies: chance alone makes it a little better
+BETTER_THAN_NONE = 0.95  # background over nothing, of slow energies: chance alone makes it a little better
 WORSE = 1.5  # it begins again from the foreground
-WORSE_THAN_NONE = 1.05  # foreground over nothing: it is dropped
+WORSE_THAN_NONE = 2.0  # foreground over nothing: it is dropped; while somebody speaks, less is chance
+LOUD = 1.2  # foreground over nothing: it is not taken away for now
 WILD = 1e16  # energy of an error that no microphone can have
 TINY = 1e-20
 
@@ -152,7 +153,7 @@ class EchoFilter:
             tried = np.zeros_like(heard)
             echo = echo if now.max() < WILD else tried
             self._energies[:] = [[fast_near] * 3, [slow_near] * 3]
-        wet = float(self._energies[0, 0] <= self._energies[0, 2])
+        wet = float(self._energies[0, 0] <= LOUD * self._energies[0, 2])
         if self._wet != 1.0 or wet != 1.0:
             echo = (np.float32(self._wet) + _FADE * np.float32(wet - self._wet)) * echo
             self._wet = wet
