@@ -1,8 +1,24 @@
-"""What several files of tests ask for."""
+"""What several files of tests ask for, and in which order files are run."""
+
+import signal
 
 import pytest
 
 from percepnet import native
+
+# In files of few but long tests: begun first, so that the last minutes are short tests, shared by all processes.
+LONG = ("test_web_package", "test_library", "test_live", "test_mic", "test_build", "test_obs_lv2", "test_ladspa")
+
+
+def pytest_configure():
+    # A shell's background jobs ignore SIGINT, and so would the programs that tests start and interrupt.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ def rewrite(path, *, change_tensors=None, change_metadata=None):
 
 
 def test_published_size():
-    shapes = PRESETS["percepnet"].shapes(SignalParams())
+    shapes = article_network().shapes(SignalParams())
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == 7_962_564  # summed by hand, layer by layer
 
 

@@ -97,11 +97,28 @@ def gated_network(width: int = 192, blocks: int = 4, dense: int = 128, hidden: i
     return Architecture(tuple(layers), {"gains": "gain", "strengths": "strength", "speech": "speech"})
 
 
+def with_speech(architecture: Architecture) -> Architecture:
+    """A network that also says how probable speech is, from what its gains are made of; the article's does not.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Without the head "speech".
+
+    Returns
+    -------
+    Architecture
+    """
+    gains = next(layer for layer in architecture.layers if layer.name == architecture.heads["gains"])
+    head = Layer("speech", "dense", gains.inputs, 1, "sigmoid")
+    return Architecture((*architecture.layers, head), {**architecture.heads, "speech": head.name})
+
+
 PRESETS: Mapping[str, Architecture] = {
-    "percepnet": article_network(),
-    "default": article_network(),
-    "medium": article_network(dense=96, conv1=128, conv2=384, gru=384),
-    "small": article_network(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64),
+    "percepnet": with_speech(article_network()),
+    "default": with_speech(article_network()),
+    "medium": with_speech(article_network(dense=96, conv1=128, conv2=384, gru=384)),
+    "small": with_speech(article_network(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64)),
     "tiny": article_network(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
     "gated": gated_network(),
     "gated_small": gated_network(width=96, dense=96, hidden=144),
