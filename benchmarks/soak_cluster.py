@@ -21,10 +21,10 @@ from pathlib import Path
 import soundfile
 from bench_folder import RATE_HZ, fill
 
+from percepnet.bulk.cluster import LEDGER
+
 PORT = 6399
 NODE_LOST, DRIVER_LOST = 0.5, 0.75  # of all files done
-RUN = "from percepnet.cli import main; main()"
-LEDGER = ".percepnet-ledger"
 
 
 def ray(*words: str, environment: dict[str, str]) -> None:
@@ -35,7 +35,7 @@ def ray(*words: str, environment: dict[str, str]) -> None:
 def driver(work: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """The run, as users start it."""
     words = ["enhance", "--ray", "--ray-address", f"127.0.0.1:{PORT}", work / "in", "-o", work / "out"]
-    command = [sys.executable, "-c", RUN, *map(str, words)]
+    command = [sys.executable, "-m", "percepnet", *map(str, words)]
     with (work / "driver.log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 

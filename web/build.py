@@ -26,7 +26,7 @@ BINARIES = {"percepnet.wasm": "simd128", "percepnet-relaxed.wasm": "simd128+rela
 FOR_SPEED = "kernels"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-DPERCEPNET_STATIC", "-Wall", "-Wextra", "-Werror"]
 FLAGS += [f"-I{CORE / 'include'}", f"-I{CORE / 'src'}"]
-# those of wasm/format.c: the C library's would be a fifth of the binary
+# those of wasm/format.c: the C library's would be an eighth of the binary
 FLAGS += ["-Dsnprintf=percepnet_snprintf", "-Dvsnprintf=percepnet_vsnprintf"]
 STACK_BYTES = 1 << 20
 

@@ -1,4 +1,4 @@
-/* snprintf for the library's messages, at a tenth of the C library's size, which is a fifth of the binary.
+/* snprintf for the library's messages, at a tenth of the C library's size, which is an eighth of the binary.
  *
  * It knows what the messages use: %s and %.Ns, %d, %ld, %lld, %llu, %zu, %g, %.0f, %%. tests/test_web_words.py compares
  * them with the C library's, and fails when a message of core/src uses another.

@@ -17,7 +17,7 @@ import numpy as np
 from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
 from percepnet.audio.search import find_audio
-from percepnet.errors import AudioError, PercepNetError
+from percepnet.errors import PercepNetError
 from percepnet.evaluation.numbers import finite_mean, format_score, markdown_table, to_json
 from percepnet.evaluation.recordings import read_mono
 from percepnet.metrics.echo import Scenario, aecmos, reduction
@@ -159,8 +159,6 @@ def _scenario(name: str) -> Scenario:
 def _beside(path: Path, near: Samples, near_hz: int) -> Samples:
     """A recording as long as the microphone's, and at its rate."""
     x, rate_hz = read_mono(path)
-    if len(x) == 0:
-        raise AudioError(f"{path}: is empty")
     x = resampled(x, rate_hz, near_hz)[: len(near)]
     return np.pad(x, (0, len(near) - len(x)))
 

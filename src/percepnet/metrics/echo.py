@@ -9,7 +9,8 @@ import numpy as np
 import soxr
 
 from percepnet.arrays import Samples
-from percepnet.errors import PercepNetError, installing
+from percepnet.errors import PercepNetError
+from percepnet.metrics.score import metric_package
 
 AECMOS_RATE_HZ = 16_000
 AECMOS_MAX_S = 20  # of what the package looks at: the rest is left out by it
@@ -42,10 +43,7 @@ def aecmos(
     PercepNetError
         If the package ``speechmos`` is missing, or the lengths differ.
     """
-    try:
-        from speechmos import aecmos as package
-    except ImportError as error:
-        raise PercepNetError(f"speechmos cannot be imported ({error}): {installing('eval')}") from error
+    package = metric_package("speechmos.aecmos")
     _check_lengths(microphone, far_end, estimate)
     last = AECMOS_MAX_S * AECMOS_RATE_HZ - 1  # the package cuts and warns from 20 s on
     signals = (

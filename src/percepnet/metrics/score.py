@@ -49,7 +49,7 @@ def pesq(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
     PercepNetError
         If the lengths differ or the package ``pesq`` is missing.
     """
-    package = _package("pesq")
+    package = metric_package("pesq")
     names = {mode: f"pesq_{mode}" for mode in PESQ_RATES_HZ}
     if not _comparable(reference, estimate, "PESQ"):
         return dict.fromkeys(names.values(), np.nan)
@@ -84,7 +84,7 @@ def stoi(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
     PercepNetError
         If the lengths differ or the package ``pystoi`` is missing.
     """
-    package = _package("pystoi")
+    package = metric_package("pystoi")
     if not _comparable(reference, estimate, "STOI"):
         return {"stoi": np.nan, "estoi": np.nan}
     with warnings.catch_warnings():
@@ -156,7 +156,7 @@ def composite(reference: Samples, estimate: Samples, sample_rate_hz: int, *, pes
         If the lengths differ or the package ``pesq`` is missing.
     """
     names = ("csig", "cbak", "covl")
-    _package("pesq")
+    metric_package("pesq")
     if not _comparable(reference, estimate, "composite"):
         return dict.fromkeys(names, np.nan)
     if pesq_wb is None:
@@ -192,7 +192,7 @@ def dnsmos(reference: Samples | None, estimate: Samples, sample_rate_hz: int) ->
         If the package ``speechmos`` is missing.
     """
     del reference
-    package = _package("speechmos.dnsmos")
+    package = metric_package("speechmos.dnsmos")
     y = np.clip(soxr.resample(estimate, sample_rate_hz, DNSMOS_RATE_HZ), -1.0, 1.0)
     result = package.run(y, sr=DNSMOS_RATE_HZ)
     return {f"dnsmos_{part}": float(result[f"{part}_mos"]) for part in ("sig", "bak", "ovrl", "p808")}
@@ -220,7 +220,7 @@ def srmr(reference: Samples | None, estimate: Samples, sample_rate_hz: int) -> S
         If the package ``gammatone`` is missing.
     """
     del reference
-    _package("gammatone")
+    metric_package("gammatone")
     if not np.any(estimate) or len(estimate) < SHORTEST_S * sample_rate_hz:
         warnings.warn("SRMR says nothing: the estimate is silent or shorter than 0.3 s", stacklevel=2)
         return {"srmr": np.nan}
@@ -335,7 +335,14 @@ def _comparable(reference: Samples, estimate: Samples, measure: str) -> bool:
     return silent is None
 
 
-def _package(module: str) -> Any:
+def metric_package(module: str) -> Any:
+    """The package that takes a metric.
+
+    Raises
+    ------
+    PercepNetError
+        If it is missing. The message names the command that installs it.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
