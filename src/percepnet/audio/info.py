@@ -25,6 +25,8 @@ class AudioInfo:
         Whether moving pictures come with it.
     constant_bitrate : bool
         Whether every frame of a lossy codec has that rate.
+    start_s : float
+        When the sound of a film begins.
     """
 
     sample_rate_hz: int
@@ -37,6 +39,7 @@ class AudioInfo:
     tags: Tags = field(default_factory=Tags, compare=False, repr=False)
     has_video: bool = field(default=False, compare=False)
     constant_bitrate: bool = field(default=False, compare=False)
+    start_s: float = field(default=0.0, compare=False)
 
     @property
     def duration_s(self) -> float:

@@ -40,21 +40,17 @@ class MediaReader(AudioReader):
     def __init__(self, path: Path, av: Any, track: int | None, *, salvage: bool) -> None:
         self._av = av
         self._track = track
-        self._container = _open_container(av, path)
-        try:
-            self._stream = _choose(path, self._container, track)
-            self._videos = [stream for stream in self._container.streams.video if not _is_cover(av, stream)]
-            info, notes = self._look()
-        except BaseException:
-            self._container.close()
-            raise
+        container = _open_container(av, path)
+        try:  # closed again, as every open container holds the index of the whole film
+            info, notes = self._look(path, container)
+        finally:
+            container.close()
         super().__init__(path, info, notes, salvage=salvage)
         self.first_pts_s: float | None = None
 
-    def _look(self) -> tuple[AudioInfo, list[str]]:
+    def _look(self, path: Path, container: Any) -> tuple[AudioInfo, list[str]]:
         """What the first frame and the header say."""
-        container, stream = self._container, self._stream
-        path = container.name
+        stream = _choose(path, container, self._track)
         first = None
         for number, packet in enumerate(container.demux(stream)):
             with suppress(self._av.error.FFmpegError):
@@ -66,7 +62,9 @@ class MediaReader(AudioReader):
         if first is None:
             raise AudioError(f"{path}: its sound cannot be decoded: damaged, or encrypted")
         rate_hz, channels = first.sample_rate, len(first.layout.channels)
-        promised_s = self._promised_s()
+        has_video = not all(_is_cover(self._av, video) for video in container.streams.video)
+        promised_s = self._promised_s = self._promise(container, stream, has_video=has_video)
+        self._layout = str(stream.codec_context.layout.name)
         notes = []
         tracks = len(container.streams.audio)
         if tracks > 1 and self._track is None:
@@ -81,17 +79,17 @@ class MediaReader(AudioReader):
             frames_exact=False,
             bitrate_bps=bitrate,
             tags=_tags(container),
-            has_video=bool(self._videos),
+            has_video=has_video,
+            start_s=float(first.time or 0.0),
         )
         return info, notes
 
-    def _promised_s(self) -> float | None:
+    def _promise(self, container: Any, stream: Any, *, has_video: bool) -> float | None:
         """Length that the header promises for this track, or None if it says nothing of it."""
-        stream = self._stream
         if stream.duration:
             return float(stream.duration * stream.time_base)
-        if self._container.duration and not self._videos:
-            return float(self._container.duration) / self._av.time_base
+        if container.duration and not has_video:
+            return float(container.duration) / self._av.time_base
         return None
 
     def _decoded(self, block_samples: int) -> Iterator[Samples]:
@@ -123,7 +121,7 @@ class MediaReader(AudioReader):
                     if resampler is None:
                         at_s = position / rate_hz
                         self.notes.append(f"its form changes at {at_s:.2f} s: all of it has the form of its beginning")
-                        resampler = self._av.AudioResampler("fltp", self._layout(), rate_hz)
+                        resampler = self._av.AudioResampler("fltp", self._layout, rate_hz)
                     converted = resampler.resample(frame)
                 else:
                     converted = [frame]
@@ -148,11 +146,8 @@ class MediaReader(AudioReader):
         elif bad:
             self.notes.append(f"{bad} of {packets} packets could not be decoded ({error_text})")
 
-    def _layout(self) -> str:
-        return str(self._stream.codec_context.layout.name)
-
     def _check_length(self) -> None:
-        promised_s = self._promised_s()
+        promised_s = self._promised_s
         if promised_s is None:
             return
         found_s = self.frames_read / self.info.sample_rate_hz
@@ -161,8 +156,8 @@ class MediaReader(AudioReader):
 
     def excerpts(self, count: int, seconds: float) -> Iterator[Samples]:
         length = int(seconds * self.info.sample_rate_hz)
-        spread = self.info.frames > 2 * count * length and self._container.duration
         container = _open_container(self._av, self.path)
+        spread = self.info.frames > 2 * count * length and container.duration
         try:
             stream = _choose(self.path, container, self._track)
             for index in range(count if spread else 1):
@@ -180,9 +175,6 @@ class MediaReader(AudioReader):
                             break
         finally:
             container.close()
-
-    def close(self) -> None:
-        self._container.close()
 
 
 def open_media(path: Path, *, salvage: bool, track: int | None) -> MediaReader:

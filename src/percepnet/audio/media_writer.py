@@ -243,7 +243,7 @@ def create_media(
                     original = stack.enter_context(_closing(_open_container(av, Path(source_path))))
                     replaced = _choose(Path(source_path), original, track)
                     if source.has_video or any(_is_cover(av, stream) for stream in original.streams.video):
-                        offset_s = _start_s(av, Path(source_path), track) if source.has_video else 0.0
+                        offset_s = source.start_s if source.has_video else 0.0
                         writer._others = _Others(av, original, out, replaced, writer.notes)
                 writer.open_stream(container_name, default, wishes, offset_s)
                 _describe(out, source.tags, original)
@@ -258,18 +258,6 @@ def create_media(
         except av.error.FFmpegError as error:
             said = why(OSError(error.errno, error.strerror)) if error.errno else str(error)
             raise AudioError(f"{path}: cannot be written ({said})") from error
-
-
-def _start_s(av: Any, path: Path, track: int | None) -> float:
-    """When the sound of a film begins."""
-    container = _open_container(av, path)
-    with _closing(container):
-        stream = _choose(path, container, track)
-        for packet in container.demux(stream):
-            with suppress(av.error.FFmpegError):
-                for frame in packet.decode():
-                    return float(frame.time or 0.0)
-    return 0.0
 
 
 @contextmanager
