@@ -120,19 +120,27 @@ CONSTANTS: dict[str, int | float] = {
     "POSTFILTER_BETA": params.POSTFILTER_BETA,
 }
 
+
+def first_half(window: np.ndarray) -> np.ndarray:
+    """What is stored of a symmetric window: tables are a quarter of what a browser fetches."""
+    half = window[: len(window) // 2]
+    assert np.array_equal(window, np.concatenate((half, half[::-1])))
+    return half
+
+
 TABLES: dict[str, np.ndarray] = {
-    "VORBIS_WINDOW": stft.WINDOW,
+    "VORBIS_HALF": first_half(stft.WINDOW),
     "COMB_WEIGHTS": comb._WEIGHTS,
     "COMB_INTERPOLATORS": comb._INTERPOLATORS,
     "PITCH_LOW_PASS": pitch._LOW_PASS,
-    "PITCH_WINDOW": pitch._WINDOW,
+    "PITCH_HALF": first_half(pitch._WINDOW),
     "PITCH_EMPHASIS": pitch._EMPHASIS,
     "PITCH_WINDOW_CORRELATION": pitch._WINDOW_CORRELATION,
     "PITCH_CELL_START": np.append(pitch._CELL_START, pitch._LAST_LAG - 1 - pitch._FIRST_LAG).astype(np.int16),
     "PITCH_CELL_COSTS": pitch._CELL_COST,
     "PITCH_STEP_COSTS": pitch._STEP_COSTS,
     "ECHO_LOW_PASS": echo_delay.LOW_PASS,
-    "ECHO_LAG_FADE": echo_delay.FADE,
+    "ECHO_FADE_HALF": first_half(echo_delay.FADE),
     "ECHO_VARIANCES": echo_filter.VARIANCES,
 }
 

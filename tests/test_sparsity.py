@@ -6,10 +6,12 @@ torch = pytest.importorskip("torch")
 from percepnet.errors import PercepNetError
 from percepnet.model import quantise
 from percepnet.model.presets import article_network
+from percepnet.model.quantisation import block_density
 from percepnet.model.table import BANDS, Architecture, Layer
 from percepnet.params import SignalParams
+from percepnet.stream import Enhancer
 from percepnet.training.network import TrainingNetwork, to_model
-from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, gru_matrices, pruned
+from percepnet.training.sparsity import Pruning, SparsityConfig, block_mask, matrices, pruned
 
 SIZES = article_network(dense=4, conv1=8, conv2=16, gru=32, strength_gru=16)
 CONFIG = SparsityConfig(reset=0.25, update=0.5, new=0.75, begin=0.2, end=0.6)
@@ -57,6 +59,27 @@ def test_sizes_that_are_no_multiple_of_a_block():
     assert mask.shape == (20, 6)
     assert mask[16:, 4:].all()
     assert mask.sum() == 4 * 2
+
+
+def test_blocks_of_convolutions_are_of_one_tap():
+    weight = torch.full((16, 8, 3), 0.1)
+    weight[5, 6, 2] = 9.0
+    mask = block_mask(weight, 1 / 6)
+    expected = torch.zeros(16, 8, 3)
+    expected[:, 4:, 2] = 1
+    torch.testing.assert_close(mask, expected)
+    assert block_density((weight * mask).numpy()) == 1 / 6
+
+
+def test_convolutions_keep_their_share_and_the_core_gives_the_same(network, average, core):
+    Pruning(SparsityConfig(convolution=0.5)).apply(network, average, updates=100, progress=1.0)
+    model = to_model(network)
+    assert block_density(model.weights["conv2.weight"]) == 0.5
+    assert block_density(model.weights["gru1.weight_ih"]) == 1.0
+    rng = np.random.default_rng(0)
+    x = (0.1 * rng.standard_normal(4800)).astype(np.float32)
+    outputs = [Enhancer(48000, model=model, engine=engine).process(x) for engine in ("core", "numpy")]
+    np.testing.assert_allclose(*outputs, atol=3e-4)  # 8 bits of activations may be rounded the other way
 
 
 def test_gates_keep_their_shares(network, average):
@@ -118,6 +141,8 @@ def test_a_model_is_thinned_as_the_end_of_a_training_would(network, average):
 def test_shares_out_of_range_are_refused():
     with pytest.raises(PercepNetError, match=r"sparsity.new is 0"):
         SparsityConfig(new=0)
+    with pytest.raises(PercepNetError, match=r"sparsity.convolution is 2"):
+        SparsityConfig(convolution=2)
     with pytest.raises(PercepNetError, match="begin"):
         SparsityConfig(begin=0.7, end=0.6)
 
@@ -132,7 +157,7 @@ def test_only_matrices_in_8_bits_of_grus_are_pruned():
         Layer("m", "gated_recurrence", ("b",), 32, precision="int8"),
     )
     architecture = Architecture((*layers, *heads))
-    assert gru_matrices(architecture, params) == ("b.weight_ih", "b.weight_hh")
+    assert matrices(architecture, params) == {"b.weight_ih": "gru", "b.weight_hh": "gru"}
     torch.manual_seed(0)
     network, average = (TrainingNetwork(params, architecture) for _ in range(2))
     whole = to_model(network)

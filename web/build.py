@@ -26,8 +26,11 @@ BINARIES = {"percepnet.wasm": "simd128", "percepnet-relaxed.wasm": "simd128+rela
 FOR_SPEED = "kernels"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-DPERCEPNET_STATIC", "-Wall", "-Wextra", "-Werror"]
 FLAGS += [f"-I{CORE / 'include'}", f"-I{CORE / 'src'}"]
-# those of wasm/format.c: the C library's would be an eighth of the binary
-FLAGS += ["-Dsnprintf=percepnet_snprintf", "-Dvsnprintf=percepnet_vsnprintf"]
+# those of wasm/: the C library's would be an eighth of the binary
+OURS = ("snprintf", "vsnprintf", "memcmp", "strlen", "strcmp", "strchr", "strstr")
+FLAGS += [f"-D{name}=percepnet_{name}" for name in OURS]
+# or the compiler sees in a loop what it is, and calls the C library after all
+FLAGS += [f"-fno-builtin-{name}" for name in ("memcmp", "strlen")]
 STACK_BYTES = 1 << 20
 
 
@@ -47,7 +50,7 @@ def build_wasm(made: Path, instructions: str) -> None:
     command = [sys.executable, "-m", "ziglang", "build-exe", "-target", "wasm32-wasi", "-mexec-model=reactor"]
     command += [f"-mcpu=generic+{instructions}", "-O", "ReleaseSmall", "-fstrip", "-lc", "--stack", str(STACK_BYTES)]
     command += ["--name", made.stem, f"-femit-bin={fresh}"]
-    for level, files in (("-O3", fast), ("-Os", small)):
+    for level, files in (("-O3", fast), ("-Oz", small)):
         command += ["-cflags", *FLAGS, level, "--", *map(str, files)]
     run(command)
     fresh.chmod(0o644)

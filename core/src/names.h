@@ -7,7 +7,7 @@
 
 #define COMB_INTERPOLATORS percepnet_inside_COMB_INTERPOLATORS
 #define COMB_WEIGHTS percepnet_inside_COMB_WEIGHTS
-#define ECHO_LAG_FADE percepnet_inside_ECHO_LAG_FADE
+#define ECHO_FADE_HALF percepnet_inside_ECHO_FADE_HALF
 #define ECHO_LOW_PASS percepnet_inside_ECHO_LOW_PASS
 #define ECHO_VARIANCES percepnet_inside_ECHO_VARIANCES
 #define KERNEL_AVX2 percepnet_inside_KERNEL_AVX2
@@ -28,9 +28,9 @@
 #define PITCH_EMPHASIS percepnet_inside_PITCH_EMPHASIS
 #define PITCH_LOW_PASS percepnet_inside_PITCH_LOW_PASS
 #define PITCH_STEP_COSTS percepnet_inside_PITCH_STEP_COSTS
-#define PITCH_WINDOW percepnet_inside_PITCH_WINDOW
+#define PITCH_HALF percepnet_inside_PITCH_HALF
 #define PITCH_WINDOW_CORRELATION percepnet_inside_PITCH_WINDOW_CORRELATION
-#define VORBIS_WINDOW percepnet_inside_VORBIS_WINDOW
+#define VORBIS_HALF percepnet_inside_VORBIS_HALF
 #define analysis_follow percepnet_inside_analysis_follow
 #define analysis_init percepnet_inside_analysis_init
 #define analysis_input percepnet_inside_analysis_input
@@ -44,6 +44,8 @@
 #define bands_to_bins percepnet_inside_bands_to_bins
 #define block_run percepnet_inside_block_run
 #define block_serves percepnet_inside_block_serves
+#define circle_cos percepnet_inside_circle_cos
+#define circle_sin percepnet_inside_circle_sin
 #define comb_filter percepnet_inside_comb_filter
 #define comb_tap_delays percepnet_inside_comb_tap_delays
 #define comb_tap_weights percepnet_inside_comb_tap_weights
@@ -149,6 +151,7 @@
 #define stft_analysis percepnet_inside_stft_analysis
 #define stft_init percepnet_inside_stft_init
 #define stft_synthesis percepnet_inside_stft_synthesis
+#define symmetric percepnet_inside_symmetric
 #define stream_begin percepnet_inside_stream_begin
 #define stream_check percepnet_inside_stream_check
 #define stream_end percepnet_inside_stream_end

@@ -7,6 +7,7 @@
 #include "network/activation.h"
 #include "percepnet.h"
 #include "signal/bands.h"
+#include "signal/circle.h"
 #include "signal/constants.h"
 #include "signal/fft.h"
 #include "signal/pitch.h"
@@ -66,6 +67,17 @@ static void test_activations(void) {
     }
     check(tanh_error <= TANH_ERROR_MAX, "tanh is within its stated error");
     check(sigmoid_error <= SIGMOID_ERROR_MAX, "the sigmoid is within its stated error");
+}
+
+static void test_circle(void) {
+    double error = 0.0;
+    for (int i = -1000000; i <= 1000000; i++) {
+        double x = i * 7.3e-3 + 1e-9 * i;
+        error = fmax(error, fabs(circle_sin(x) - sin(x)));
+        error = fmax(error, fabs(circle_cos(x) - cos(x)));
+    }
+    check(error < 3e-16, "sine and cosine are those of the C library");
+    check(circle_sin(0.0) == 0.0 && circle_cos(0.0) == 1.0, "sine and cosine of nothing are exact");
 }
 
 static void test_whitening(void) {
@@ -293,6 +305,7 @@ int main(void) {
         test_fft(32 * 25, kernel_at(index));
     }
     test_activations();
+    test_circle();
     test_whitening();
     test_huge_weights();
     for (int index = 0; kernel_at(index); index++) {

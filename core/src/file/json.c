@@ -357,16 +357,25 @@ int json_equals(json string, const char *text) {
     return json_text(string, found, sizeof found) >= 0 && !strcmp(found, text);
 }
 
+/* By squares, which are exact as far as 10^22: the C library's pow brings 6 kB of tables. */
+static double power_of_ten(int64_t exponent) {
+    double power = 1.0;
+    for (double square = 10.0; exponent > 0; exponent /= 2, square *= square) {
+        power *= exponent % 2 ? square : 1.0;
+    }
+    return power;
+}
+
 /* Small powers of ten are exact, their inverses are not; and powers end before numbers do. */
 static double scaled(double digits, int64_t exponent) {
     if (digits == 0.0) {
         return 0.0;
     }
     if (exponent >= 0) {
-        return digits * pow(10.0, (double)exponent);
+        return digits * power_of_ten(exponent);
     }
-    double first = exponent < -POWER_MAX ? POWER_MAX : (double)-exponent;
-    return digits / pow(10.0, first) / pow(10.0, (double)-exponent - first);
+    int64_t first = exponent < -POWER_MAX ? POWER_MAX : -exponent;
+    return digits / power_of_ten(first) / power_of_ten(-exponent - first);
 }
 
 int json_number(json value, double *number) {

@@ -270,10 +270,9 @@ TARGET INLINE void fft_5(const split *x, const spread_to *s, int from, int step,
 }
 
 /* One stage on m butterflies for each of `stride` interleaved transforms of length radix * m. */
-TARGET INLINE void fft_stage_of(int radix, const split *x, const split *y, const float *w, int m, int stride,
-                                int last) {
+TARGET INLINE void fft_stage_of(int radix, const split *x, const split *y, const float *w, int m, int stride) {
     for (int p = 0; p < m; p++) {
-        spread_to s = {y, w, m, p, last};
+        spread_to s = {y, w, m, p, m == 1};
         for (int q = 0; q < stride; q += LANES) {
             int from = stride * p + q, to = stride * radix * p + q;
             switch (radix) {
@@ -287,15 +286,11 @@ TARGET INLINE void fft_stage_of(int radix, const split *x, const split *y, const
 }
 
 TARGET static void fft_stage(int radix, split x, split y, const float *w, int m, int stride) {
-    switch (radix * 2 + (m == 1)) {
-    case 4: fft_stage_of(2, &x, &y, w, m, stride, 0); break;
-    case 5: fft_stage_of(2, &x, &y, w, m, stride, 1); break;
-    case 6: fft_stage_of(3, &x, &y, w, m, stride, 0); break;
-    case 7: fft_stage_of(3, &x, &y, w, m, stride, 1); break;
-    case 8: fft_stage_of(4, &x, &y, w, m, stride, 0); break;
-    case 9: fft_stage_of(4, &x, &y, w, m, stride, 1); break;
-    case 10: fft_stage_of(5, &x, &y, w, m, stride, 0); break;
-    default: fft_stage_of(5, &x, &y, w, m, stride, 1); break;
+    switch (radix) {
+    case 2: fft_stage_of(2, &x, &y, w, m, stride); break;
+    case 3: fft_stage_of(3, &x, &y, w, m, stride); break;
+    case 4: fft_stage_of(4, &x, &y, w, m, stride); break;
+    default: fft_stage_of(5, &x, &y, w, m, stride); break;
     }
 }
 

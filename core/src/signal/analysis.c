@@ -14,7 +14,7 @@ void analysis_tables_init(analysis_tables *tables, const analysis_params *p, con
     tables->kernel = k;
     tables->layout = feature_layout_of(p->feature_blocks, p->feature_block_count, p->bands);
     highpass_init(&tables->highpass, p->highpass_hz, a);
-    stft_init(&tables->window, k, a);
+    stft_init(&tables->stft, k, a);
     pitch_tables_init(&tables->pitch, k, a);
     bands_init(&tables->bands, p->band_edges, p->bands, a);
 }
@@ -98,7 +98,7 @@ static void comb_channel(analysis *s, const analysis_tables *tables, int channel
     float filtered[WINDOW_SAMPLES];
     int start = s->end - s->future_samples - WINDOW_SAMPLES;
     comb_filter(tables->kernel, s->samples + channel * s->capacity + start, s->tap_delays, s->tap_weights, filtered);
-    stft_analysis(&tables->window, filtered, s->comb + channel * BINS, s->work);
+    stft_analysis(&tables->stft, filtered, s->comb + channel * BINS, s->work);
 }
 
 static void accumulate(float *sum, const float *values, int count, int first) {
@@ -125,7 +125,7 @@ static void take_in(analysis *s, const analysis_tables *tables) {
     memmove(s->spectra, s->spectra + spectrum_size, sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
     for (int channel = 0; channel < s->channels; channel++) {
         const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
-        stft_analysis(&tables->window, frame, newest + channel * BINS, s->work);
+        stft_analysis(&tables->stft, frame, newest + channel * BINS, s->work);
     }
 }
 

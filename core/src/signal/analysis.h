@@ -22,7 +22,7 @@ typedef struct analysis_tables {
     int lookahead_frames;
     feature_layout layout;
     highpass highpass;
-    real_fft window;
+    stft stft;
     pitch_tables pitch;
     bands bands;
     const struct kernel *kernel;

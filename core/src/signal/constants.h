@@ -95,18 +95,18 @@
 #define RESCALE_MAX 4.0f
 #define POSTFILTER_BETA 0.0199999996f
 
-extern const float VORBIS_WINDOW[960];
+extern const float VORBIS_HALF[480];
 extern const float COMB_WEIGHTS[11];
 extern const float COMB_INTERPOLATORS[64];
 extern const float PITCH_LOW_PASS[49];
-extern const float PITCH_WINDOW[480];
+extern const float PITCH_HALF[240];
 extern const float PITCH_EMPHASIS[513];
 extern const float PITCH_WINDOW_CORRELATION[339];
 extern const int16_t PITCH_CELL_START[74];
 extern const float PITCH_CELL_COSTS[73];
 extern const float PITCH_STEP_COSTS[9];
 extern const float ECHO_LOW_PASS[64];
-extern const float ECHO_LAG_FADE[320];
+extern const float ECHO_FADE_HALF[160];
 extern const float ECHO_VARIANCES[16];
 
 #endif

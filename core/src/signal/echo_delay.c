@@ -94,7 +94,8 @@ static void turn(echo_delay *d) {
     d->newest = (d->newest + ECHO_LAG_BLOCKS - 1) % ECHO_LAG_BLOCKS;
     phases_of(d, d->far.low, d->far_phases + d->newest * ECHO_BAND);
     for (int n = 0; n < ECHO_LAG_BLOCK; n++) { /* cuts of both at the same time would correlate */
-        newest[ECHO_LAG_BLOCK + n] = ECHO_LAG_FADE[n] * d->near.low[ECHO_LAG_BLOCK + n];
+        float fade = ECHO_FADE_HALF[n < ECHO_LAG_BLOCK / 2 ? n : ECHO_LAG_BLOCK - 1 - n];
+        newest[ECHO_LAG_BLOCK + n] = fade * d->near.low[ECHO_LAG_BLOCK + n];
     }
     phases_of(d, newest, d->near_phases);
     for (int n = ECHO_LAG_BLOCK; n < ECHO_LAG_FFT; n++) {

@@ -2,9 +2,8 @@
 
 #include "signal/fft.h"
 
-#include <math.h>
-
 #include "kernels/kernels.h"
+#include "signal/circle.h"
 
 static const double TWO_PI = 6.283185307179586476925;
 
@@ -13,8 +12,8 @@ static float *fill_twiddles(float *twiddle, int radix, int m) {
     for (int k = 1; k < radix; k++, twiddle += 2 * m) {
         for (int p = 0; p < m; p++) {
             double angle = TWO_PI * p * k / (radix * m);
-            twiddle[p] = (float)cos(angle);
-            twiddle[m + p] = (float)-sin(angle);
+            twiddle[p] = (float)circle_cos(angle);
+            twiddle[m + p] = (float)-circle_sin(angle);
         }
     }
     return twiddle;
@@ -45,8 +44,8 @@ void real_fft_init(real_fft *fft, int length, const kernel *kernel, arena *a) {
         twiddle = fill_twiddles(twiddle, fft->radix[stage], m);
     }
     for (int k = 0; k <= fft->half / 2; k++) {
-        fft->split_re[k] = (float)cos(TWO_PI * k / length);
-        fft->split_im[k] = (float)-sin(TWO_PI * k / length);
+        fft->split_re[k] = (float)circle_cos(TWO_PI * k / length);
+        fft->split_im[k] = (float)-circle_sin(TWO_PI * k / length);
     }
 }
 

@@ -6,12 +6,14 @@
 
 #include <math.h>
 
+#include "signal/circle.h"
 #include "signal/constants.h"
 
 static const double PI = 3.14159265358979323846;
 
 static void section_init(highpass_section *s, double corner_hz, double damping) {
-    double k = tan(PI * corner_hz / SAMPLE_RATE_HZ), scale = 1.0 / (1.0 + damping * k + k * k);
+    double warped = PI * corner_hz / SAMPLE_RATE_HZ, k = circle_sin(warped) / circle_cos(warped);
+    double scale = 1.0 / (1.0 + damping * k + k * k);
     s->b0 = scale;
     s->b1 = -2.0 * scale;
     s->b2 = scale;
@@ -24,7 +26,8 @@ static complex32 undo_at(const highpass *h, double radians) {
     double re = 1.0, im = 0.0;
     for (int i = 0; i < HIGHPASS_SECTIONS; i++) {
         const highpass_section *s = &h->sections[i];
-        double c1 = cos(radians), s1 = sin(radians), c2 = cos(2.0 * radians), s2 = sin(2.0 * radians);
+        double c1 = circle_cos(radians), s1 = circle_sin(radians);
+        double c2 = circle_cos(2.0 * radians), s2 = circle_sin(2.0 * radians);
         double up_re = s->b0 + s->b1 * c1 + s->b2 * c2, up_im = -s->b1 * s1 - s->b2 * s2;
         double down_re = 1.0 + s->a1 * c1 + s->a2 * c2, down_im = -s->a1 * s1 - s->a2 * s2;
         double of_re = up_re * down_re + up_im * down_im, of_im = up_im * down_re - up_re * down_im;
@@ -40,7 +43,7 @@ void highpass_init(highpass *h, double corner_hz, arena *a) {
     h->is_on = corner_hz > 0.0;
     h->undo = h->is_on ? ARENA_TAKE(a, complex32, BINS) : NULL;
     for (int i = 0; i < HIGHPASS_SECTIONS && h->is_on; i++) {
-        section_init(&h->sections[i], corner_hz, 2.0 * sin(PI * (2 * i + 1) / (4.0 * HIGHPASS_SECTIONS)));
+        section_init(&h->sections[i], corner_hz, 2.0 * circle_sin(PI * (2 * i + 1) / (4.0 * HIGHPASS_SECTIONS)));
     }
     if (h->is_on && a->memory) {
         for (int k = 2; k < BINS - 1; k++) {

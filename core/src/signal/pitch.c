@@ -13,12 +13,15 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "signal/circle.h"
+#include "signal/symmetric.h"
 
 static const double TWO_PI = 6.283185307179586476925;
 
 void pitch_tables_init(pitch_tables *tables, const kernel *k, arena *a) {
     real_fft_init(&tables->fft, PITCH_FFT, k, a);
     tables->kernel = k;
+    tables->window = symmetric(PITCH_HALF, PITCH_SEGMENT, a);
     tables->share = ARENA_TAKE(a, float, PITCH_BINS_USED);
     tables->mirrored = ARENA_TAKE(a, float, PITCH_BINS_USED);
     tables->first_odd = ARENA_TAKE(a, float, PITCH_BINS_USED);
@@ -27,9 +30,9 @@ void pitch_tables_init(pitch_tables *tables, const kernel *k, arena *a) {
     }
     for (int bin = 0; bin < PITCH_BINS_USED; bin++) {
         double angle = TWO_PI * bin / (PITCH_FFT * PITCH_OVERSAMPLING);
-        tables->share[bin] = (float)((0.5 - sin(angle)) / PITCH_FFT);
-        tables->mirrored[bin] = (float)((0.5 + sin(angle)) / PITCH_FFT);
-        tables->first_odd[bin] = (float)(cos(PITCH_FIRST_LAG * angle) / PITCH_FFT);
+        tables->share[bin] = (float)((0.5 - circle_sin(angle)) / PITCH_FFT);
+        tables->mirrored[bin] = (float)((0.5 + circle_sin(angle)) / PITCH_FFT);
+        tables->first_odd[bin] = (float)(circle_cos(PITCH_FIRST_LAG * angle) / PITCH_FFT);
     }
 }
 
@@ -63,7 +66,7 @@ static void power_spectrum(const pitch *p, const pitch_tables *tables, float pow
     memset(power, 0, sizeof(float) * PITCH_BINS);
     memset(segment + PITCH_SEGMENT, 0, sizeof(float) * (PITCH_FFT - PITCH_SEGMENT));
     for (int channel = 0; channel < p->channels; channel++) {
-        tables->kernel->multiply(p->low + channel * PITCH_SEGMENT, PITCH_WINDOW, PITCH_SEGMENT, segment);
+        tables->kernel->multiply(p->low + channel * PITCH_SEGMENT, tables->window, PITCH_SEGMENT, segment);
         real_fft_forward(&tables->fft, segment, spectrum, work);
         for (int bin = 0; bin < PITCH_BINS; bin++) {
             power[bin] += spectrum[bin].re * spectrum[bin].re + spectrum[bin].im * spectrum[bin].im;

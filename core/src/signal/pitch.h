@@ -13,7 +13,8 @@
 typedef struct pitch_tables {
     real_fft fft;
     const struct kernel *kernel;
-    float *share; /* PITCH_BINS_USED each, see pitch_correlate */
+    float *window; /* PITCH_SEGMENT */
+    float *share;  /* PITCH_BINS_USED each, see pitch_correlate */
     float *mirrored;
     float *first_odd;
 } pitch_tables;

@@ -4,14 +4,15 @@
 
 #include <math.h>
 
+#include "signal/circle.h"
 #include "signal/constants.h"
 
 void postfilter(const float *gains, const float *energy, float *out, int bands) {
-    const float half_pi = 1.57079632679489661923f;
+    const double half_pi = 1.57079632679489661923;
     float before = 0.0f, after = 0.0f;
     for (int band = 0; band < bands; band++) {
         float gain = gains[band];
-        float warped = gain * sinf(half_pi * fminf(gain, 1.0f));
+        float warped = gain * (float)circle_sin(half_pi * (double)fminf(gain, 1.0f));
         before += gain * gain * energy[band];
         after += warped * warped * energy[band];
         out[band] = warped;

@@ -3,7 +3,7 @@
 #include "error.h"
 #include "memory.h"
 #include "signal/echo.h"
-#include "signal/stft.h"
+#include "signal/fft.h"
 #include "stream/enhancer.h"
 #include "subnormals.h"
 
@@ -14,7 +14,7 @@ struct percepnet_canceller {
 };
 
 static void canceller_init(percepnet_canceller *c, int channels, const kernel *k, arena *a) {
-    stft_init(&c->fft, k, a);
+    real_fft_init(&c->fft, WINDOW_SAMPLES, k, a);
     echo_init(&c->echo, channels, &c->fft, k, a);
 }
 

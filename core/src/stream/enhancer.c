@@ -63,7 +63,7 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
 
 static void overlap_add(enhancer *e, int channel, float *y) {
     float *overlap = e->overlap + channel * HOP_SAMPLES;
-    stft_synthesis(&e->model->tables.window, e->enhanced + channel * BINS, e->frame, e->analysis.work);
+    stft_synthesis(&e->model->tables.stft, e->enhanced + channel * BINS, e->frame, e->analysis.work);
     for (int n = 0; n < HOP_SAMPLES; n++) {
         y[n] = overlap[n] + e->frame[n];
     }

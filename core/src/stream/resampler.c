@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "signal/circle.h"
 #include "signal/constants.h"
 #include "stream/hops.h"
 
@@ -60,7 +61,7 @@ static double filter_at(const filter *f, double tau) {
         return 0.0;
     }
     double window = bessel_0(beta * sqrt(left > 0.0 ? left : 0.0));
-    return angle == 0.0 ? window : window * sin(angle) / angle;
+    return angle == 0.0 ? window : window * circle_sin(angle) / angle;
 }
 
 /* The weights of the newest source samples for an output that stands `position` after the last of them. */

@@ -59,7 +59,7 @@ static void far_end_init(percepnet_stream *s, arena *a) {
         return;
     }
     s->echo = ARENA_TAKE(a, echo, 1);
-    echo_init(s->echo ? s->echo : &sizes, s->options.channels, &tables->window, tables->kernel, a);
+    echo_init(s->echo ? s->echo : &sizes, s->options.channels, &tables->stft.fft, tables->kernel, a);
     past_init(&s->far_past, 1, s->hop_max, a);
     s->far_hop = ARENA_TAKE(a, float, HOP_SAMPLES);
     if (rate_hz != RATE_48K_HZ) {
@@ -78,7 +78,10 @@ static void far_end_reset(percepnet_stream *s) {
     }
 }
 
-static float dry_of(float limit_db) { return limit_db >= 0.0f ? (float)pow(10.0, -limit_db / 20.0) : 0.0f; }
+static float dry_of(float limit_db) {
+    const double nepers = 0.115129254649702284; /* a dB; exp is small where pow is not */
+    return limit_db >= 0.0f ? (float)exp(-nepers * (double)limit_db) : 0.0f;
+}
 
 static void enhancers_init(percepnet_stream *s, arena *a) {
     const percepnet_options *o = &s->options;

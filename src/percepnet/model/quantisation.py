@@ -14,7 +14,8 @@ def block_density(weight: Array) -> float:
 
     Parameters
     ----------
-    weight : np.ndarray [shape=(outputs, inputs)]
+    weight : np.ndarray [shape=(outputs, inputs) or (outputs, inputs, taps)]
+        The inputs of a block are of the same tap.
 
     Examples
     --------
@@ -23,6 +24,8 @@ def block_density(weight: Array) -> float:
     >>> block_density(weight)
     0.25
     """
+    if weight.ndim == 3:
+        weight = weight.transpose(0, 2, 1).reshape(len(weight), -1)
     outputs, inputs = weight.shape
     padded = np.pad(weight != 0, ((0, -outputs % BLOCK_OUTPUTS), (0, -inputs % BLOCK_INPUTS)))
     blocks = padded.reshape(len(padded) // BLOCK_OUTPUTS, BLOCK_OUTPUTS, -1, BLOCK_INPUTS)

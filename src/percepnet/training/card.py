@@ -7,7 +7,7 @@ from percepnet.model import Model, block_density
 from percepnet.model.table import Node
 from percepnet.params import FRAMES_PER_SECOND
 from percepnet.training.info import hours_seen
-from percepnet.training.sparsity import gru_matrices
+from percepnet.training.sparsity import matrices
 
 KINDS = {"speech": "Speech", "noise": "Noise", "rooms": "Rooms"}
 SMALL_HOURS = 0.1  # sources of less are listed together
@@ -91,16 +91,20 @@ def _layer(node: Node) -> str:
 
 
 def _sparsity(model: Model) -> str:
-    """What is left of the GRUs; empty where all of them is, or where there are none."""
-    matrices = [model.weights[name] for name in gru_matrices(model.architecture, model.params)]
-    if not matrices:
+    """What is left of GRUs and convolutions; empty where all of them is, or where there are none."""
+    kinds = matrices(model.architecture, model.params)
+    said, gone = [], 0.0
+    for kind, plural in (("gru", "GRUs"), ("convolution", "convolutions")):
+        found = [model.weights[name] for name in kinds if kinds[name] == kind]
+        count = sum(weight.size for weight in found)
+        kept = sum(weight.size * block_density(weight) for weight in found)
+        if kept < 0.99 * count:
+            said.append(f"{kept / count:.0%} of the {plural}'")
+            gone += count - kept
+    if not said:
         return ""
-    kept = sum(weight.size * block_density(weight) for weight in matrices)
-    share = kept / sum(weight.size for weight in matrices)
-    if share > 0.99:
-        return ""
-    left = model.weight_count - sum(weight.size for weight in matrices) + kept
-    return f"; {share:.0%} of the GRUs' blocks of 16 x 4 are kept, {left / 1e6:.2f} million weights in all"
+    left = model.weight_count - gone
+    return f"; {' and '.join(said)} blocks of 16 x 4 are kept, {left / 1e6:.2f} million weights in all"
 
 
 def _settings(text: str) -> str:

@@ -130,8 +130,8 @@ def export(
     keep: Annotated[
         str,
         typer.Option(
-            metavar="RESET,UPDATE,NEW",
-            help="Shares of the blocks of the GRUs' gates that stay, such as 0.3,0.3,0.6; the smallest go.",
+            metavar="RESET,UPDATE,NEW[,CONVOLUTION]",
+            help="Shares of the blocks of GRUs' gates and convolutions that stay, such as 0.3,0.3,0.6; the smallest go.",
         ),
     ] = "1,1,1",
     card: Annotated[
@@ -183,12 +183,14 @@ def _weights(entries: list[str]) -> dict[str, float]:
     return weights
 
 
-def _shares(keep: str) -> tuple[float, float, float]:
+def _shares(keep: str) -> tuple[float, ...]:
     try:
-        reset, update, new = map(float, keep.split(","))
+        reset, update, new, *convolution = map(float, keep.split(","))
     except ValueError:
-        raise PercepNetError(f"--keep {keep}: expected three shares, such as 0.3,0.3,0.6") from None
-    return reset, update, new
+        raise PercepNetError(f"--keep {keep}: expected three or four shares, such as 0.3,0.3,0.6") from None
+    if len(convolution) > 1:
+        raise PercepNetError(f"--keep {keep}: expected three or four shares, such as 0.3,0.3,0.6")
+    return reset, update, new, *convolution
 
 
 def _pair(entry: str, option: str) -> tuple[str, str]:

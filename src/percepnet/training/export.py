@@ -20,7 +20,7 @@ def export_model(
     runs: AnyPath | Sequence[AnyPath],
     target: AnyPath,
     info: dict[str, str] | None = None,
-    keep: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    keep: tuple[float, ...] = (1.0, 1.0, 1.0),
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
@@ -37,8 +37,8 @@ def export_model(
     info : dict of str to str, optional
         More entries for the card: name, licence.
     keep : tuple of float
-        Shares of the blocks of the GRUs' reset, update and new gates that stay; the mean of sparse and dense runs is
-        dense.
+        Shares of the blocks of the GRUs' reset, update and new gates that stay, and of the convolutions; the mean of
+        sparse and dense runs is dense.
 
     Returns
     -------
