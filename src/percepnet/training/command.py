@@ -131,7 +131,7 @@ def export(
         str,
         typer.Option(
             metavar="RESET,UPDATE,NEW[,CONVOLUTION]",
-            help="Shares of the blocks of GRUs' gates and convolutions that stay, such as 0.3,0.3,0.6; the smallest go.",
+            help="Shares of the blocks of GRUs' gates and convolutions that stay, as 0.3,0.3,0.6; the smallest go.",
         ),
     ] = "1,1,1",
     card: Annotated[
@@ -187,9 +187,11 @@ def _shares(keep: str) -> tuple[float, ...]:
     try:
         reset, update, new, *convolution = map(float, keep.split(","))
     except ValueError:
-        raise PercepNetError(f"--keep {keep}: expected three or four shares, such as 0.3,0.3,0.6") from None
+        raise PercepNetError(
+            f"--keep {keep}: expected three shares, or a fourth for convolutions, such as 0.3,0.3,0.6"
+        ) from None
     if len(convolution) > 1:
-        raise PercepNetError(f"--keep {keep}: expected three or four shares, such as 0.3,0.3,0.6")
+        raise PercepNetError(f"--keep {keep}: expected three shares, or a fourth for convolutions, such as 0.3,0.3,0.6")
     return reset, update, new, *convolution
 
 

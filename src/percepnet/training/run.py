@@ -8,6 +8,7 @@ processes train together (`percepnet.training.distributed`).
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -138,6 +139,9 @@ def _run(
         window=trainer.window,
         teacher=config.teacher,
     )
+    if trainer.progress >= 1:
+        onwards = f"--init {run / MODEL_NAME} goes on in a new run"
+        print(f"{run}: its limit was reached before, so nothing is left to train: {onwards}", file=sys.stderr)
     with stop_requests() as stop_requested:
         producers.start()
         try:
