@@ -29,15 +29,15 @@ class Kind(NamedTuple):
     """A plugin standard."""
 
     file: str  # within the output folder of a machine
-    header: str | None = None  # what the system has to have
+    headers: tuple[str, ...] = ()  # what the system has to have
     package: str = ""  # what brings it
     beside: tuple[str, ...] = ()  # files that go with it
 
 
 KINDS = {
     "ladspa": Kind("ladspa/percepnet_ladspa.so"),
-    "lv2": Kind("percepnet.lv2/percepnet_lv2.so", "lv2/core/lv2.h", "lv2-dev", ("manifest.ttl", "percepnet.ttl")),
-    "obs": Kind("obs/percepnet_obs.so", "obs/obs-module.h", "libobs-dev", ("locale",)),
+    "lv2": Kind("percepnet.lv2/percepnet_lv2.so", ("lv2/core/lv2.h",), "lv2-dev", ("manifest.ttl", "percepnet.ttl")),
+    "obs": Kind("obs/percepnet_obs.so", ("obs/obs-module.h", "simde/x86/sse2.h"), "libobs-dev", ("locale",)),
 }
 
 
@@ -59,16 +59,15 @@ def compiler_for(machine: str | None) -> list[str]:
 
 def headers(kind: Kind, folder: Path) -> list[str]:
     """Flags that let a compiler find the headers of a standard, and no others of this system's."""
-    if kind.header is None:
-        return []
-    top = Path("/usr/include", kind.header.partition("/")[0])
-    if not Path("/usr/include", kind.header).is_file():
-        raise Skipped(f"<{kind.header}> is missing: install {kind.package}")
-    link = folder / "include" / top.name
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
-        link.symlink_to(top)
-    return [f"-isystem{link.parent}"]
+    include = folder / "include"
+    for header in kind.headers:
+        if not Path("/usr/include", header).is_file():
+            raise Skipped(f"<{header}> is missing: install {kind.package}")
+        top = header.partition("/")[0]
+        include.mkdir(parents=True, exist_ok=True)
+        if not (include / top).is_symlink():
+            (include / top).symlink_to(Path("/usr/include", top))
+    return [f"-isystem{include}"] if kind.headers else []
 
 
 def build(kind: str, machine: str | None, folder: Path) -> Path:
