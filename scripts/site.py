@@ -21,7 +21,7 @@ PAGES = {  # of the repository, as pages of the site
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "examples/README.md": "examples.md",
-    **{f"src/percepnet/model/weights/{name}.md": f"models/{name}.md" for name in ("default", "small")},
+    **{f"src/percepnet/model/weights/{name}.md": f"models/{name}.md" for name in ("default", "small", "percepnet")},
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s]+)\)")

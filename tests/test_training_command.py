@@ -49,6 +49,11 @@ def test_train_resume_and_export(tmp_path):
     gate, rest = np.split(load_model(tmp_path / "s.safetensors").weights["gru1.weight_hh"], [16])
     assert np.count_nonzero(gate) == 16 * 4
     assert np.count_nonzero(rest) > 0.9 * rest.size
+    short = tmp_path / "short.safetensors"
+    assert CliRunner().invoke(app, ["export", run, "-o", str(short), "--digits", "4"]).exit_code == 0
+    weight, exact = (load_model(path).weights["gain.weight"] for path in (short, target))
+    np.testing.assert_allclose(weight, exact, rtol=2**-5)
+    assert not np.any(np.ascontiguousarray(weight).view(np.uint32) & 0x7FFFF)
     for keep, message in (("0.3", "expected three shares"), ("a,b,c", "expected three shares"), ("0,1,1", "above 0")):
         refused = CliRunner().invoke(app, ["export", run, "-o", str(tmp_path / "n.safetensors"), "--keep", keep])
         assert isinstance(refused.exception, PercepNetError)

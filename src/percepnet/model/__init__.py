@@ -1,9 +1,6 @@
 """Models: networks as tables of layers, their files, and those that come with the package."""
 
 from percepnet.model.file import (
-    ALIASES as ALIASES,
-)
-from percepnet.model.file import (
     DEFAULT_MODEL as DEFAULT_MODEL,
 )
 from percepnet.model.file import (

@@ -29,7 +29,6 @@ from percepnet.params import SignalParams
 Tensors = dict[str, npt.NDArray[Any]]
 
 DEFAULT_MODEL = "default"
-ALIASES = {"percepnet": DEFAULT_MODEL}  # the article's network, which is the default one at present
 SUFFIX = ".safetensors"
 WEIGHT_MAX = 1e6  # of those in single precision: beyond, products could overflow, and no training ends there
 MESSAGE_MAX = 255  # characters of what is wrong with a file, which could have names of any length: as in the core
@@ -233,8 +232,7 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
 
 def model_names() -> list[str]:
     """Names of the models that come with the package."""
-    files = {path.stem for path in _models_folder().glob(f"*{SUFFIX}")}
-    return sorted(files | {name for name, file in ALIASES.items() if file in files})
+    return sorted(path.stem for path in _models_folder().glob(f"*{SUFFIX}"))
 
 
 def _models_folder() -> Path:
@@ -260,7 +258,7 @@ def model_path(name_or_path: str | os.PathLike[str] | None) -> Path:
 
 
 def _packaged(name: str) -> Path:
-    path = _models_folder() / f"{ALIASES.get(name, name)}{SUFFIX}"
+    path = _models_folder() / f"{name}{SUFFIX}"
     if not path.is_file():
         known = ", ".join(model_names()) or "none in this installation"
         raise ModelError(f"no model of the name {name!r}; models that come with percepnet: {known}")

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from percepnet.arrays import Array
 
 INT8_MAX = 127  # symmetric, so that |weight * activation| pairs fit 16 bits: 2 * 127 * 127 < 32768
+FLOAT_DIGITS = 23  # of the mantissa of a float32
 BLOCK_OUTPUTS, BLOCK_INPUTS = 16, 4  # of the blocks of 8-bit weights that the core leaves out where all are zero
 
 
@@ -57,6 +58,27 @@ def quantise(weight: Array) -> tuple[npt.NDArray[np.int8], Array]:
     divisor = np.where(scale > 0, scale, np.float32(1))
     integers = np.clip(np.rint(rows / divisor[:, None]), -INT8_MAX, INT8_MAX).astype(np.int8)
     return integers.reshape(weight.shape), scale
+
+
+def rounded(weight: Array, digits: int) -> Array:
+    """Numbers of single precision with fewer binary digits: they take as much memory, and compress.
+
+    Parameters
+    ----------
+    weight : np.ndarray [dtype=float32]
+    digits : int
+        Behind the first one, 1 to 23; the error is at most 2 ** -(digits + 1) of each number.
+
+    Examples
+    --------
+    >>> rounded(np.array([0.3, -1.0], np.float32), 4).tolist()
+    [0.296875, -1.0]
+    """
+    if digits >= FLOAT_DIGITS:
+        return weight
+    left_out = FLOAT_DIGITS - digits
+    bits = np.ascontiguousarray(weight, np.float32).view(np.uint32).astype(np.uint64)
+    return ((bits + (1 << (left_out - 1))) >> left_out << left_out).astype(np.uint32).view(np.float32)
 
 
 def dequantise(integers: npt.NDArray[np.int8], scale: Array) -> Array:

@@ -134,6 +134,10 @@ def export(
             help="Shares of the blocks of GRUs' gates and convolutions that stay, as 0.3,0.3,0.6; the smallest go.",
         ),
     ] = "1,1,1",
+    digits: Annotated[
+        int,
+        typer.Option(min=1, max=23, help="Binary digits of what is not in 8 bits: fewer make a file that compresses."),
+    ] = 23,
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
@@ -152,7 +156,7 @@ def export(
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model
 
-    model = export_model(runs, output, dict(_pair(entry, "--info") for entry in info or []), _shares(keep))
+    model = export_model(runs, output, dict(_pair(entry, "--info") for entry in info or []), _shares(keep), digits)
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")
