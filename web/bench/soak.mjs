@@ -1,4 +1,4 @@
-// Calls of two peers for minutes: `PERCEPNET_REFERENCE=… node web/bench/soak.mjs [MINUTES]`. Counts what was late, and memory.
+// Calls of two peers for minutes: `PERCEPNET_REFERENCE=… node web/bench/soak.mjs [MINUTES] [MODEL]`. Counts what was late, and memory.
 //
 // Two browsers at once: in one the microphone goes through the library, in the other it does not. What is late in both is
 // the machine's doing.
@@ -8,6 +8,7 @@ import { loadavg } from "node:os";
 import { folders, launch, open, serve } from "../test/browsers.mjs";
 
 const minutes = Number(process.argv[2] ?? 10);
+const model = process.argv[3] ?? "small";
 const EVERY_S = 15;
 
 const host = await serve(folders());
@@ -15,7 +16,7 @@ const host = await serve(folders());
 async function begin(isEnhanced) {
     const { browser, end } = await launch();
     const { page } = await open(browser, `${host.at}/pages/index.html`);
-    await page.evaluate(async (isEnhanced) => {
+    await page.evaluate(async (isEnhanced, model) => {
         const context = new AudioContext({ sampleRate: 48000 });
         await context.resume();
         const stream = await microphone(context, true);
@@ -23,7 +24,7 @@ async function begin(isEnhanced) {
         let processed = null;
         let sent = stream;
         if (isEnhanced) {
-            processed = await processStream(stream, await load(), { context, onerror: (error) => events.push(error.message) });
+            processed = await processStream(stream, await load({ model }), { context, onerror: (error) => events.push(error.message) });
             processed.node.onoverload = (event) => events.push(`overload at ${event.detail.load}`);
             processed.node.onrecovered = () => events.push("recovered");
             sent = processed.stream;
@@ -33,7 +34,7 @@ async function begin(isEnhanced) {
             sent = target.stream;
         }
         window.soak = { context, processed, call: await callWith(sent), events };
-    }, isEnhanced);
+    }, isEnhanced, model);
     return { page, end };
 }
 

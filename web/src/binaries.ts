@@ -2,7 +2,7 @@
 
 import { PercepNetError, wordsOf } from "./errors.js";
 import { EngineWorker } from "./engine_worker.js";
-import type { ModelBytes } from "./messages.js";
+import type { MemoryImage, ModelBytes } from "./messages.js";
 import { hasRelaxedSimd, whyUnsupported } from "./support.js";
 
 export type Address = string | URL;
@@ -30,6 +30,8 @@ export interface Binaries {
     wasm: ArrayBuffer;
     /** The chosen model first, and then those that a device falls back to. */
     models: ModelBytes[];
+    /** The models as a worker has loaded them; null: every node loads them itself, which a call that goes on may hear. */
+    image: MemoryImage | null;
     worklet: string;
     /** Milliseconds that 10 ms of one channel take on this device; null if it was not measured. */
     hopMs: number | null;
@@ -59,14 +61,13 @@ export async function loadPercepNet(options: LoadOptions = {}): Promise<Binaries
     const cheapest = fetchOnce(at.model(names[names.length - 1]!), signal);
     await Promise.all([wasm, cheapest]);
     checkWasm(await wasm, at.wasm);
-    if (options.measure === false) {
-        const first = names[0]!;
-        const bytes = await fetchOnce(at.model(first), signal);
-        return { wasm: await wasm, models: [{ name: String(first), bytes }], worklet: at.worklet, hopMs: null };
-    }
     const worker = new EngineWorker(at.worklet);
     try {
-        return { wasm: await wasm, worklet: at.worklet, ...(await choose(worker, await wasm, names, at, options)) };
+        const chosen = await choose(worker, await wasm, names, at, options);
+        const loaded = worker.load(await wasm, chosen.models.map((model) => model.bytes));
+        // what is wrong with it is for the nodes to say: without a measurement, nothing was to run yet
+        const image = await loaded.catch(() => null);
+        return { wasm: await wasm, worklet: at.worklet, image, ...chosen };
     } finally {
         worker.end();
     }
@@ -74,13 +75,17 @@ export async function loadPercepNet(options: LoadOptions = {}): Promise<Binaries
 
 interface Chosen {
     models: ModelBytes[];
-    hopMs: number;
+    hopMs: number | null;
 }
 
 /** From the cheapest up, as far as there is time for. */
 async function choose(
     worker: EngineWorker, wasm: ArrayBuffer, names: ModelName[], at: Addresses, options: LoadOptions,
 ): Promise<Chosen> {
+    if (options.measure === false) {
+        const bytes = await fetchOnce(at.model(names[0]!), options.signal);
+        return { models: [{ name: String(names[0]), bytes }], hopMs: null };
+    }
     const budgetMs = HOP_MS * (options.budget ?? BUDGET);
     const chosen: Chosen = { models: [], hopMs: Infinity };
     for (const name of [...names].reverse()) {

@@ -1,7 +1,7 @@
 /** The page's side of the worker that measures, and that enhances recordings. */
 
 import { PercepNetError } from "./errors.js";
-import type { FromWorker, ToWorker } from "./messages.js";
+import type { FromWorker, MemoryImage, ToWorker } from "./messages.js";
 
 type Order = ToWorker extends infer O ? (O extends ToWorker ? Omit<O, "id"> : never) : never;
 
@@ -28,6 +28,12 @@ export class EngineWorker {
     async measure(wasm: ArrayBuffer, model: ArrayBuffer): Promise<number> {
         const answer = await this.ask({ type: "measure", wasm, model });
         return answer.type === "measured" ? answer.hopMs : NaN;
+    }
+
+    /** The library's memory with these models in it, for audio threads. */
+    async load(wasm: ArrayBuffer, models: ArrayBuffer[]): Promise<MemoryImage | null> {
+        const answer = await this.ask({ type: "load", wasm, models });
+        return answer.type === "loaded" ? answer.image : null;
     }
 
     /** `transfer` is what the worker is given instead of copies. */

@@ -5,9 +5,20 @@ export interface ModelBytes {
     bytes: ArrayBuffer;
 }
 
+/** The library's memory with models in it: what is not zero. */
+export interface MemoryImage {
+    /** Bytes of all of the memory. */
+    size: number;
+    parts: { at: number; bytes: ArrayBuffer }[];
+    /** Of the models, in their order. */
+    addresses: number[];
+}
+
 export interface ProcessorOptions {
     wasm: ArrayBuffer;
     models: ModelBytes[];
+    /** The models, loaded by a worker already, which takes tens of milliseconds; null: the audio thread loads them. */
+    image: MemoryImage | null;
     channels: number;
     enabled: boolean;
     attenuationLimitDb: number;
@@ -18,6 +29,8 @@ export interface ProcessorOptions {
 }
 
 export type ToProcessor =
+    /** Go on with the beginning: an audio thread that is in a call has no time to do all of it at once. */
+    | { type: "begin" }
     | { type: "enabled"; enabled: boolean }
     | { type: "reset" }
     | { type: "stats" }
@@ -39,6 +52,7 @@ export interface Stats {
 }
 
 export type FromProcessor =
+    | { type: "beginning" }
     | { type: "ready"; latencySamples: number; kernel: string; model: string }
     | { type: "latency"; latencySamples: number }
     | { type: "error"; message: string }
@@ -49,6 +63,7 @@ export type FromProcessor =
 
 export type ToWorker =
     | { id: number; type: "measure"; wasm: ArrayBuffer; model: ArrayBuffer }
+    | { id: number; type: "load"; wasm: ArrayBuffer; models: ArrayBuffer[] }
     | {
           id: number;
           type: "enhance";
@@ -61,6 +76,7 @@ export type ToWorker =
 
 export type FromWorker =
     | { id: number; type: "measured"; hopMs: number; kernel: string }
+    | { id: number; type: "loaded"; image: MemoryImage }
     | { id: number; type: "progress"; done: number }
     | { id: number; type: "enhanced"; channels: Float32Array[] }
     | { id: number; type: "error"; message: string };

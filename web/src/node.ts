@@ -7,6 +7,7 @@ import { whyUnsupported } from "./support.js";
 
 const PROCESSOR_NAME = "percepnet";
 const LIMIT_NONE_DB = 100;
+const NOTHING = new ArrayBuffer(0);
 const LOAD_MAX = 0.5;
 const SPEECH_INTERVAL_S = 0.04;
 
@@ -96,6 +97,7 @@ export class PercepNetNode extends Base {
         });
         this.ready.catch(() => undefined);
         this.port.onmessage = (event: MessageEvent<FromProcessor>) => this.take(event.data);
+        this.order({ type: "begin" });
         // by the older name and by the newer one
         this.addEventListener("processorerror", this.noticeDeath);
         this.addEventListener("error", this.noticeDeath);
@@ -180,6 +182,9 @@ export class PercepNetNode extends Base {
 
     private take(message: FromProcessor): void {
         switch (message.type) {
+            case "beginning":
+                this.order({ type: "begin" });
+                break;
             case "ready":
                 this.instructions = message.kernel;
                 this.heard = message.model;
@@ -259,7 +264,9 @@ function nodeOptions(context: BaseAudioContext, binaries: Binaries, options: Nod
     check(context, binaries, channels, attenuationLimit);
     const processorOptions: ProcessorOptions = {
         wasm: binaries.wasm,
-        models: binaries.models,
+        // what an image has in it need not go to the audio thread as well
+        models: binaries.image ? binaries.models.map(({ name }) => ({ name, bytes: NOTHING })) : binaries.models,
+        image: binaries.image ?? null,
         channels,
         enabled,
         attenuationLimitDb: attenuationLimit >= LIMIT_NONE_DB ? -1 : attenuationLimit,

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import vm from "node:vm";
 
 import { Budget } from "../dist/engine/budget.js";
+import { Core } from "../dist/engine/core.js";
 import { bytes, DIST } from "./support.mjs";
 
 const SOURCE = readFileSync(join(DIST, "worklet.js"), "utf8");
@@ -35,7 +36,14 @@ function scope({ sampleRate = 48000, renderQuantumSize } = {}) {
         },
     };
     vm.runInNewContext(SOURCE, vm.createContext(globals));
-    const start = (options = {}) => {
+    const begin = () => port.onmessage({ data: { type: "begin" } });
+    // as the node does
+    const goOn = () => {
+        do {
+            begin();
+        } while (posted.at(-1)?.type === "beginning");
+    };
+    const start = (options = {}, steps = Infinity) => {
         const processorOptions = {
             wasm: bytes("percepnet.wasm"),
             models: [{ name: "small", bytes: bytes("small.safetensors") }],
@@ -46,9 +54,17 @@ function scope({ sampleRate = 48000, renderQuantumSize } = {}) {
             speechIntervalS: 0,
             ...options,
         };
-        return new made.processor({ processorOptions });
+        const processor = new made.processor({ processorOptions });
+        if (steps === Infinity) {
+            goOn();
+        } else {
+            for (let step = 0; step < steps; step++) {
+                begin();
+            }
+        }
+        return processor;
     };
-    return { start, posted, clock, order: (message) => port.onmessage({ data: message }), sampleRate };
+    return { start, goOn, posted, clock, order: (message) => port.onmessage({ data: message }), sampleRate };
 }
 
 function block(samples, value = 0.1) {
@@ -80,6 +96,26 @@ for (const quantum of [128, 256, 192, 441]) {
         assert.equal(delays[0].latencySamples, delays[1].latencySamples);
     });
 }
+
+test("a model that a worker has loaded gives the same, and the beginning is done in steps", () => {
+    const own = scope();
+    const [first, second] = [own.start(), scope()];
+    const core = Core.compile(bytes("percepnet.wasm"));
+    const image = core.image([core.loadModel(new Uint8Array(bytes("small.safetensors")))]);
+    assert.ok(image.parts.reduce((sum, part) => sum + part.bytes.byteLength, 0) < image.size / 2, "the file is not in it");
+    second.clock.costMs = 1;
+    const carried = second.start({ image }, 1);
+    assert.equal(last(second.posted, "ready"), undefined);
+    const { output } = call(carried, 128);
+    assert.ok(output[0].every((sample) => sample === 0), "silence until it is ready");
+    second.goOn();
+    assert.ok(last(second.posted, "ready"));
+    assert.ok(second.posted.length > 10, "each step is short");
+    second.clock.costMs = 0;
+    for (let i = 0; i < 200; i++) {
+        assert.deepEqual(call(carried, 128).output[0], call(first, 128).output[0]);
+    }
+});
 
 test("stereo is enhanced with one decision, mono is given to both, and no input is silence", () => {
     const { start, posted } = scope();

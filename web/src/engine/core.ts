@@ -2,6 +2,7 @@
     neither TextDecoder nor fetch, in a worker, and in Node. */
 
 import { PercepNetError } from "../errors.js";
+import type { MemoryImage } from "../messages.js";
 
 /** A limit of the attenuation that is none. */
 export const NO_LIMIT_DB = -1;
@@ -36,6 +37,8 @@ interface Exports {
     block_destroy(block: number): void;
 }
 
+const PAGE_BYTES = 65536;
+
 export interface StreamOptions {
     sampleRate: number;
     channels: number;
@@ -49,20 +52,44 @@ export interface StreamOptions {
 export class Core {
     readonly exports: Exports;
 
-    constructor(module: WebAssembly.Module) {
+    /** With an image, the instance goes on where that one was. */
+    constructor(module: WebAssembly.Module, image: MemoryImage | null = null) {
         this.exports = new WebAssembly.Instance(module, {}).exports as unknown as Exports;
-        this.exports._initialize();
+        if (image) {
+            this.restore(image);
+        } else {
+            this.exports._initialize();
+        }
     }
 
-    /** Compiled at once, which a content security policy without 'wasm-unsafe-eval' forbids. */
-    static compile(bytes: BufferSource): Core {
-        let module: WebAssembly.Module;
-        try {
-            module = new WebAssembly.Module(bytes);
-        } catch (refused) {
-            throw new PercepNetError(explained(refused));
+    /** All that the library knows is in its memory, so that its memory can be carried to another thread. */
+    image(addresses: number[]): MemoryImage {
+        const { buffer } = this.exports.memory;
+        const parts: MemoryImage["parts"] = [];
+        let start = -1;
+        for (let at = 0; at <= buffer.byteLength; at += PAGE_BYTES) {
+            const isUsed = at < buffer.byteLength && new Float64Array(buffer, at, PAGE_BYTES / 8).some((x) => x !== 0);
+            if (isUsed && start < 0) {
+                start = at;
+            } else if (!isUsed && start >= 0) {
+                parts.push({ at: start, bytes: buffer.slice(start, at) });
+                start = -1;
+            }
         }
-        return new Core(module);
+        return { size: buffer.byteLength, parts, addresses };
+    }
+
+    private restore(image: MemoryImage): void {
+        const { memory } = this.exports;
+        memory.grow((image.size - memory.buffer.byteLength) / PAGE_BYTES);
+        const bytes = new Uint8Array(memory.buffer);
+        for (const part of image.parts) {
+            bytes.set(new Uint8Array(part.bytes), part.at);
+        }
+    }
+
+    static compile(bytes: BufferSource): Core {
+        return new Core(compiled(bytes));
     }
 
     /** The instruction set that runs. */
@@ -79,6 +106,8 @@ export class Core {
         const at = this.take(bytes.length);
         new Uint8Array(this.exports.memory.buffer).set(bytes, at);
         const model = this.exports.model_load(at, bytes.length, 0);
+        // an image is of what is not zero
+        new Uint8Array(this.exports.memory.buffer).fill(0, at, at + bytes.length);
         this.exports.give_back(at);
         if (!model) {
             throw this.refusal();
@@ -116,6 +145,15 @@ export class Core {
             text += String.fromCharCode(bytes[i]!);
         }
         return text;
+    }
+}
+
+/** Compiled at once, which a content security policy without 'wasm-unsafe-eval' forbids. */
+export function compiled(bytes: BufferSource): WebAssembly.Module {
+    try {
+        return new WebAssembly.Module(bytes);
+    } catch (refused) {
+        throw new PercepNetError(explained(refused));
     }
 }
 

@@ -8,11 +8,6 @@ const PRIMING_S = 0.15;
 const RETRY_S = 5;
 const RETRY_MAX_S = 320;
 
-export interface NamedModel {
-    name: string;
-    bytes: ArrayBuffer;
-}
-
 export class Ladder {
     /** The stream that is heard, and whether it enhances. */
     stream: CoreStream;
@@ -24,16 +19,14 @@ export class Ladder {
     private retryS = RETRY_S;
     private keptUpS = 0;
     private readonly streams: CoreStream[] = [];
-    private readonly addresses: number[] = [];
 
+    /** `names` and `addresses` are of the same models, the best first. */
     constructor(
         private readonly core: Core,
-        private readonly models: readonly NamedModel[],
+        private readonly names: readonly string[],
+        private readonly addresses: readonly number[],
         private options: StreamOptions,
     ) {
-        for (const model of models) {
-            this.addresses.push(core.loadModel(new Uint8Array(model.bytes)));
-        }
         this.stream = this.build()[0]!;
     }
 
@@ -56,16 +49,23 @@ export class Ladder {
     }
 
     get model(): string {
-        return this.models[this.at]!.name;
+        return this.names[this.at]!;
     }
 
-    /** Hops of silence, before any that counts: code is compiled and memory is fetched meanwhile. At most until `deadlineMs`. */
-    warmUp(clock: () => number, deadlineMs: number): void {
+    /** Blocks of silence, before any that counts: code is compiled and memory is fetched meanwhile. A step is a block of one
+        stream, and there is a second of each. */
+    *warmUp(): Generator<void> {
         for (const stream of this.streams) {
-            for (let done = 0; done < this.options.sampleRate && clock() < deadlineMs; ) {
+            for (let done = 0; done < this.options.sampleRate; done += this.options.blockSamples) {
                 stream.process(undefined);
-                done += this.options.blockSamples;
+                yield;
             }
+        }
+    }
+
+    /** What was heard while warming up is forgotten. */
+    endWarmUp(): void {
+        for (const stream of this.streams) {
             stream.reset();
         }
     }

@@ -3,7 +3,7 @@
 import { wordsOf } from "../errors.js";
 import type { FromProcessor, ProcessorOptions, ToProcessor } from "../messages.js";
 import { Budget } from "./budget.js";
-import { Core, NO_LIMIT_DB } from "./core.js";
+import { compiled, Core, NO_LIMIT_DB } from "./core.js";
 import { Ladder } from "./ladder.js";
 
 declare const sampleRate: number;
@@ -20,6 +20,8 @@ export const PROCESSOR_NAME = "percepnet";
 export const LIMIT_NONE_DB = 100;
 const QUANTUM_SAMPLES = 128;
 const WARM_UP_MS = 60;
+/** What the beginning may take of the audio thread at a time. */
+const STEP_MS = 1.5;
 
 /** Scopes of audio worklets need not have a clock finer than a millisecond; over many calls its sum is right all the same. */
 const clock: () => number =
@@ -41,6 +43,8 @@ export function registerPercepNet(): void {
         private enabled: boolean;
         private limitDb: number;
         private isClosed = false;
+        /** What is left to do before the first sample can be enhanced. */
+        private steps: Generator<void> | null;
         private seconds = 0;
         private spentMs = 0;
         private untilSpeechS = 0;
@@ -65,24 +69,61 @@ export function registerPercepNet(): void {
             this.limitDb = this.options.attenuationLimitDb;
             this.budget = this.options.loadMax === null ? null : new Budget(this.options.loadMax);
             this.port.onmessage = (event: MessageEvent<ToProcessor>) => this.obey(event.data);
-            try {
-                this.begin();
-            } catch (refused) {
-                this.fail(refused);
+            this.steps = this.beginning();
+            if (this.options.loadMax === null) {
+                this.begin(Infinity); // offline nobody waits, and the first sample is to be enhanced
             }
         }
 
-        private begin(): void {
-            this.core = Core.compile(this.options.wasm);
-            const ladder = new Ladder(this.core, this.options.models, this.streamOptions());
-            ladder.warmUp(clock, clock() + WARM_UP_MS);
+        /** Some steps of the beginning, until the node asks for more. */
+        private begin(milliseconds: number): void {
+            const deadline = clock() + milliseconds;
+            try {
+                while (this.steps && this.steps.next().done !== true) {
+                    if (clock() >= deadline) {
+                        this.say({ type: "beginning" });
+                        return;
+                    }
+                }
+            } catch (refused) {
+                this.fail(refused);
+            }
+            this.steps = null;
+        }
+
+        private *beginning(): Generator<void> {
+            const { image, models } = this.options;
+            const module = compiled(this.options.wasm);
+            yield;
+            const core = new Core(module, image);
+            this.core = core;
+            yield;
+            const addresses = image ? image.addresses : [];
+            for (let i = addresses.length; i < models.length; i++) {
+                addresses.push(core.loadModel(new Uint8Array(models[i]!.bytes)));
+                yield;
+            }
+            const names = models.map((model) => model.name);
+            const ladder = new Ladder(core, names, addresses, this.streamOptions());
+            yield;
+            let leftMs = WARM_UP_MS;
+            for (const warm = ladder.warmUp(); leftMs > 0; ) {
+                const start = clock();
+                if (warm.next().done === true) {
+                    break;
+                }
+                leftMs -= clock() - start;
+                yield;
+            }
+            ladder.endWarmUp();
             this.ladder = ladder;
             // the bytes are in the library now
             this.options.models = [];
+            this.options.image = null;
             this.say({
                 type: "ready",
                 latencySamples: ladder.stream.latencySamples,
-                kernel: this.core.kernel,
+                kernel: core.kernel,
                 model: ladder.model,
             });
         }
@@ -109,6 +150,9 @@ export function registerPercepNet(): void {
 
         private obey(order: ToProcessor): void {
             switch (order.type) {
+                case "begin":
+                    this.begin(STEP_MS);
+                    break;
                 case "enabled":
                     this.enabled = order.enabled;
                     this.ladder?.setBypass(!order.enabled);
@@ -129,6 +173,7 @@ export function registerPercepNet(): void {
                     break;
                 case "close":
                     this.isClosed = true;
+                    this.steps = null;
                     this.ladder = null;
                     this.core = null;
             }
@@ -139,6 +184,9 @@ export function registerPercepNet(): void {
             const output = outputs[0]!;
             if (this.isClosed) {
                 return false;
+            }
+            if (this.steps) {
+                return true; // silence: the input as it is would be heard earlier than what follows
             }
             if (!this.ladder) {
                 pass(input, output);

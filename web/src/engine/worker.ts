@@ -26,6 +26,11 @@ export function serve(): void {
 
 function answer(order: ToWorker, say: Say): void {
     const core = Core.compile(order.wasm);
+    if (order.type === "load") {
+        const image = core.image(order.models.map((bytes) => core.loadModel(new Uint8Array(bytes))));
+        say({ id: order.id, type: "loaded", image }, image.parts.map((part) => part.bytes));
+        return;
+    }
     const model = core.loadModel(new Uint8Array(order.model));
     if (order.type === "measure") {
         say({ id: order.id, type: "measured", hopMs: measure(core, model), kernel: core.kernel });
