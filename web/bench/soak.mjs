@@ -62,9 +62,9 @@ function told({ stats, underruns, underrunS, concealed, total, heapMB, latency, 
     if (!stats) {
         return common;
     }
-    const { seconds, spentMs, memoryBytes } = stats;
+    const { seconds, spentMs, longestMs, memoryBytes } = stats;
     return (
-        `${(spentMs / seconds / 100).toFixed(3)} ms a hop, ${common}, delay ${(1000 * latency).toFixed(1)} ms, ` +
+        `${(spentMs / seconds / 100).toFixed(3)} ms a hop, the longest call ${longestMs.toFixed(1)} ms, ${common}, delay ${(1000 * latency).toFixed(1)} ms, ` +
         `memory ${memoryBytes / 1e6} MB, events ${events.length}`
     );
 }

@@ -91,9 +91,10 @@ export class LiveSpectrogram {
     }
 
     draw(pixels: number): void {
-        const { width, height } = this.canvas;
+        const before = { width: this.canvas.width, height: this.canvas.height };
         const context = fit(this.canvas);
-        if (this.canvas.width !== width) {
+        const { width, height } = this.canvas;
+        if (width !== before.width || height !== before.height) {
             this.clear();
         }
         this.analyser.getFloatFrequencyData(this.levels);
@@ -105,7 +106,7 @@ export class LiveSpectrogram {
             to.fill(to[row * pixels]!, row * pixels, (row + 1) * pixels);
         }
         context.drawImage(this.canvas, -pixels, 0);
-        context.putImageData(image, this.canvas.width - pixels, 0);
+        context.putImageData(image, width - pixels, 0);
     }
 }
 

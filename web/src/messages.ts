@@ -44,6 +44,8 @@ export interface Stats {
     load: number;
     /** Milliseconds that it has taken in all. */
     spentMs: number;
+    /** Milliseconds of the longest call so far: what ran late with this small was late for another reason. */
+    longestMs: number;
     /** 10 ms with samples that are no audio. */
     refusedHops: number;
     /** Bytes of memory of the library. */

@@ -47,6 +47,7 @@ export function registerPercepNet(): void {
         private steps: Generator<void> | null;
         private seconds = 0;
         private spentMs = 0;
+        private longestMs = 0;
         private untilSpeechS = 0;
         private lastSpeech = -1;
 
@@ -166,6 +167,7 @@ export function registerPercepNet(): void {
                         seconds: this.seconds,
                         load: this.budget ? this.budget.share : 0,
                         spentMs: this.spentMs,
+                        longestMs: this.longestMs,
                         refusedHops: this.ladder ? this.ladder.stream.refusedHops : 0,
                         memoryBytes: this.core ? this.core.exports.memory.buffer.byteLength : 0,
                         model: this.ladder && !this.ladder.isPassing ? this.ladder.model : null,
@@ -216,6 +218,7 @@ export function registerPercepNet(): void {
             const end = clock();
             this.seconds += seconds;
             this.spentMs += end - start;
+            this.longestMs = Math.max(this.longestMs, end - start);
             this.keepBudget(ladder, start, end, seconds);
             this.sayWhetherSpeech(ladder, seconds);
         }
