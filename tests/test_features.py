@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from percepnet.params import ERB_EDGES_34, FEATURE_SIZES, HOP_SAMPLES, SignalParams
+from percepnet.params import ERB_EDGES_34, HEARD_FEATURES, HOP_SAMPLES, SignalParams
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import RELATIVE_FRAMES, Features, RelativeLevels
 from percepnet.reference.stft import analysis
 
 BANDS = bands_of(ERB_EDGES_34)
-ALL = SignalParams(feature_blocks=tuple(FEATURE_SIZES))
+ALL = SignalParams(feature_blocks=HEARD_FEATURES)
 
 
 def features(energies, coherences, periods_samples, correlations):
@@ -46,7 +46,7 @@ def test_blocks_stand_where_the_table_says():
     x = 0.1 * np.random.default_rng(1).standard_normal((1, 40 * HOP_SAMPLES)).astype(np.float32)
     found = Analysis(ALL).push(x).features
     assert found.shape == (40, ALL.features) == (40, 34 + 34 + 2 + 34 + 100)
-    turned = SignalParams(feature_blocks=tuple(reversed(FEATURE_SIZES)))
+    turned = SignalParams(feature_blocks=HEARD_FEATURES[::-1])
     other = Analysis(turned).push(x).features
     for block, columns in ALL.feature_slices.items():
         np.testing.assert_array_equal(found[:, columns], other[:, turned.feature_slices[block]])

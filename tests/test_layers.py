@@ -5,12 +5,12 @@ import pytest
 
 from percepnet import native
 from percepnet.model import KINDS, Architecture, Layer, Model
-from percepnet.params import FEATURE_SIZES, HOP_SAMPLES, SignalParams
+from percepnet.params import HEARD_FEATURES, HOP_SAMPLES, SignalParams
 from percepnet.reference.layers import Convolution, GatedRecurrence, Normalisation, Shape, Sum
 from percepnet.reference.network import Network
 from voices import glide, noise
 
-PARAMS = SignalParams(highpass_hz=30.0, feature_blocks=tuple(FEATURE_SIZES))
+PARAMS = SignalParams(highpass_hz=30.0, feature_blocks=HEARD_FEATURES)
 
 
 def every_kind(precision="float32", units=24):

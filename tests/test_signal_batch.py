@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from percepnet.acoustics.levels import active_rms
 from percepnet.acoustics.mixing import Mixture
-from percepnet.params import FEATURE_SIZES, HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
+from percepnet.params import HEARD_FEATURES, HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference import comb as reference_comb
 from percepnet.reference import highpass as reference_highpass
 from percepnet.reference import pitch as reference_pitch
@@ -28,7 +28,7 @@ from percepnet.training.signal.mix import enhance, enhance_spectrum
 from voices import glide
 
 SECONDS = 3.0
-PARAMS = SignalParams(highpass_hz=30.0, feature_blocks=tuple(FEATURE_SIZES))
+PARAMS = SignalParams(highpass_hz=30.0, feature_blocks=HEARD_FEATURES)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ extern "C" {
 #define PERCEPNET_VERSION "0.1.0"
 
 /* Counts up with every change that a program built with an older header would not survive. */
-#define PERCEPNET_ABI 5
+#define PERCEPNET_ABI 6
 
 /* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
 PERCEPNET_API const char *percepnet_version(void);
@@ -112,10 +112,13 @@ typedef struct percepnet_options {
     int32_t block_samples;
     /* 1: there is a second input, what a loudspeaker plays near the microphones. Its echo is taken out first. */
     int32_t far_end;
+    /* With a far end: a model of what the canceller leaves of an echo (echo.safetensors), and suppresses that too. It has
+       to live as long as the stream. NULL: what is left stays, as far as the enhancement takes it for speech. */
+    const percepnet_model *residual;
 } percepnet_options;
 
 /* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready,
-   no far end. */
+   no far end, and nothing for what is left of it. */
 PERCEPNET_API void percepnet_options_init(percepnet_options *options);
 
 /* A stream, at its beginning. NULL if an option is out of range, which `error` names, or without memory. */

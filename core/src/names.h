@@ -26,9 +26,9 @@
 #define PITCH_CELL_COSTS percepnet_inside_PITCH_CELL_COSTS
 #define PITCH_CELL_START percepnet_inside_PITCH_CELL_START
 #define PITCH_EMPHASIS percepnet_inside_PITCH_EMPHASIS
+#define PITCH_HALF percepnet_inside_PITCH_HALF
 #define PITCH_LOW_PASS percepnet_inside_PITCH_LOW_PASS
 #define PITCH_STEP_COSTS percepnet_inside_PITCH_STEP_COSTS
-#define PITCH_HALF percepnet_inside_PITCH_HALF
 #define PITCH_WINDOW_CORRELATION percepnet_inside_PITCH_WINDOW_CORRELATION
 #define VORBIS_HALF percepnet_inside_VORBIS_HALF
 #define analysis_follow percepnet_inside_analysis_follow
@@ -69,12 +69,14 @@
 #define enhancer_reset percepnet_inside_enhancer_reset
 #define enhancer_run percepnet_inside_enhancer_run
 #define enhancer_synthesise percepnet_inside_enhancer_synthesise
+#define feature_block_is_of_echo percepnet_inside_feature_block_is_of_echo
 #define feature_block_name percepnet_inside_feature_block_name
 #define feature_block_of percepnet_inside_feature_block_of
 #define feature_block_size percepnet_inside_feature_block_size
 #define feature_layout_of percepnet_inside_feature_layout_of
 #define features_finish percepnet_inside_features_finish
 #define features_init percepnet_inside_features_init
+#define features_level percepnet_inside_features_level
 #define features_reset percepnet_inside_features_reset
 #define highpass_begin percepnet_inside_highpass_begin
 #define highpass_hop percepnet_inside_highpass_hop
@@ -141,6 +143,11 @@
 #define resampler_input percepnet_inside_resampler_input
 #define resampler_reset percepnet_inside_resampler_reset
 #define resampler_run percepnet_inside_resampler_run
+#define residual_apply percepnet_inside_residual_apply
+#define residual_hear percepnet_inside_residual_hear
+#define residual_init percepnet_inside_residual_init
+#define residual_reset percepnet_inside_residual_reset
+#define residual_serves percepnet_inside_residual_serves
 #define safetensors_damaged percepnet_inside_safetensors_damaged
 #define safetensors_next percepnet_inside_safetensors_next
 #define safetensors_open percepnet_inside_safetensors_open
@@ -151,7 +158,6 @@
 #define stft_analysis percepnet_inside_stft_analysis
 #define stft_init percepnet_inside_stft_init
 #define stft_synthesis percepnet_inside_stft_synthesis
-#define symmetric percepnet_inside_symmetric
 #define stream_begin percepnet_inside_stream_begin
 #define stream_check percepnet_inside_stream_check
 #define stream_end percepnet_inside_stream_end
@@ -160,5 +166,6 @@
 #define stream_pass_hop percepnet_inside_stream_pass_hop
 #define stream_passes percepnet_inside_stream_passes
 #define stream_take_hop percepnet_inside_stream_take_hop
+#define symmetric percepnet_inside_symmetric
 
 #endif

@@ -64,13 +64,28 @@ static void test_canceller(void) {
     free(again);
 }
 
+/* What suppresses the rest of an echo: the article's network, of other features. */
+static percepnet_model *residual_model(int lookahead_frames) {
+    static const unsigned BLOCKS[] = {FEATURE_FAR_LEVELS, FEATURE_BAND_LEVELS, FEATURE_ECHO_COHERENCES,
+                                      FEATURE_ECHO_LEVELS};
+    test_network *n = allocate(sizeof *n);
+    test_network_begin(n, lookahead_frames, BANDS, EDGES, (weights){11, 0.3f, 0, 0});
+    test_network_features(n, BLOCKS, 4);
+    test_network_article(n, 9, 17, 33, 21, 5);
+    percepnet_model *model = model_create(&n->description);
+    test_network_discard(n);
+    free(n);
+    return model;
+}
+
 /* Of one channel, in calls of `step` samples; returns how many came out. */
-static int64_t enhance(const percepnet_model *model, int rate_hz, int far_end, const float *near, const float *far,
-                       int length, int step, float *y) {
+static int64_t enhance(const percepnet_model *model, const percepnet_model *residual, int rate_hz, int far_end,
+                       const float *near, const float *far, int length, int step, float *y) {
     percepnet_options o;
     percepnet_options_init(&o);
     o.sample_rate_hz = rate_hz;
     o.far_end = far_end;
+    o.residual = residual;
     percepnet_stream *stream = percepnet_stream_create(model, &o, NULL);
     int64_t done = 0, capacity = PERCEPNET_READY_MAX(step, rate_hz);
     for (int n = 0; n < length; n += step) {
@@ -85,27 +100,58 @@ static int64_t enhance(const percepnet_model *model, int rate_hz, int far_end, c
     return done;
 }
 
-static void test_stream(const percepnet_model *model, int rate_hz) {
+static void test_stream(const percepnet_model *model, const percepnet_model *residual, int rate_hz) {
     int length = SECONDS * rate_hz;
     size_t bytes = sizeof(float) * (size_t)length;
     float *far = allocate(bytes), *near = allocate(bytes), *silence = allocate(bytes);
     float *y = allocate(2 * bytes), *other = allocate(2 * bytes);
     scene(far, near, length, LATE / (48000 / rate_hz));
-    int64_t count = enhance(model, rate_hz, 0, near, NULL, length, 1000, y);
+    int64_t count = enhance(model, NULL, rate_hz, 0, near, NULL, length, 1000, y);
     size_t out = sizeof(float) * (size_t)count;
-    enhance(model, rate_hz, 1, near, NULL, length, 1000, other);
+    enhance(model, residual, rate_hz, 1, near, NULL, length, 1000, other);
     check(!memcmp(y, other, out), "without a far end in its calls, a stream is one without");
-    enhance(model, rate_hz, 1, near, silence, length, 777, other);
+    enhance(model, residual, rate_hz, 1, near, silence, length, 777, other);
     check(!memcmp(y, other, out), "and so it is with a silent one");
-    enhance(model, rate_hz, 1, near, far, length, 4800, y);
+    enhance(model, residual, rate_hz, 1, near, far, length, 4800, y);
     check(memcmp(y, other, out) != 0, "a far end changes what comes out");
-    enhance(model, rate_hz, 1, near, far, length, 331, other);
+    enhance(model, residual, rate_hz, 1, near, far, length, 331, other);
     check(!memcmp(y, other, out), "the same to the bit however it is cut");
+    enhance(model, NULL, rate_hz, 1, near, far, length, 4800, other);
+    check(!residual == !memcmp(y, other, out), "what is left of an echo is suppressed where that is wished");
     free(far);
     free(near);
     free(silence);
     free(y);
     free(other);
+}
+
+static void test_residual_refusals(const percepnet_model *model, const percepnet_model *residual) {
+    percepnet_options o;
+    percepnet_error error;
+    percepnet_options_init(&o);
+    check(!o.residual, "what is left of an echo stays unless it is wished otherwise");
+    check(!percepnet_stream_create(residual, &o, &error) && strstr(error.message, "model"), "it is no enhancer");
+    o.residual = residual;
+    check(!percepnet_stream_create(model, &o, &error) && strstr(error.message, "far_end"), "it needs a far end");
+    o.far_end = 1;
+    o.residual = model;
+    check(!percepnet_stream_create(model, &o, &error) && strstr(error.message, "residual"), "no other model will do");
+    percepnet_model *other = residual_model(1);
+    o.residual = other;
+    check(!percepnet_stream_create(model, &o, &error) && strstr(error.message, "look-ahead"), "nor another look-ahead");
+    percepnet_model_destroy(other);
+    o.residual = residual;
+    o.channels = 3;
+    o.link_channels = 0;
+    percepnet_stream *stream = percepnet_stream_create(model, &o, &error);
+    check(stream != NULL, "each channel has its own");
+    percepnet_block *block = percepnet_block_create(model, 3, 16, NULL);
+    float *x = allocate(sizeof(float) * 3 * 4800), *y = allocate(sizeof(float) * 3 * 5281);
+    check(percepnet_stream_process_far(stream, block, x, x, 4800, 4800, y, 5281) == 4800, "also in long calls");
+    free(x);
+    free(y);
+    percepnet_block_destroy(block);
+    percepnet_stream_destroy(stream);
 }
 
 static void test_refusals(const percepnet_model *model) {
@@ -144,9 +190,13 @@ static void test_refusals(const percepnet_model *model) {
 int main(void) {
     percepnet_model *model = test_model(2);
     test_canceller();
-    test_stream(model, 48000);
-    test_stream(model, 16000);
+    percepnet_model *residual = residual_model(2);
+    test_stream(model, NULL, 48000);
+    test_stream(model, residual, 48000);
+    test_stream(model, residual, 16000);
     test_refusals(model);
+    test_residual_refusals(model, residual);
+    percepnet_model_destroy(residual);
     percepnet_model_destroy(model);
     return testing_end();
 }

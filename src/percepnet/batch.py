@@ -9,7 +9,7 @@ from percepnet.alone import alone
 from percepnet.arrays import AnySamples
 from percepnet.errors import PercepNetError
 from percepnet.live_stream import Inputs, LiveStream, Settings
-from percepnet.model import Model
+from percepnet.model import Model, residual_for
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.stream import ModelLike, _model_of
 
@@ -173,6 +173,7 @@ class Batch:
                 post_filter=settings.post_filter,
                 attenuation_limit_db=settings.attenuation_limit_db,
                 far_end=settings.far_end,
+                residual=residual_for(self._model) if settings.far_end else None,
                 block_hops=1,
             )
             stream = BatchStream(self._inside, inside, self._model, settings, self._lock)

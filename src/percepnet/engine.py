@@ -8,13 +8,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from percepnet import native, native_analysis
+from percepnet import native, native_analysis, native_echo
 from percepnet.arrays import AnySamples
 from percepnet.blas import one_thread
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference import analysis as reference_analysis
+from percepnet.reference import echo as reference_echo
 from percepnet.reference import stream as reference
 from percepnet.reference.analysis import FrontHalf
 
@@ -53,6 +54,13 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Give the memory back."""
+
+
+class Canceller(Protocol):
+    """What both engines are to two signals: see :class:`percepnet.reference.echo.EchoCanceller`."""
+
+    def process(self, near: np.ndarray, far: np.ndarray) -> np.ndarray:
+        """Take the echo of `(n,)` out of `(channels, n)`, n a multiple of 480."""
 
 
 def engine(wanted: str | None = None) -> str:
@@ -121,6 +129,7 @@ def open_stream(
     attenuation_limit_db: float | None = None,
     block_samples: int = 0,
     far_end: bool = False,
+    residual: Model | None = None,
     wanted: str | None = None,
 ) -> Stream:
     """A stream on the engine of this moment.
@@ -128,7 +137,7 @@ def open_stream(
     Parameters
     ----------
     model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, block_samples,
-    far_end
+    far_end, residual
         As of :class:`percepnet.reference.stream.Stream`.
     wanted : str, optional
         As of `engine`.
@@ -148,7 +157,23 @@ def open_stream(
         attenuation_limit_db=attenuation_limit_db,
         block_samples=block_samples,
         far_end=far_end,
+        residual=residual,
     )
+
+
+def canceller(channels: int = 1) -> Canceller:
+    """Linear echo cancellation by itself, on the engine of this moment.
+
+    Parameters
+    ----------
+    channels : int
+        Microphones.
+
+    Returns
+    -------
+    Canceller
+    """
+    return native_echo.EchoCanceller(channels) if engine() == CORE else reference_echo.EchoCanceller(channels)
 
 
 def analysis(params: SignalParams) -> FrontHalf:

@@ -102,13 +102,12 @@ def _core_model(model: Model, exact: bool, kernel: str | None) -> _CoreModel:
 
 
 class _Owned:
-    """Something that the core has made, which ends with the last reference to it."""
+    """Something that the core has made, which ends with the last reference to it, and before its models."""
 
-    def __init__(self, model: _CoreModel, handle: int | None, destroy: Callable[[int], None], why: object) -> None:
+    def __init__(self, model: object, handle: int | None, destroy: Callable[[int], None], why: object) -> None:
         if not handle:
             raise PercepNetError(str(why))
         self.handle = handle
-        # together with its model, which has to outlive it
         self.end = weakref.finalize(self, lambda handle, _: destroy(handle), handle, model)
 
 
@@ -122,7 +121,7 @@ class Stream:
         8000 to 192000.
     channels : int
         1 to 1024.
-    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end
+    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual
         As of the definition.
     exact : bool
         True calculates the network in single precision; False in 8 bits, weights and activations, but for its first
@@ -156,6 +155,7 @@ class Stream:
         bypass: bool = False,
         block_samples: int = 0,
         far_end: bool = False,
+        residual: Model | None = None,
         exact: bool = False,
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
@@ -170,6 +170,7 @@ class Stream:
         self._block_hops = block_hops
         self._core = library()
         self._core_model = _core_model(model, exact, kernel)
+        self._residual = _core_model(residual, exact, kernel) if residual else None
         options = Options(
             sample_rate_hz=sample_rate_hz,
             channels=channels,
@@ -180,10 +181,11 @@ class Stream:
             bypass=bypass,
             block_samples=block_samples,
             far_end=far_end,
+            residual=self._residual.handle if self._residual else None,
         )
         error = Error()
         made = self._core.percepnet_stream_create(self._core_model.handle, ctypes.byref(options), ctypes.byref(error))
-        self._stream = _Owned(self._core_model, made, self._core.percepnet_stream_destroy, error)
+        self._stream = _Owned((self._core_model, self._residual), made, self._core.percepnet_stream_destroy, error)
         self._block: _Owned | None = None
         self._lock = threading.Lock()
         self._owner = f"this {self._name}"

@@ -15,7 +15,7 @@ from percepnet.errors import ModelError, PercepNetError
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 5
+ABI = 6
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 
@@ -51,6 +51,7 @@ class Options(ctypes.Structure):
         ("bypass", ctypes.c_int32),
         ("block_samples", ctypes.c_int32),
         ("far_end", ctypes.c_int32),
+        ("residual", ctypes.c_void_p),
     )
 
 

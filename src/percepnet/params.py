@@ -53,7 +53,13 @@ FEATURE_SIZES = {
     "pitch": 2,
     "relative_band_levels": 0,
     "relative_bin_levels": RELATIVE_BINS,
+    # of what is left of an echo, of the echo that was taken away and of the far end: only for networks that suppress it
+    "echo_levels": 0,
+    "far_levels": 0,
+    "echo_coherences": 0,
 }
+ECHO_FEATURES = ("echo_levels", "far_levels", "echo_coherences")
+HEARD_FEATURES = tuple(block for block in FEATURE_SIZES if block not in ECHO_FEATURES)  # what every frame has
 PERCEPNET_FEATURES = ("band_levels", "coherences", "pitch")  # P21
 
 

@@ -14,7 +14,7 @@ from percepnet.engine import Stream, open_stream
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError
 from percepnet.live_stream import SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Settings
-from percepnet.model import Model, shared_model
+from percepnet.model import Model, residual_for, shared_model
 from percepnet.params import SAMPLE_RATE_HZ
 
 ModelLike = Model | str | os.PathLike[str] | None
@@ -131,6 +131,7 @@ class Enhancer(LiveStream[Stream]):
             attenuation_limit_db=settings.attenuation_limit_db,
             block_samples=settings.block_samples,
             far_end=settings.far_end,
+            residual=residual_for(loaded) if settings.far_end else None,
             wanted=self._engine,
         )
         super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")

@@ -10,6 +10,9 @@ static const char *const NAMES[FEATURE_BLOCKS] = {
     [FEATURE_PITCH] = "pitch",
     [FEATURE_RELATIVE_BAND_LEVELS] = "relative_band_levels",
     [FEATURE_RELATIVE_BIN_LEVELS] = "relative_bin_levels",
+    [FEATURE_ECHO_LEVELS] = "echo_levels",
+    [FEATURE_FAR_LEVELS] = "far_levels",
+    [FEATURE_ECHO_COHERENCES] = "echo_coherences",
 };
 
 int feature_block_of(const char *name) {
@@ -29,6 +32,10 @@ int feature_block_size(int block, int bands) {
     case FEATURE_RELATIVE_BIN_LEVELS: return RELATIVE_BINS;
     default: return bands;
     }
+}
+
+int feature_block_is_of_echo(int block) {
+    return block == FEATURE_ECHO_LEVELS || block == FEATURE_FAR_LEVELS || block == FEATURE_ECHO_COHERENCES;
 }
 
 feature_layout feature_layout_of(const unsigned *blocks, int count, int bands) {

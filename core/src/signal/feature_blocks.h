@@ -9,6 +9,9 @@ enum feature_block {
     FEATURE_PITCH,
     FEATURE_RELATIVE_BAND_LEVELS,
     FEATURE_RELATIVE_BIN_LEVELS,
+    FEATURE_ECHO_LEVELS, /* these three only for what is left of an echo */
+    FEATURE_FAR_LEVELS,
+    FEATURE_ECHO_COHERENCES,
     FEATURE_BLOCKS
 };
 
@@ -25,6 +28,9 @@ const char *feature_block_name(int block);
 
 /* Numbers of a block. */
 int feature_block_size(int block, int bands);
+
+/* Whether it takes a far end to know the block. */
+int feature_block_is_of_echo(int block);
 
 feature_layout feature_layout_of(const unsigned *blocks, int count, int bands);
 

@@ -35,6 +35,10 @@ static float band_power(const bands *b, const float *energy, int band) {
     return energy[band] / (FEATURE_WINDOW_ENERGY * b->widths[band]);
 }
 
+float features_level(const bands *b, float energy, int band) {
+    return level(energy / (FEATURE_WINDOW_ENERGY * b->widths[band]), FEATURE_FLOOR);
+}
+
 /* Levels minus their running means, which take in this frame first. */
 static void relative(float *levels, float *means, int count, int heard, int silent) {
     float share = heard ? 1.0f / (float)heard : 0.0f;
@@ -76,7 +80,7 @@ void features_finish(features_state *s, const feature_layout *layout, const band
     int pitch = layout->start[FEATURE_PITCH];
     if (levels >= 0) {
         for (int band = 0; band < b->count; band++) {
-            features[levels + band] = level(band_power(b, in->energy, band), FEATURE_FLOOR);
+            features[levels + band] = features_level(b, in->energy[band], band);
         }
     }
     if (coherences >= 0) {

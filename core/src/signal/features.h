@@ -23,6 +23,9 @@ typedef struct features_input {
 void features_init(features_state *s, const feature_layout *layout, int bands, arena *a);
 void features_reset(features_state *s, const feature_layout *layout, int bands);
 
+/* The number of the block `band_levels` of a band with this energy. */
+float features_level(const bands *b, float energy, int band);
+
 /* The network's input, numbers of the order of one. */
 void features_finish(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
                      float *features);

@@ -29,7 +29,7 @@ static int read_blocks(const char *names, unsigned blocks[FEATURE_BLOCKS]) {
         for (int i = 0; i < count; i++) {
             block = blocks[i] == (unsigned)block ? -1 : block;
         }
-        if (block < 0) {
+        if (block < 0 || feature_block_is_of_echo(block)) {
             return 0;
         }
         blocks[count++] = (unsigned)block;

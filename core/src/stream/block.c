@@ -89,6 +89,9 @@ static void run_hops(percepnet_block *b, percepnet_stream *s, int hops) {
 }
 
 void block_run(percepnet_block *b, percepnet_stream *s, int64_t hops) {
+    if (s->near_48k) {
+        return; /* what is left of an echo is decided hop by hop */
+    }
     int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;
     while (hops >= worth && hops > 1) {
         /* all about equally long, so that none is left with the cost of a block and the gain of a hop */

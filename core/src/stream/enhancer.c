@@ -4,8 +4,16 @@
 
 #include "subnormals.h"
 
-void enhancer_init(enhancer *e, const percepnet_model *model, int channels, const enhancer_settings *settings,
-                   arena *a) {
+static void residual_of(enhancer *e, const percepnet_model *model, arena *a) {
+    residual sizes;
+    e->residual = FAR_ENDS && model ? ARENA_TAKE(a, residual, 1) : NULL;
+    if (FAR_ENDS && model) {
+        residual_init(e->residual ? e->residual : &sizes, model, e->channels, a);
+    }
+}
+
+void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_model *residual, int channels,
+                   const enhancer_settings *settings, arena *a) {
     int bands = model->tables.bands.count;
     e->model = model;
     e->channels = channels;
@@ -13,6 +21,7 @@ void enhancer_init(enhancer *e, const percepnet_model *model, int channels, cons
     analysis_init(&e->analysis, &model->tables, channels, a);
     network_state_init(&e->network, &model->network, a);
     mix_init(&e->mix, bands, channels, a);
+    residual_of(e, residual, a);
     e->gains = ARENA_TAKE(a, float, bands);
     e->strengths = ARENA_TAKE(a, float, bands);
     e->enhanced = ARENA_TAKE(a, complex32, channels * BINS);
@@ -29,6 +38,9 @@ void enhancer_reset(enhancer *e) {
     memset(e->enhanced, 0, sizeof(complex32) * channels * BINS);
     memset(e->overlap, 0, sizeof(float) * channels * HOP_SAMPLES);
     e->speech = -1.0f;
+    if (FAR_ENDS && e->residual) {
+        residual_reset(e->residual);
+    }
 }
 
 void enhancer_analyse(enhancer *e, const float *x, int64_t stride) {
@@ -77,6 +89,9 @@ void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *c
     take_decisions(e, work, at);
     mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, noisy, comb, e->gains, e->strengths,
                  e->settings.post_filter, e->enhanced);
+    if (FAR_ENDS && e->residual && e->residual->heard) {
+        residual_apply(e->residual, e->enhanced);
+    }
     for (int channel = 0; channel < e->channels; channel++) {
         if (e->settings.dry > 0.0f) {
             add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);

@@ -8,6 +8,7 @@
 #include "percepnet.h"
 #include "signal/analysis.h"
 #include "signal/mix.h"
+#include "stream/residual.h"
 
 #define CHANNELS_MAX 1024
 
@@ -24,7 +25,8 @@ typedef struct enhancer {
     analysis analysis;
     network_state network;
     mix mix;
-    float *gains; /* bands each, of the last hop */
+    residual *residual; /* NULL: what is left of an echo stays */
+    float *gains;       /* bands each, of the last hop */
     float *strengths;
     float speech;        /* probability that the last frame was speech; -1 if nobody said */
     complex32 *enhanced; /* channels * 481 */
@@ -32,8 +34,9 @@ typedef struct enhancer {
     float *frame;        /* 960 */
 } enhancer;
 
-void enhancer_init(enhancer *e, const percepnet_model *model, int channels, const enhancer_settings *settings,
-                   arena *a);
+/* `residual` is a model that residual_serves, or NULL. */
+void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_model *residual, int channels,
+                   const enhancer_settings *settings, arena *a);
 void enhancer_reset(enhancer *e);
 
 /* Take a hop in, as far as e->analysis. Samples are finite, and at most 80 dB above full scale. */

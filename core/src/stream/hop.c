@@ -78,16 +78,43 @@ static void take_hop(percepnet_stream *s, float *to, int64_t stride) {
     if (!at_48k(s)) {
         resampler_run(&s->to_48k, count, HOP_SAMPLES, to, stride);
     }
-    if (s->echo) {
+    if (stream_has_far_end(s)) {
         take_far(s, start, count);
     }
     s->taken++;
 }
 
+/* What is left of the echo: heard as long as there is a far end. */
+static void hear_residual(percepnet_stream *s, const float *left, int64_t stride) {
+    int is_awake = s->echo->quiet < ECHO_QUIET_HOPS;
+    for (int channel = 0; is_awake && channel < s->options.channels; channel++) {
+        for (int n = 0; n < HOP_SAMPLES; n++) {
+            s->near_48k[channel * HOP_SAMPLES + n] -= left[channel * stride + n];
+        }
+    }
+    for (int i = 0; i < s->decisions; i++) {
+        residual *r = s->enhancers[i].residual;
+        int first = i * s->decision_channels;
+        if (is_awake) {
+            residual_hear(r, &s->residual_work, left + first * stride, stride, s->near_48k + first * HOP_SAMPLES,
+                          HOP_SAMPLES, s->echo->far_samples);
+        } else if (r->heard) {
+            residual_reset(r);
+        }
+    }
+}
+
 void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
     take_hop(s, to, stride);
-    if (s->echo) {
-        echo_run(s->echo, to, stride, s->far_hop);
+    if (!stream_has_far_end(s)) {
+        return;
+    }
+    for (int channel = 0; s->near_48k && channel < s->options.channels; channel++) {
+        memcpy(s->near_48k + channel * HOP_SAMPLES, to + channel * stride, sizeof(float) * HOP_SAMPLES);
+    }
+    echo_run(s->echo, to, stride, s->far_hop);
+    if (s->near_48k) {
+        hear_residual(s, to, stride);
     }
 }
 

@@ -55,7 +55,7 @@ static void far_end_init(percepnet_stream *s, arena *a) {
     int rate_hz = s->options.sample_rate_hz;
     echo sizes;
     s->echo = NULL;
-    if (!s->options.far_end) {
+    if (!FAR_ENDS || !s->options.far_end) {
         return;
     }
     s->echo = ARENA_TAKE(a, echo, 1);
@@ -68,7 +68,7 @@ static void far_end_init(percepnet_stream *s, arena *a) {
 }
 
 static void far_end_reset(percepnet_stream *s) {
-    if (!s->echo) {
+    if (!stream_has_far_end(s)) {
         return;
     }
     echo_reset(s->echo);
@@ -89,7 +89,12 @@ static void enhancers_init(percepnet_stream *s, arena *a) {
     enhancer sizes;
     s->enhancers = ARENA_TAKE(a, enhancer, s->decisions);
     for (int i = 0; i < s->decisions; i++) {
-        enhancer_init(s->enhancers ? &s->enhancers[i] : &sizes, s->model, s->decision_channels, &settings, a);
+        enhancer_init(s->enhancers ? &s->enhancers[i] : &sizes, s->model, o->residual, s->decision_channels, &settings,
+                      a);
+    }
+    s->near_48k = o->residual ? ARENA_TAKE(a, float, o->channels * HOP_SAMPLES) : NULL;
+    if (o->residual) {
+        network_work_init(&s->residual_work, &o->residual->network, 1, 1, a);
     }
 }
 
@@ -113,9 +118,21 @@ static void stream_init(percepnet_stream *s, const percepnet_model *model, const
     s->left = ARENA_TAKE(a, float, channels * s->extra_samples);
 }
 
+static int models_fit(const percepnet_model *model, const percepnet_options *o, percepnet_error *error) {
+    const percepnet_model *residual = o->residual;
+    int is_echo = residual_serves(model);
+    if (is_echo || (residual && (!o->far_end || !residual_serves(residual) ||
+                                 residual->tables.lookahead_frames != model->tables.lookahead_frames))) {
+        error_say(error, "%s: models of echo are for residual, with far_end and the same look-ahead",
+                  is_echo ? "model" : "residual");
+        return 0;
+    }
+    return 1;
+}
+
 percepnet_stream *percepnet_stream_create(const percepnet_model *model, const percepnet_options *options,
                                           percepnet_error *error) {
-    if (!options_fit(options, error)) {
+    if (!options_fit(options, error) || !models_fit(model, options, error)) {
         return NULL;
     }
     percepnet_stream sizes;
@@ -170,7 +187,7 @@ int64_t percepnet_stream_ready(const percepnet_stream *s, int64_t samples) {
 
 int64_t stream_check(const percepnet_stream *s, const void *far, int64_t samples, int64_t capacity) {
     int64_t ready = percepnet_stream_ready(s, samples);
-    if (far && !s->echo) {
+    if (far && !stream_has_far_end(s)) {
         return PERCEPNET_NO_FAR_END;
     }
     return ready > capacity ? PERCEPNET_TOO_SMALL : ready;
@@ -202,7 +219,7 @@ void stream_end(percepnet_stream *s) {
     if (s->call.x) {
         past_append(&s->past, s->call.x, s->call.x_format, s->call.samples);
     }
-    if (s->call.x && s->echo) {
+    if (s->call.x && stream_has_far_end(s)) {
         past_append(&s->far_past, s->call.far, s->call.far_format, s->call.samples);
     }
     s->received += s->call.samples;
@@ -337,7 +354,7 @@ void percepnet_stream_set_idle(percepnet_stream *s, int32_t idle) {
         for (int i = 0; i < s->decisions; i++) {
             enhancer_reset(&s->enhancers[i]);
         }
-        if (s->echo) {
+        if (stream_has_far_end(s)) {
             echo_reset(s->echo);
         }
         s->waking_hops = WAKING_HOPS;

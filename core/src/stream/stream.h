@@ -33,6 +33,8 @@ struct percepnet_stream {
     int extra_samples;                /* delay for the sake of block_samples */
     enhancer *enhancers;
     network_work work; /* for one frame */
+    network_work residual_work;
+    float *near_48k; /* channels * 480, with the echo; where what is left of it is to go */
     resampler to_48k, from_48k;
     past past;
     echo *echo; /* and all that goes with it, where there is a far end; otherwise NULL */
@@ -53,6 +55,8 @@ struct percepnet_stream {
     int64_t refused_hops;
     stream_call call;
 };
+
+static inline int stream_has_far_end(const percepnet_stream *s) { return FAR_ENDS && s->echo; }
 
 /* Whether nothing has to be decided: the hop before ended as the input, and this one is wanted so too. */
 int stream_passes(const percepnet_stream *s);

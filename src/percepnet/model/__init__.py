@@ -19,6 +19,9 @@ from percepnet.model.file import (
     model_names as model_names,
 )
 from percepnet.model.file import (
+    residual_for as residual_for,
+)
+from percepnet.model.file import (
     save_model as save_model,
 )
 from percepnet.model.file import (

@@ -218,16 +218,26 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     """
     path = model_path(name_or_path)
     with _shared_lock:
-        if path.parent == _models_folder():
-            if path.stem not in _packaged_models:
-                _packaged_models[path.stem] = load_model(path)
-            return _packaged_models[path.stem]
+        if _models_folder() in path.parents:
+            name = str(path)
+            if name not in _packaged_models:
+                _packaged_models[name] = load_model(path)
+            return _packaged_models[name]
         status = path.stat()
         key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
         model = _file_models.get(key)
         if model is None:
             model = _file_models[key] = load_model(path)
         return model
+
+
+def residual_for(model: Model) -> Model | None:
+    """The network that comes with the package and suppresses what is left of an echo, behind the decisions of a model.
+
+    None where the two cannot go together, since they look ahead by different times: then what is left stays.
+    """
+    residual = shared_model(_models_folder() / "echo" / f"residual{SUFFIX}")
+    return residual if residual.params.lookahead_frames == model.params.lookahead_frames else None
 
 
 def model_names() -> list[str]:

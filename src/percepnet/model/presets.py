@@ -97,6 +97,25 @@ def gated_network(width: int = 192, blocks: int = 4, dense: int = 128, hidden: i
     return Architecture(tuple(layers), {"gains": "gain", "strengths": "strength", "speech": "speech"})
 
 
+def residual_network(width: int = 112, blocks: int = 3) -> Architecture:
+    """What suppresses the rest of an echo: gains of gated linear recurrences, and nothing else.
+
+    There is no comb filter in it: what a file calls strengths are the gains once more.
+
+    Parameters
+    ----------
+    width, blocks : int
+        As of `gated_network`.
+
+    Returns
+    -------
+    Architecture
+    """
+    whole = gated_network(width=width, blocks=blocks, dense=width, hidden=width * 3 // 2)
+    layers = tuple(layer for layer in whole.layers if layer.name not in ("strength", "speech"))
+    return Architecture(layers, {"gains": "gain", "strengths": "gain"})
+
+
 def with_speech(architecture: Architecture) -> Architecture:
     """A network that also says how probable speech is, from what its gains are made of; the article's does not.
 
@@ -121,5 +140,6 @@ PRESETS: Mapping[str, Architecture] = {
     "small": with_speech(article_network(dense=96, conv1=128, conv2=256, gru=192, strength_gru=64)),
     "tiny": article_network(dense=16, conv1=16, conv2=16, gru=16, strength_gru=8),
     "gated": gated_network(),
+    "residual": residual_network(),
     "gated_small": gated_network(width=96, dense=96, hidden=144),
 }

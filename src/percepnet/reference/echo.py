@@ -44,7 +44,13 @@ class EchoCanceller:
         self._past = np.zeros(PAST_SAMPLES, np.float32)
         self._far = np.zeros((BLOCKS, WINDOW_SAMPLES // 2 + 1), np.complex64)
         self._turn = 0
+        self.newest_far = np.zeros(HOP_SAMPLES, np.float32)  # of which the echo was looked for
         self._quiet = QUIET_HOPS  # hops since there was a far end
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there has been no far end for so long that there is no echo."""
+        return self._quiet >= QUIET_HOPS
 
     def process(self, near: np.ndarray, far: np.ndarray) -> np.ndarray:
         """Take the echo out of the next hops.
@@ -68,6 +74,7 @@ class EchoCanceller:
     def _step(self, near: np.ndarray, far: np.ndarray) -> np.ndarray:
         if (near == far).all():
             far = np.zeros_like(far)
+        self.newest_far = far
         was_quiet = self._quiet >= QUIET_HOPS
         self._quiet = 0 if far.any() else min(self._quiet + 1, QUIET_HOPS)
         if self._quiet >= QUIET_HOPS:

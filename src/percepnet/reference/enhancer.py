@@ -1,7 +1,10 @@
 """The whole system on a stream: one hop in, one hop out, (M + 1) * 480 samples later."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from percepnet.arrays import Array
 from percepnet.params import HOP_SAMPLES
 from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
@@ -59,12 +62,14 @@ class FrameEnhancer:
         self._state = self._network.initial_state()
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
 
-    def process(self, hops: np.ndarray) -> np.ndarray:
+    def process(self, hops: np.ndarray, residual: Sequence[Array | None] | None = None) -> np.ndarray:
         """Enhance the next 10 ms, or any number of them.
 
         Parameters
         ----------
         hops : np.ndarray [shape=(channels, 480 * n), dtype=float32]
+        residual : sequence of n np.ndarray [shape=(481,)] or None, optional
+            Gains that take out what is left of an echo, on top.
 
         Returns
         -------
@@ -72,9 +77,13 @@ class FrameEnhancer:
             The enhanced signal, delayed by `model.params.latency_samples`; the same to the bit whatever n is.
         """
         starts = range(0, hops.shape[1], HOP_SAMPLES)
-        return np.concatenate([self._step(hops[:, start : start + HOP_SAMPLES]) for start in starts], axis=1)
+        gains = residual or [None] * len(starts)
+        steps = zip(starts, gains, strict=True)
+        return np.concatenate(
+            [self._step(hops[:, start : start + HOP_SAMPLES], of_bins) for start, of_bins in steps], axis=1
+        )
 
-    def _step(self, hop: np.ndarray) -> np.ndarray:
+    def _step(self, hop: np.ndarray, residual: Array | None) -> np.ndarray:
         frames = self._analysis.push(hop)
         decided = self._network.outputs(frames.features[0], self._state)
         heads = self.model.architecture.heads
@@ -85,6 +94,8 @@ class FrameEnhancer:
         spectrum = enhance_spectrum(
             frames.noisy, frames.comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
         )[0]
+        if residual is not None:
+            spectrum = spectrum * residual
         dry = np.float32(dry_level(self.attenuation_limit_db))
         if dry:
             spectrum = spectrum + dry * (frames.noisy[0] - spectrum)

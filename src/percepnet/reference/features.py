@@ -9,7 +9,8 @@ how loud a recording is, nor on the colour of its microphone, nor on how long a 
 
 import numpy as np
 
-from percepnet.params import RELATIVE_BINS, WINDOW_SAMPLES, SignalParams
+from percepnet.errors import ModelError
+from percepnet.params import ECHO_FEATURES, RELATIVE_BINS, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.bands import Bands, bands_of
 from percepnet.reference.pitch import SILENT_PERIOD_SAMPLES
 
@@ -30,6 +31,22 @@ def silent_energy(bands: Bands) -> np.ndarray:
     np.ndarray [shape=(bands,), dtype=float32]
     """
     return FLOOR * np.float32(_WINDOW_ENERGY) * bands.widths
+
+
+def band_levels(energies: np.ndarray, bands: Bands) -> np.ndarray:
+    """Mean power of a bin of each band, as (dB + 60) / 30.
+
+    Parameters
+    ----------
+    energies : np.ndarray [shape=(..., bands)]
+        For samples in [-1, 1].
+    bands : Bands
+
+    Returns
+    -------
+    np.ndarray [shape=(..., bands), dtype=float32]
+    """
+    return _scaled(energies / (np.float32(_WINDOW_ENERGY) * bands.widths), FLOOR)
 
 
 class RelativeLevels:
@@ -81,6 +98,8 @@ class Features:
 
     def __init__(self, params: SignalParams) -> None:
         self._blocks = params.feature_blocks
+        if set(self._blocks) & set(ECHO_FEATURES):
+            raise ModelError("model: it hears what is left of an echo, and enhances nothing")
         self._bands = bands_of(params.band_edges)
         self._of_bands = RelativeLevels(params.bands)
         self._of_bins = RelativeLevels(RELATIVE_BINS)

@@ -6,15 +6,17 @@ a hop gives back as many samples as it has taken.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.arrays import AnySamples, Samples, from_float32, to_float32
+from percepnet.arrays import AnySamples, Array, Samples, from_float32, to_float32
 from percepnet.errors import AudioError
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.echo import EchoCanceller
+from percepnet.reference.echo_residual import ResidualSuppressor
 from percepnet.reference.enhancer import FrameEnhancer
 from percepnet.reference.network import NetworkModel
 from percepnet.reference.resample import Resampler, half_width_samples
@@ -28,8 +30,8 @@ class Enhances(Protocol):
     attenuation_limit_db: float | None
     speech_probability: float | None
 
-    def process(self, hops: Samples) -> Samples:
-        """Enhance the next 480 * n samples of each channel."""
+    def process(self, hops: Samples, residual: Sequence[Array | None] | None = None) -> Samples:
+        """Enhance the next 480 * n samples of each channel; `residual` are gains of what is left of an echo."""
 
     def reset(self) -> None:
         """Begin a new stream."""
@@ -69,6 +71,8 @@ class Stream:
         each gives back exactly as many as it takes, which costs up to 10 ms more of delay.
     far_end : bool
         There is a second input, what a loudspeaker plays near the microphones: its echo is taken out first.
+    residual : NetworkModel, optional
+        With a far end: suppresses what is left of its echo. It looks as far ahead as `model`.
     frame_enhancer : callable
         Makes what enhances the hops.
     """
@@ -86,6 +90,7 @@ class Stream:
         bypass: bool = False,
         block_samples: int = 0,
         far_end: bool = False,
+        residual: NetworkModel | None = None,
         frame_enhancer: MakesEnhancers = FrameEnhancer,
     ) -> None:
         self.model = model
@@ -94,6 +99,9 @@ class Stream:
         self.bypass = bypass  # from the next hop on
         self._canceller = EchoCanceller(channels) if far_end else None
         groups = 1 if link_channels else channels
+        self._suppressors = (
+            [ResidualSuppressor(residual, channels // groups) for _ in range(groups)] if residual else []
+        )
         self._frame_enhancers = [
             frame_enhancer(
                 model,
@@ -121,6 +129,8 @@ class Stream:
             inside.reset()
         if self._canceller:
             self._canceller.reset()
+        for suppressor in self._suppressors:
+            suppressor.reset()
         nothing = np.zeros((self.channels, 0), dtype=np.float32)
         self.refused_hops = 0
         self._hops = 0
@@ -264,12 +274,34 @@ class Stream:
         return np.concatenate([self._from_48k.process(part, hop.shape[1]) for part, hop in parts], axis=1)
 
     def _enhanced_48k(self, hops: Samples, far: Samples) -> Samples:
+        gains: list[list[Array | None]] | None = None
         if self._canceller:
-            hops = self._canceller.process(hops, far[0])
-        if len(self._frame_enhancers) == 1:
-            return self._frame_enhancers[0].process(hops)
-        channels = zip(self._frame_enhancers, hops[:, None], strict=True)
-        return np.concatenate([enhancer.process(channel) for enhancer, channel in channels])
+            hops, gains = self._without_echo(self._canceller, hops, far[0])
+        of_each: list[list[Array | None] | None] = [*gains] if gains else [None] * len(self._frame_enhancers)
+        groups = np.split(hops, len(self._frame_enhancers))
+        parts = zip(self._frame_enhancers, groups, of_each, strict=True)
+        return np.concatenate([enhancer.process(channels, residual) for enhancer, channels, residual in parts])
+
+    def _without_echo(
+        self, canceller: EchoCanceller, hops: Samples, far: Samples
+    ) -> tuple[Samples, list[list[Array | None]] | None]:
+        """What the canceller leaves, and for each decision the gains of each hop that take out the rest."""
+        if not self._suppressors:
+            return canceller.process(hops, far), None
+        left = np.empty_like(hops)
+        gains: list[list[Array | None]] = [[] for _ in self._suppressors]
+        for start in range(0, hops.shape[1], HOP_SAMPLES):
+            part = slice(start, start + HOP_SAMPLES)
+            left[:, part] = canceller.process(hops[:, part], far[part])
+            echo = hops[:, part] - left[:, part]
+            groups = zip(*(np.split(x, len(gains)) for x in (left[:, part], echo)), strict=True)
+            for (rest, taken), suppressor, those in zip(groups, self._suppressors, gains, strict=True):
+                if canceller.is_quiet:
+                    suppressor.reset()
+                    those.append(None)
+                else:
+                    those.append(suppressor.push(rest, taken, canceller.newest_far))
+        return left, gains
 
     def _delayed(self, x: Samples) -> Samples:
         """The input of as many samples ago as the enhanced signal is late; what is no audio is 0 in it."""

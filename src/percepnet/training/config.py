@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from percepnet.acoustics.echoes import EchoConfig
 from percepnet.acoustics.mixing import MixingConfig
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS
@@ -84,6 +85,8 @@ class Config:
     mixing : MixingConfig
     source : SourceConfig
         Whether mixtures are made on the device that trains; processes, shards and `reproducible` are then not needed.
+    echo : EchoConfig
+        How echo is made, for networks that suppress what is left of it.
     signal : SignalLossWeights
         Of a loss on the enhanced sound, with such a source.
     sparsity : SparsityConfig
@@ -129,6 +132,7 @@ class Config:
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
+    echo: EchoConfig = field(default_factory=EchoConfig)
     signal: SignalLossWeights = field(default_factory=SignalLossWeights)
     sparsity: SparsityConfig = field(default_factory=SparsityConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_longlong
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from percepnet import engine
 from percepnet.acoustics.bandwidth import known_bands
+from percepnet.acoustics.echoes import EchoConfig, EchoMixer, far_mixing
 from percepnet.acoustics.levels import active_rms, amplitude, frame_powers, speech_frames
 from percepnet.acoustics.mixing import Mixer, MixingConfig, Mixture
 from percepnet.arrays import Array
@@ -32,8 +33,10 @@ from percepnet.atomic import remove_parts, replacing
 from percepnet.errors import PercepNetError
 from percepnet.manifest import Split
 from percepnet.params import HOP_SAMPLES, SignalParams
+from percepnet.reference.echo_residual import is_residual
 from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import Clip, of_split
+from percepnet.training.echo_rows import echo_sequence
 from percepnet.training.rows import RowLayout
 from percepnet.training.sampling import ClipPool
 from percepnet.training.store import AudioStore
@@ -72,6 +75,8 @@ class Recordings:
     speech_weights : mapping of str to float
         Factor on the probability of a source of speech.
     mixing : MixingConfig
+    echo : EchoConfig
+        How echo is made, for networks that suppress it.
     """
 
     speech: Sequence[Clip]
@@ -80,6 +85,16 @@ class Recordings:
     folder: Path
     speech_weights: Mapping[str, float] = field(default_factory=dict)
     mixing: MixingConfig = field(default_factory=MixingConfig)
+    echo: EchoConfig = field(default_factory=EchoConfig)
+
+    def echo_mixer(self, split: Split) -> EchoMixer | None:
+        """Makes the scenes with echo of one split; None if there is no speech in it."""
+        near, far = self.mixer(split), replace(self, mixing=far_mixing(self.mixing, self.echo)).mixer(split)
+        return EchoMixer(near, far, self.echo) if near and far else None
+
+    def mixer_for(self, params: SignalParams, split: Split) -> Mixer | EchoMixer | None:
+        """Makes what a network of such features is trained on."""
+        return self.echo_mixer(split) if is_residual(params) else self.mixer(split)
 
     def mixer(self, split: Split) -> Mixer | None:
         """Makes the mixtures of one split; None if there is no speech in it."""
@@ -159,7 +174,7 @@ def sequence(mixer: Mixer, params: SignalParams, seed: Sequence[int], seconds: f
 
 
 def make_shard(
-    mixer: Mixer,
+    mixer: Mixer | EchoMixer,
     params: SignalParams,
     seed: Sequence[int],
     sequences: int,
@@ -172,7 +187,11 @@ def make_shard(
     -------
     np.ndarray [shape=(sequences, frames, columns of RowLayout)]
     """
-    rows = [sequence(mixer, params, [*seed, number], seconds).astype(np.float16) for number in range(sequences)]
+    seeds = [[*seed, number] for number in range(sequences)]
+    if isinstance(mixer, EchoMixer):
+        rows = [echo_sequence(mixer, params, one, seconds).astype(np.float16) for one in seeds]
+    else:
+        rows = [sequence(mixer, params, one, seconds).astype(np.float16) for one in seeds]
     shard = np.stack(rows)
     return shard if teacher is None or not teacher.present else teachers_of(teacher, params).taught(shard)
 
@@ -394,7 +413,7 @@ def _produce(
 ) -> None:
     _run_in_background()
     try:
-        mixer = recordings.mixer("train")
+        mixer = recordings.mixer_for(params, "train")
         if mixer is None:
             raise PercepNetError("no speech of the split 'train'")
         shards = shards_folder(folder, rank)
@@ -414,7 +433,11 @@ def _produce(
             for old in shards.glob("shard-*.npy") if end is None else ():
                 if _index(old) <= index - ring:
                     old.unlink(missing_ok=True)
-            if rank == worker == 0 and not (folder / VALID_NAME).exists() and (held_out := recordings.mixer("valid")):
+            if (
+                rank == worker == 0
+                and not (folder / VALID_NAME).exists()
+                and (held_out := recordings.mixer_for(params, "valid"))
+            ):
                 sequences = min(VALID_SEQUENCES, 2 * size[0])
                 write_shard(folder / VALID_NAME, make_shard(held_out, params, [seed, 1], sequences, size[1]))
             index += workers

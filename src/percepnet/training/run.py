@@ -19,6 +19,7 @@ import numpy as np
 from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.params import FRAMES_PER_SECOND
+from percepnet.reference.echo_residual import is_residual
 from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, Validation
 from percepnet.training.config import SETTINGS_NAME, Config, settled
 from percepnet.training.corpus import Clip, find_clips
@@ -102,7 +103,9 @@ def _clips(config: Config) -> dict[str, list[Clip]]:
 
 def _recordings(config: Config, clips: dict[str, list[Clip]]) -> Recordings:
     folder = Path(config.out) / "audio"
-    return Recordings(clips["speech"], clips["noise"], clips["rooms"], folder, config.speech_weights, config.mixing)
+    return Recordings(
+        clips["speech"], clips["noise"], clips["rooms"], folder, config.speech_weights, config.mixing, config.echo
+    )
 
 
 def _run(
@@ -117,6 +120,8 @@ def _run(
         known = ", ".join(sorted({clip.source for clip in clips["speech"]}))
         raise PercepNetError(f"no source of speech {min(unused)!r} to weight; there are: {known}")
     trainer = Trainer(config, corpus_info(clips) | init_info(config.init), group)
+    if config.source.device and is_residual(trainer.network.params):
+        raise PercepNetError("[source] device: scenes with echo are made by processes; leave it away")
     if group.sum([trainer.updates])[0] != group.size * trainer.updates:
         raise PercepNetError(f"{run}: not the same folder for all processes; put it on a disk that all machines share")
     board = Board(run, trainer.updates) if config.tensorboard and group.main else None
@@ -146,7 +151,9 @@ def _run(
         producers.start()
         try:
             listens = group.main and validate
-            audio = ValidationAudio(recordings, trainer.network.params, run, config.seed) if listens else None
+            # of what is left of an echo there is nothing to hear but the rest of a whole call
+            is_heard = listens and not is_residual(trainer.network.params)
+            audio = ValidationAudio(recordings, trainer.network.params, run, config.seed) if is_heard else None
             supply = _supply(trainer, recordings, listens)
             if deadline is not None:
                 trainer.limit(deadline - time.monotonic())

@@ -1,0 +1,113 @@
+#include "stream/residual.h"
+
+#include <string.h>
+
+/* What is known of the bands: energies, and what they are made of. */
+enum { LEFT, ECHO, FAR, CORRELATION, ONE_CHANNEL, OF_BANDS };
+
+static float *of_bands(const residual *r, int what) { return r->of_bands + what * r->model->tables.bands.count; }
+
+int residual_serves(const percepnet_model *model) {
+    const int *start = model->tables.layout.start;
+    for (int block = 0; block < FEATURE_BLOCKS; block++) {
+        if (start[block] >= 0 && block != FEATURE_BAND_LEVELS && !feature_block_is_of_echo(block)) {
+            return 0;
+        }
+    }
+    return start[FEATURE_ECHO_LEVELS] >= 0;
+}
+
+static size_t past_hops(const residual *r) { return 2 * (size_t)r->channels + 1; }
+
+void residual_init(residual *r, const percepnet_model *model, int channels, arena *a) {
+    int bands = model->tables.bands.count;
+    r->model = model;
+    r->channels = channels;
+    network_state_init(&r->network, &model->network, a);
+    r->past = ARENA_TAKE(a, float, past_hops(r) * HOP_SAMPLES);
+    r->frame = ARENA_TAKE(a, float, WINDOW_SAMPLES);
+    r->left = ARENA_TAKE(a, complex32, BINS);
+    r->other = ARENA_TAKE(a, complex32, BINS);
+    r->work = ARENA_TAKE(a, complex32, WINDOW_SAMPLES);
+    r->of_bands = ARENA_TAKE(a, float, OF_BANDS * bands);
+    r->gains = ARENA_TAKE(a, float, bands);
+    r->bins = ARENA_TAKE(a, float, BINS);
+}
+
+void residual_reset(residual *r) {
+    network_reset(&r->network, &r->model->network);
+    memset(r->past, 0, sizeof(float) * past_hops(r) * HOP_SAMPLES);
+    r->heard = 0;
+}
+
+static void transform(residual *r, float *past, const float *hop, complex32 *spectrum) {
+    memcpy(r->frame, past, sizeof(float) * HOP_SAMPLES);
+    memcpy(r->frame + HOP_SAMPLES, hop, sizeof(float) * HOP_SAMPLES);
+    memcpy(past, hop, sizeof(float) * HOP_SAMPLES);
+    stft_analysis(&r->model->tables.stft, r->frame, spectrum, r->work);
+}
+
+/* Add what was found of a channel to what is known of those before it. */
+static void add(const residual *r, int what) {
+    const float *found = of_bands(r, ONE_CHANNEL);
+    float *sum = of_bands(r, what);
+    for (int band = 0; band < r->model->tables.bands.count; band++) {
+        sum[band] += found[band];
+    }
+}
+
+static void add_energy(const residual *r, const complex32 *spectrum, int what) {
+    bands_energy(&r->model->tables.bands, spectrum, of_bands(r, ONE_CHANNEL));
+    add(r, what);
+}
+
+static void hear_channel(residual *r, int channel, const float *left, const float *echo) {
+    transform(r, r->past + channel * HOP_SAMPLES, left, r->left);
+    transform(r, r->past + (r->channels + channel) * HOP_SAMPLES, echo, r->other);
+    add_energy(r, r->left, LEFT);
+    add_energy(r, r->other, ECHO);
+    bands_correlation(&r->model->tables.bands, r->left, r->other, of_bands(r, ONE_CHANNEL));
+    add(r, CORRELATION);
+}
+
+static void put(const residual *r, enum feature_block block, int what, int channels, float *features) {
+    const bands *b = &r->model->tables.bands;
+    int start = r->model->tables.layout.start[block];
+    for (int band = 0; start >= 0 && band < b->count; band++) {
+        features[start + band] = features_level(b, of_bands(r, what)[band] / (float)channels, band);
+    }
+}
+
+void residual_hear(residual *r, network_work *work, const float *left, int64_t left_stride, const float *echo,
+                   int64_t echo_stride, const float *far) {
+    const analysis_tables *tables = &r->model->tables;
+    network_state *state = &r->network;
+    int coherences = tables->layout.start[FEATURE_ECHO_COHERENCES];
+    size_t size = sizeof(float) * (size_t)tables->bands.count;
+    memset(r->of_bands, 0, OF_BANDS * size);
+    for (int channel = 0; channel < r->channels; channel++) {
+        hear_channel(r, channel, left + channel * left_stride, echo + channel * echo_stride);
+    }
+    transform(r, r->past + 2 * r->channels * HOP_SAMPLES, far, r->other);
+    add_energy(r, r->other, FAR);
+    put(r, FEATURE_BAND_LEVELS, LEFT, r->channels, work->features);
+    put(r, FEATURE_ECHO_LEVELS, ECHO, r->channels, work->features);
+    put(r, FEATURE_FAR_LEVELS, FAR, 1, work->features);
+    if (coherences >= 0) {
+        bands_coherence(&tables->bands, of_bands(r, CORRELATION), of_bands(r, LEFT), of_bands(r, ECHO),
+                        work->features + coherences);
+    }
+    network_run(&r->model->network, work, &state, 1, 1);
+    memcpy(r->gains, work->gains, size);
+    r->heard = 1;
+}
+
+void residual_apply(residual *r, complex32 *enhanced) {
+    bands_to_bins(&r->model->tables.bands, r->gains, r->bins);
+    for (int channel = 0; channel < r->channels; channel++, enhanced += BINS) {
+        for (int k = 0; k < BINS; k++) {
+            enhanced[k].re *= r->bins[k];
+            enhanced[k].im *= r->bins[k];
+        }
+    }
+}

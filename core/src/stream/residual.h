@@ -1,0 +1,47 @@
+/* What the linear canceller leaves of an echo: a small network that hears what is left, the echo that was taken away and
+   the far end, and says how much of each band is no echo. */
+
+#ifndef RESIDUAL_H
+#define RESIDUAL_H
+
+#include "model.h"
+#include "network/network.h"
+
+/* Programs that have no far end, such as the one for browsers, can leave its code out. */
+#ifdef PERCEPNET_WITHOUT_FAR_END
+#define FAR_ENDS 0
+#else
+#define FAR_ENDS 1
+#endif
+
+typedef struct residual {
+    const percepnet_model *model;
+    int channels;
+    int heard; /* whether `gains` are of this hop; otherwise there is no far end */
+    network_state network;
+    float *past;      /* the hop before the newest: 480 each of what is left, channel after channel, of the echo, and of
+                         the far end */
+    float *frame;     /* 960 */
+    complex32 *left;  /* 481 */
+    complex32 *other; /* 481 */
+    complex32 *work;  /* 960 */
+    float *of_bands;  /* bands each: see residual.c */
+    float *gains;     /* bands, of the frame that is decided */
+    float *bins;      /* 481 */
+} residual;
+
+/* Whether a model is one of these: its features are of echo, and of nothing else. */
+int residual_serves(const percepnet_model *model);
+
+void residual_init(residual *r, const percepnet_model *model, int channels, arena *a);
+void residual_reset(residual *r);
+
+/* The newest hop: what is left in each channel, `left_stride` apart, the echo that was taken away, `echo_stride` apart,
+   and the far end. `work` has room for one frame. */
+void residual_hear(residual *r, network_work *work, const float *left, int64_t left_stride, const float *echo,
+                   int64_t echo_stride, const float *far);
+
+/* Take the rest of the echo out of the enhanced spectrum of each channel. */
+void residual_apply(residual *r, complex32 *enhanced);
+
+#endif
