@@ -3,7 +3,7 @@
     python benchmarks/bench_echo.py [--rooms 6] [--speech FOLDER]
 
 Far end and talker are clips of speech (those of examples/clips, or of a folder), each room is simulated, and the path
-is linear: what is measured is the canceller alone, without the network behind it. Speex is measured where libspeexdsp
+is linear: what is measured is the canceller alone ("ours"), and all of a call. Speex is measured where libspeexdsp
 is installed, with the same length of filter; it gets the far end as it is, and finds no delay by itself.
 """
 
@@ -23,7 +23,7 @@ from percepnet import native, native_echo
 from percepnet.acoustics.rooms import shortened, simulated_room
 from percepnet.arrays import Samples
 from percepnet.metrics.score import si_sdr
-from percepnet.model import load_model
+from percepnet.model import load_model, residual_for
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "clean"
@@ -88,6 +88,14 @@ def ours(near: Samples, far: Samples) -> Samples:
     return np.asarray(native_echo.EchoCanceller().process(near[None], far)[0])
 
 
+def whole(near: Samples, far: Samples) -> Samples:
+    """What a call hears: canceller, enhancement, and what suppresses the rest."""
+    model = load_model(None)
+    stream = native.Stream(model, far_end=True, residual=residual_for(model))
+    y = np.concatenate([stream.process(near[None], far[None])[0], stream.flush()[0]])
+    return np.asarray(y[stream.latency_samples :][: len(near)])
+
+
 def speex_canceller() -> Canceller | None:
     """The multidelay filter of SpeexDSP, where it is installed."""
     name = ctypes.util.find_library("speexdsp") or "libspeexdsp.so.1"
@@ -145,7 +153,7 @@ CASES = ("delay 0 ms", "delay 120 ms", "delay 380 ms", "path change", "double ta
 
 def compare(files: list[Path], rooms: int) -> None:
     """A line for each case, figure and system: the mean over all rooms, and the least."""
-    systems: dict[str, Canceller] = {"ours": ours}
+    systems: dict[str, Canceller] = {"ours": ours, "all of percepnet": whole}
     if (speex := speex_canceller()) is not None:
         systems["Speex"] = speex
     print("| case | dB | " + " | ".join(f"{name}, mean | least" for name in systems) + " |")
@@ -169,7 +177,7 @@ def cost() -> None:
     rng = np.random.default_rng(0)
     x, far = (0.05 * rng.standard_normal(1000 * HOP_SAMPLES).astype(np.float32) for _ in range(2))
     alone = native.Stream(model, block_hops=1)
-    both = native.Stream(model, block_hops=1, far_end=True)
+    both = native.Stream(model, block_hops=1, far_end=True, residual=residual_for(model))
     canceller = native_echo.EchoCanceller()
     steps: dict[str, Callable[[Samples, Samples], object]] = {
         "canceller": lambda near, played: canceller.process(near[None], played),
