@@ -22,6 +22,7 @@ PAGES = {  # of the repository, as pages of the site
     "SECURITY.md": "security.md",
     "examples/README.md": "examples.md",
     **{f"src/percepnet/model/weights/{name}.md": f"models/{name}.md" for name in ("default", "small", "percepnet")},
+    "src/percepnet/model/weights/echo/residual.md": "models/residual.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s]+)\)")
