@@ -74,7 +74,7 @@ def test_what_is_no_such_network_is_refused(core):
     assert not is_residual(SignalParams())
     assert not is_residual(SignalParams(2, feature_blocks=("band_levels", "pitch", "echo_levels")))
     for engine in ("core", "numpy"):
-        with pytest.raises(PercepNetError, match="it hears what is left of an echo|models of echo are for residual"):
+        with pytest.raises(PercepNetError, match=r"it hears what is left of an echo|models of echo are for residual"):
             percepnet.Enhancer(model=RESIDUAL, engine=engine)
     with pytest.raises(PercepNetError, match="residual: models of echo"):
         native.Stream(MODEL, far_end=True, residual=MODEL)
