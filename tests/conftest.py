@@ -1,6 +1,7 @@
 """What several files of tests ask for, and in which order files are run."""
 
 import signal
+import sys
 
 import pytest
 
@@ -19,6 +20,14 @@ def pytest_configure():
 def pytest_collection_modifyitems(items):
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _subnormals():
+    """A training lets its process take subnormal numbers for zero; the tests behind it should not."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,9 @@ def test_scores(clips):
     assert alone.keys() == {"unprocessed", "percepnet", "percepnet-without-far-end", "perfect"}
     assert alone["unprocessed"]["reduction_db"] == 0
     assert alone["percepnet"]["reduction_db"] > alone["percepnet-without-far-end"]["reduction_db"] + 6
-    assert alone["perfect"]["aecmos_echo"] > alone["percepnet"]["aecmos_echo"] > alone["unprocessed"]["aecmos_echo"]
+    echo = {system: scores["aecmos_echo"] for system, scores in alone.items()}
+    assert echo["percepnet"] > max(echo["unprocessed"], echo["percepnet-without-far-end"]) + 0.5
+    assert echo["perfect"] == pytest.approx(echo["percepnet"], abs=0.5)  # hardly anything is left
     assert all("dnsmos_ovrl" not in scores for scores in alone.values())
     assert {"aecmos_echo", "aecmos_other", "dnsmos_ovrl"} < rows["doubletalk", "percepnet"].keys()
 

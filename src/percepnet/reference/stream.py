@@ -280,7 +280,12 @@ class Stream:
         of_each: list[list[Array | None] | None] = [*gains] if gains else [None] * len(self._frame_enhancers)
         groups = np.split(hops, len(self._frame_enhancers))
         parts = zip(self._frame_enhancers, groups, of_each, strict=True)
-        return np.concatenate([enhancer.process(channels, residual) for enhancer, channels, residual in parts])
+        return np.concatenate(
+            [
+                enhancer.process(channels) if residual is None else enhancer.process(channels, residual)
+                for enhancer, channels, residual in parts
+            ]
+        )
 
     def _without_echo(
         self, canceller: EchoCanceller, hops: Samples, far: Samples
