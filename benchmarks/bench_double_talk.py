@@ -22,6 +22,7 @@ from percepnet.acoustics.echoes import EchoConfig, EchoMixer
 from percepnet.acoustics.levels import active_rms
 from percepnet.acoustics.mixing import Mixture
 from percepnet.arrays import Array
+from percepnet.evaluation.comparison import paired_difference
 from percepnet.metrics.score import pesq, si_sdr, stoi
 from percepnet.model import load_model, residual_for
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
@@ -107,11 +108,9 @@ def scores(folder: Path, model: str, number: int) -> dict[str, tuple[float, ...]
     return found
 
 
-def interval(differences: Array) -> str:
-    rng = np.random.default_rng(0)
-    means = rng.choice(differences, (2000, len(differences))).mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return f"{differences.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+def interval(values: Array, to: Array) -> str:
+    found = paired_difference(values, to)
+    return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def main() -> None:
@@ -129,7 +128,7 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in values.mean(axis=0)) + " |")
     names = list(table)
     for other in names[2:4]:
-        parts = [interval(part) for part in (table["percepnet"] - table[other]).T]
+        parts = [interval(*both) for both in zip(table["percepnet"].T, table[other].T, strict=True)]
         print(f"| percepnet over {other} | {' | '.join(parts)} |")
 
 

@@ -25,35 +25,12 @@ static const int8_t *integers_of(const matrix *from, int row) {
     return (const int8_t *)from->weight->data + (size_t)row * (size_t)(from->inputs * from->taps);
 }
 
-/* Whether the columns of a group stand one after the other in the file, as all do but those of convolutions. */
-static int is_run(const int places[KERNEL_COLUMNS]) {
-    for (int i = 1; i < KERNEL_COLUMNS; i++) {
-        if (places[i] != places[0] + i) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* -128 is not symmetric: its products do not fit the kernels' bounds. */
 static int8_t symmetric(int8_t weight) { return weight < -127 ? (int8_t)-127 : weight; }
 
 static int last_row_of(const matrix *from, int block) { return smaller((block + 1) * KERNEL_ROWS, from->rows); }
 
-static int is_zero_run(const matrix *from, int block, int place) {
-    static const int8_t zeros[KERNEL_COLUMNS];
-    for (int row = block * KERNEL_ROWS; row < last_row_of(from, block); row++) {
-        if (memcmp(integers_of(from, row) + place, zeros, KERNEL_COLUMNS) != 0) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 static int is_zero(const matrix *from, int block, const int places[KERNEL_COLUMNS]) {
-    if (is_run(places)) {
-        return is_zero_run(from, block, places[0]);
-    }
     for (int row = block * KERNEL_ROWS; row < last_row_of(from, block); row++) {
         const int8_t *integers = integers_of(from, row);
         for (int i = 0; i < KERNEL_COLUMNS && places[i] >= 0; i++) {

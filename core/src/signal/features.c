@@ -31,12 +31,12 @@ static float level(float power, float floor) {
     return (10.0f * log10_rounded(power + floor) - FEATURE_CENTRE_DB) / FEATURE_SPAN_DB;
 }
 
-static float band_power(const bands *b, const float *energy, int band) {
-    return energy[band] / (FEATURE_WINDOW_ENERGY * b->widths[band]);
+static float band_power(const bands *b, float energy, int band) {
+    return energy / (FEATURE_WINDOW_ENERGY * b->widths[band]);
 }
 
 float features_level(const bands *b, float energy, int band) {
-    return level(energy / (FEATURE_WINDOW_ENERGY * b->widths[band]), FEATURE_FLOOR);
+    return level(band_power(b, energy, band), FEATURE_FLOOR);
 }
 
 /* Levels minus their running means, which take in this frame first. */
@@ -55,14 +55,14 @@ static void relative_levels(features_state *s, const feature_layout *layout, con
     int of_bands = layout->start[FEATURE_RELATIVE_BAND_LEVELS], of_bins = layout->start[FEATURE_RELATIVE_BIN_LEVELS];
     float loudest = 0.0f;
     for (int band = 0; band < b->count; band++) {
-        loudest = fmaxf(loudest, band_power(b, in->energy, band));
+        loudest = fmaxf(loudest, band_power(b, in->energy[band], band));
     }
     /* digital silence says nothing about a room */
     int silent = loudest < RELATIVE_SILENCE;
     s->heard += !silent && s->heard < RELATIVE_FRAMES;
     if (of_bands >= 0) {
         for (int band = 0; band < b->count; band++) {
-            features[of_bands + band] = level(band_power(b, in->energy, band), RELATIVE_FLOOR);
+            features[of_bands + band] = level(band_power(b, in->energy[band], band), RELATIVE_FLOOR);
         }
         relative(features + of_bands, s->band_means, b->count, s->heard, silent);
     }

@@ -89,7 +89,7 @@ static void run_hops(percepnet_block *b, percepnet_stream *s, int hops) {
 }
 
 void block_run(percepnet_block *b, percepnet_stream *s, int64_t hops) {
-    if (s->near_48k) {
+    if (s->options.residual) {
         return; /* what is left of an echo is decided hop by hop */
     }
     int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;

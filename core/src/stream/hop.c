@@ -109,11 +109,11 @@ void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
     if (!stream_has_far_end(s)) {
         return;
     }
-    for (int channel = 0; s->near_48k && channel < s->options.channels; channel++) {
+    for (int channel = 0; s->options.residual && channel < s->options.channels; channel++) {
         memcpy(s->near_48k + channel * HOP_SAMPLES, to + channel * stride, sizeof(float) * HOP_SAMPLES);
     }
     echo_run(s->echo, to, stride, s->far_hop);
-    if (s->near_48k) {
+    if (s->options.residual) {
         hear_residual(s, to, stride);
     }
 }

@@ -64,6 +64,24 @@ class Difference:
     high: float
 
 
+def paired_difference(values: NDArray[np.float64], to: NDArray[np.float64]) -> Difference:
+    """Mean of scores, and their mean difference to others of the same recordings (paired bootstrap, 95 %).
+
+    Parameters
+    ----------
+    values, to : np.ndarray [shape=(recordings,)]
+        NaN where there is no score.
+    """
+    differences = values - to
+    valid = np.isfinite(differences)
+    if not valid.any():
+        return Difference(np.nan, np.nan, np.nan, np.nan)
+    differences = differences[valid]
+    draws = np.random.default_rng(0).integers(0, len(differences), (BOOTSTRAP_DRAWS, len(differences)))
+    low, high = np.percentile(differences[draws].mean(axis=-1), (2.5, 97.5))
+    return Difference(float(values[valid].mean()), float(differences.mean()), float(low), float(high))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """All scores, and what could not be scored and why.
@@ -145,15 +163,7 @@ class Comparison:
 
     def difference(self, system: str, measure: str, to: str = REFERENCE_SYSTEM) -> Difference:
         """Mean of a system, and its mean difference to another one (paired bootstrap, 95 %)."""
-        values = self.values(system, measure)
-        differences = values - self.values(to, measure)
-        valid = np.isfinite(differences)
-        if not valid.any():
-            return Difference(np.nan, np.nan, np.nan, np.nan)
-        differences = differences[valid]
-        draws = np.random.default_rng(0).integers(0, len(differences), (BOOTSTRAP_DRAWS, len(differences)))
-        low, high = np.percentile(differences[draws].mean(axis=-1), (2.5, 97.5))
-        return Difference(float(values[valid].mean()), float(differences.mean()), float(low), float(high))
+        return paired_difference(self.values(system, measure), self.values(to, measure))
 
     def evaluation_command(self) -> str:
         """The command that makes this comparison again."""

@@ -75,9 +75,9 @@ class EchoCanceller:
         if (near == far).all():
             far = np.zeros_like(far)
         self.newest_far = far
-        was_quiet = self._quiet >= QUIET_HOPS
+        was_quiet = self.is_quiet
         self._quiet = 0 if far.any() else min(self._quiet + 1, QUIET_HOPS)
-        if self._quiet >= QUIET_HOPS:
+        if self.is_quiet:
             return near
         if was_quiet:
             self._begin(near, far)

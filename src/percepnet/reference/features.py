@@ -46,7 +46,7 @@ def band_levels(energies: np.ndarray, bands: Bands) -> np.ndarray:
     -------
     np.ndarray [shape=(..., bands), dtype=float32]
     """
-    return _scaled(energies / (np.float32(_WINDOW_ENERGY) * bands.widths), FLOOR)
+    return _scaled(_powers(energies, bands), FLOOR)
 
 
 class RelativeLevels:
@@ -131,7 +131,7 @@ class Features:
             `coherences`; `pitch`: log2(period / 272), 2 * correlation - 1; `relative_band_levels` and
             `relative_bin_levels` (0 to 5 kHz): as `RelativeLevels`.
         """
-        powers = energies / (np.float32(_WINDOW_ENERGY) * self._bands.widths)
+        powers = _powers(energies, self._bands)
         silent = powers.max(axis=-1) < RELATIVE_SILENCE
         octaves = np.log2(np.asarray(periods_samples) / SILENT_PERIOD_SAMPLES)
         found: dict[str, np.ndarray] = {
@@ -146,6 +146,12 @@ class Features:
                 bins[:, :RELATIVE_BINS] / np.float32(_WINDOW_ENERGY), silent
             )
         return np.concatenate([found[block] for block in self._blocks], axis=-1).astype(np.float32)
+
+
+def _powers(energies: np.ndarray, bands: Bands) -> np.ndarray:
+    """Mean power of a bin of each band."""
+    powers: np.ndarray = energies / (np.float32(_WINDOW_ENERGY) * bands.widths)
+    return powers
 
 
 def _scaled(powers: np.ndarray, floor: np.float32) -> np.ndarray:

@@ -11,9 +11,8 @@ from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference import stft
 from percepnet.reference.bands import bands_of
 from percepnet.reference.echo_residual import residual_features
-from percepnet.training.rows import RowLayout
+from percepnet.training.rows import UNKNOWN, RowLayout
 
-UNKNOWN = -1.0
 SILENT_ENERGY = 1e-11  # of a band, with nothing in it that could be kept or not
 
 

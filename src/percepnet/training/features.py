@@ -37,7 +37,7 @@ from percepnet.reference.echo_residual import is_residual
 from percepnet.reference.oracle import training_example
 from percepnet.training.corpus import Clip, of_split
 from percepnet.training.echo_rows import echo_sequence
-from percepnet.training.rows import RowLayout
+from percepnet.training.rows import UNKNOWN, RowLayout
 from percepnet.training.sampling import ClipPool
 from percepnet.training.store import AudioStore
 from percepnet.training.teaching import TeacherConfig
@@ -49,7 +49,6 @@ if TYPE_CHECKING:  # the processes that make features do without it
 
 Shard = npt.NDArray[np.float16]
 
-UNKNOWN = -1.0
 SEQUENCE_SECONDS = 10.0
 SHARD_SEQUENCES = 32
 VALID_SEQUENCES = 48

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from percepnet.params import SignalParams
 
+UNKNOWN = -1.0  # in place of a gain that nobody knows
 LEVELS = "band_levels"  # what the loss weighs bands by, whatever the network is given
 
 

@@ -68,7 +68,7 @@ export class Core {
         const parts: MemoryImage["parts"] = [];
         let start = -1;
         for (let at = 0; at <= buffer.byteLength; at += PAGE_BYTES) {
-            const isUsed = at < buffer.byteLength && new Float64Array(buffer, at, PAGE_BYTES / 8).some((x) => x !== 0);
+            const isUsed = at < buffer.byteLength && new Uint32Array(buffer, at, PAGE_BYTES / 4).some((x) => x !== 0);
             if (isUsed && start < 0) {
                 start = at;
             } else if (!isUsed && start >= 0) {

@@ -9,7 +9,7 @@ from torch import Tensor
 from percepnet.acoustics.levels import BESIDE_FRAMES, SILENCE_POWER, SPEECH_DB
 from percepnet.params import SAMPLE_RATE_HZ, WINDOW_SAMPLES, SignalParams
 from percepnet.training import features as reference
-from percepnet.training.rows import RowLayout
+from percepnet.training.rows import UNKNOWN, RowLayout
 from percepnet.training.signal.analysis import AnalysisState, analyse, analysis_state
 from percepnet.training.signal.levels import active_rms, amplitude, hop_power
 from percepnet.training.signal.oracle import decide
@@ -73,14 +73,12 @@ def examples(
     gains = torch.maximum(gains, amplitude(-mixtures.limit_db)[:, None, None])
     level = active_rms(mixtures.clean)
     power = hop_power(mixtures.clean)
-    gains = torch.where(_known(mixtures, power, level, params), gains, reference.UNKNOWN)
+    gains = torch.where(_known(mixtures, power, level, params), gains, UNKNOWN)
     speech = _is_speech(power, level, params)[..., None]
     rows = torch.cat([noisy.features, gains, strengths, speech], dim=-1)
     # a mixture with numbers that are not finite says nothing, and spoils no weights
     finite = rows.isfinite().all(dim=-1, keepdim=True).all(dim=1, keepdim=True)
-    rows = torch.where(
-        finite, rows, torch.zeros_like(rows).index_fill(-1, _columns(params, rows.device), reference.UNKNOWN)
-    )
+    rows = torch.where(finite, rows, torch.zeros_like(rows).index_fill(-1, _columns(params, rows.device), UNKNOWN))
     return Examples(rows, noisy.noisy, noisy.comb, clean.noisy), ExampleState(noisy_after, clean_after)
 
 
