@@ -68,7 +68,7 @@ def film(
 def copy(source: Path, target: Path, **options: int | None) -> list[str]:
     with (
         open_audio(source, **options) as reader,  # type: ignore[arg-type]
-        create_audio(target, reader.info, source_path=source, **options) as writer,  # type: ignore[arg-type]
+        create_audio(target, reader.info, original=reader) as writer,
     ):
         for block in reader.blocks():
             writer.write(block)

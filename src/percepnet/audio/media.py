@@ -1,10 +1,10 @@
 """What only FFmpeg reads: phone recordings, films, podcasts and old formats, through PyAV (`percepnet[media]`)."""
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from percepnet.audio.info import AudioInfo
 from percepnet.audio.reader import AudioReader
 from percepnet.audio.tags import Tags
 from percepnet.errors import AudioError, PercepNetError, installing
-
-if TYPE_CHECKING:
-    pass
 
 _CONTENT_ENCRYPTION = bytes.fromhex("fbb31122 23bd d211 b4b7 00a0c955fc6e".replace(" ", ""))  # of ASF
 _ENCRYPTED_TAGS = ("enca", "drms", "encv", "drmi")
@@ -47,6 +44,25 @@ class MediaReader(AudioReader):
             container.close()
         super().__init__(path, info, notes, salvage=salvage)
         self.first_pts_s: float | None = None
+        self._others: frozenset[int] = frozenset()
+        self._take: Callable[[Any], None] = _leave
+
+    @contextmanager
+    def container(self) -> Iterator[tuple[Any, Any]]:
+        """The file anew, and of it the track that is read."""
+        container = _open_container(self._av, self.path)
+        try:
+            yield container, _choose(self.path, container, self._track)
+        finally:
+            container.close()
+
+    def pass_on(self, tracks: Iterable[int], take: Callable[[Any], None]) -> None:
+        """Let someone take the packets of other tracks, by their indices, as the file's blocks are read.
+
+        One walk through the file serves both, as every open container holds the index of the whole film.
+        """
+        self._others = frozenset(tracks)
+        self._take = take
 
     def _look(self, path: Path, container: Any) -> tuple[AudioInfo, list[str]]:
         """What the first frame and the header say."""
@@ -93,12 +109,8 @@ class MediaReader(AudioReader):
         return None
 
     def _decoded(self, block_samples: int) -> Iterator[Samples]:
-        container = _open_container(self._av, self.path)
-        try:
-            stream = _choose(self.path, container, self._track)
+        with self.container() as (container, stream):
             yield from _in_blocks(self._frames(container, stream), block_samples)
-        finally:
-            container.close()
         self._check_length()
 
     def _frames(self, container: Any, stream: Any) -> Iterator[Samples]:
@@ -108,7 +120,7 @@ class MediaReader(AudioReader):
         position = 0  # in samples
         error_text = ""
         resampler = None
-        for packet in _packets(self._av, container, stream, self._stopped):
+        for packet in self._packets(container, stream):
             packets += 1
             try:
                 frames = packet.decode()
@@ -146,6 +158,22 @@ class MediaReader(AudioReader):
         elif bad:
             self.notes.append(f"{bad} of {packets} packets could not be decoded ({error_text})")
 
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        """Those of the sound; others go to whom they were promised."""
+        walk = container.demux(*[container.streams[index] for index in {stream.index, *self._others}])
+        while True:
+            try:
+                packet = next(walk)
+            except StopIteration:
+                return
+            except self._av.error.FFmpegError as error:
+                self._stopped(f"damaged or truncated ({error.strerror})")
+                return
+            if packet.stream.index == stream.index:
+                yield packet
+            else:
+                self._take(packet)
+
     def _check_length(self) -> None:
         promised_s = self._promised_s
         if promised_s is None:
@@ -156,10 +184,8 @@ class MediaReader(AudioReader):
 
     def excerpts(self, count: int, seconds: float) -> Iterator[Samples]:
         length = int(seconds * self.info.sample_rate_hz)
-        container = _open_container(self._av, self.path)
-        spread = self.info.frames > 2 * count * length and container.duration
-        try:
-            stream = _choose(self.path, container, self._track)
+        with self.container() as (container, stream):
+            spread = self.info.frames > 2 * count * length and container.duration
             for index in range(count if spread else 1):
                 if spread:
                     with suppress(self._av.error.FFmpegError):
@@ -173,8 +199,6 @@ class MediaReader(AudioReader):
                             left -= x.shape[1]
                         if left <= 0:
                             break
-        finally:
-            container.close()
 
 
 def open_media(path: Path, *, salvage: bool, track: int | None) -> MediaReader:
@@ -222,17 +246,8 @@ def _choose(path: Path, container: Any, track: int | None) -> Any:
     return stream
 
 
-def _packets(av: Any, container: Any, stream: Any, stopped: Any) -> Iterator[Any]:
-    walk = container.demux(stream)
-    while True:
-        try:
-            packet = next(walk)
-        except StopIteration:
-            return
-        except av.error.FFmpegError as error:
-            stopped(f"damaged or truncated ({error.strerror})")
-            return
-        yield packet
+def _leave(packet: Any) -> None:
+    """Nobody wants it."""
 
 
 def _is_cover(av: Any, stream: Any) -> bool:

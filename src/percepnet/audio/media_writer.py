@@ -1,6 +1,5 @@
 """What only FFmpeg writes: new sound in m4a, mp4, webm and others; a film keeps its picture, subtitles and chapters."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
@@ -14,7 +13,8 @@ from percepnet.arrays import Samples
 from percepnet.atomic import replacing, why
 from percepnet.audio.formats import MEDIA
 from percepnet.audio.info import AudioInfo
-from percepnet.audio.media import _choose, _is_cover, _open_container, require_av
+from percepnet.audio.media import MediaReader, _is_cover, require_av
+from percepnet.audio.reader import AudioReader
 from percepnet.audio.tags import Tags
 from percepnet.audio.wishes import Wishes
 from percepnet.errors import AudioError
@@ -64,7 +64,6 @@ class MediaWriter:
         self._source = source
         self._mono = wishes.mono
         self._channels = 1 if wishes.mono else source.channels
-        self._others: _Others | None = None
         self._written = 0
         self._left_out = self._owed = 0
         self._offset = 0  # of the sound's start, in samples
@@ -128,8 +127,18 @@ class MediaWriter:
             self._left_out = _DELAY_SAMPLES.get(codec, 0)
             self._owed = self._left_out
 
+    def describe_like(self, container: Any, replaced: Any) -> None:
+        """Take over what a file and its track say of themselves, and its chapters."""
+        out, skipped = self._container, ("major_brand", "minor_version", "compatible_brands", "encoder")
+        out.metadata.update({key: value for key, value in container.metadata.items() if key not in skipped})
+        with suppress(AttributeError, ValueError, TypeError):
+            out.set_chapters(container.chapters())
+        self._stream.metadata.update(replaced.metadata)
+        with suppress(AttributeError, ValueError):
+            self._stream.disposition = replaced.disposition
+
     def write(self, y: Samples) -> None:
-        """Append samples [shape=(channels, n)], and what belongs to the same time of a film's other tracks."""
+        """Append samples [shape=(channels, n)]."""
         if self._mono and y.shape[0] > 1:
             y = y.mean(axis=0, keepdims=True, dtype=np.float32)
         skipped = min(self._left_out, y.shape[1])
@@ -148,8 +157,6 @@ class MediaWriter:
         for frame in self._resampler.resample(None):
             self._send(frame)
         self._mux(self._stream.encode(None))
-        if self._others:
-            self._others.copy(None)
 
     def _encode(self, y: Samples) -> None:
         frame = self._av.AudioFrame.from_ndarray(np.ascontiguousarray(y), format="fltp", layout=self._layout_name)
@@ -163,8 +170,6 @@ class MediaWriter:
         frame.time_base = Fraction(1, self._rate_hz)
         self._written += frame.samples
         self._mux(self._stream.encode(frame))
-        if self._others:
-            self._others.copy((self._offset + self._written) / self._rate_hz)
 
     def _mux(self, packets: Any) -> None:
         for packet in packets:
@@ -172,14 +177,14 @@ class MediaWriter:
 
 
 class _Others:
-    """A film's tracks besides the one that is replaced, copied as they are, in step with it."""
+    """A film's tracks besides the one that is replaced, copied as they are while that one is read.
+
+    FFmpeg's muxer puts the packets of all tracks into order, as long as they are less than 10 s apart.
+    """
 
     def __init__(self, av: Any, container: Any, out: Any, replaced: Any, notes: list[str]) -> None:
-        self._container = container
         self._out = out
         self._streams: dict[int, Any] = {}
-        self._ahead: Any = None
-        self._done = False
         for stream in container.streams:
             if stream.index == replaced.index:
                 continue
@@ -194,25 +199,16 @@ class _Others:
             with suppress(AttributeError, ValueError):
                 target.disposition = stream.disposition
             self._streams[stream.index] = target
-        self._walk = (
-            container.demux(*[container.streams[index] for index in self._streams]) if self._streams else iter(())
-        )
 
-    def copy(self, until_s: float | None) -> None:
-        """Copy what comes before a time; None: the rest."""
-        while not self._done:
-            packet = self._ahead or next(self._walk, None)
-            self._ahead = None
-            if packet is None:
-                self._done = True
-                return
-            if packet.dts is None:  # the end of a track
-                continue
-            if until_s is not None and float(packet.dts * packet.time_base) > until_s:
-                self._ahead = packet
-                return
-            packet.stream = self._streams[packet.stream.index]
-            self._out.mux(packet)
+    def follow(self, reader: MediaReader) -> None:
+        """Copy what a reader comes by from here on."""
+        reader.pass_on(self._streams, self._copy)
+
+    def _copy(self, packet: Any) -> None:
+        if packet.dts is None:  # the end of a track
+            return
+        packet.stream = self._streams[packet.stream.index]
+        self._out.mux(packet)
 
 
 @contextmanager
@@ -221,8 +217,7 @@ def create_media(
     source: AudioInfo,
     *,
     wishes: Wishes,
-    source_path: str | os.PathLike[str] | None,
-    track: int | None,
+    original: AudioReader | None,
 ) -> Iterator[MediaWriter]:
     """Write a recording or a film through FFmpeg; what `percepnet.audio.create_audio` does for such suffixes."""
     av = require_av(path)
@@ -237,20 +232,17 @@ def create_media(
             out = av.open(raw, "w", format=container_name, options=options)
             try:
                 writer = MediaWriter(path, av, out, source, wishes)
-                original = None
-                offset_s = 0.0
-                if source.tags.family == "media" and source_path is not None:
-                    original = stack.enter_context(_closing(_open_container(av, Path(source_path))))
-                    replaced = _choose(Path(source_path), original, track)
-                    if source.has_video or any(_is_cover(av, stream) for stream in original.streams.video):
-                        offset_s = source.start_s if source.has_video else 0.0
-                        writer._others = _Others(av, original, out, replaced, writer.notes)
-                writer.open_stream(container_name, default, wishes, offset_s)
-                _describe(out, source.tags, original)
-                if original is not None:
-                    writer._stream.metadata.update(replaced.metadata)
-                    with suppress(AttributeError, ValueError):
-                        writer._stream.disposition = replaced.disposition
+                if isinstance(original, MediaReader):
+                    with original.container() as (container, replaced):
+                        has_picture = source.has_video or any(_is_cover(av, s) for s in container.streams.video)
+                        others = _Others(av, container, out, replaced, writer.notes) if has_picture else None
+                        writer.open_stream(container_name, default, wishes, source.start_s if source.has_video else 0.0)
+                        writer.describe_like(container, replaced)
+                    if others:
+                        others.follow(original)
+                else:
+                    writer.open_stream(container_name, default, wishes)
+                    _describe(out, source.tags)
                 yield writer
                 writer.finish()
             finally:
@@ -260,21 +252,7 @@ def create_media(
             raise AudioError(f"{path}: cannot be written ({said})") from error
 
 
-@contextmanager
-def _closing(container: Any) -> Iterator[Any]:
-    try:
-        yield container
-    finally:
-        container.close()
-
-
-def _describe(out: Any, tags: Tags, original: Any) -> None:
-    if original is not None:
-        skipped = ("major_brand", "minor_version", "compatible_brands", "encoder")
-        out.metadata.update({key: value for key, value in original.metadata.items() if key not in skipped})
-        with suppress(AttributeError, ValueError, TypeError):
-            out.set_chapters(original.chapters())
-        return
+def _describe(out: Any, tags: Tags) -> None:
     names = {"TRACKNUMBER": "track", "ALBUMARTIST": "album_artist", "DISCNUMBER": "disc"}
     out.metadata.update({names.get(key.upper(), key.lower()): value for key, value in tags.text})
 

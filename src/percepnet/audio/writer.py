@@ -18,6 +18,7 @@ from percepnet.audio.formats import BYTES_A_SAMPLE, MEDIA, output_format
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.opening import reason
 from percepnet.audio.quantise import quantised
+from percepnet.audio.reader import AudioReader
 from percepnet.audio.tags import Tags, id3, riff, vorbis
 from percepnet.audio.wishes import Wishes
 from percepnet.errors import AudioError
@@ -104,8 +105,7 @@ def create_audio(
     source: AudioInfo,
     *,
     wishes: Wishes | None = None,
-    source_path: str | os.PathLike[str] | None = None,
-    track: int | None = None,
+    original: AudioReader | None = None,
 ) -> Iterator[AudioWriter]:
     """Write an audio file like another, which appears under its name only when it is complete.
 
@@ -117,10 +117,9 @@ def create_audio(
         Of the file that it is to be like.
     wishes : Wishes, optional
         Where it is not.
-    source_path : str or path, optional
-        That file, whose picture, chapters and other tracks are kept where both are films.
-    track : int, optional
-        The audio track that is replaced, counted from 1.
+    original : AudioReader, optional
+        That file, open. Where both are films its picture, chapters and other tracks are kept, while its blocks are
+        read.
 
     Yields
     ------
@@ -136,7 +135,7 @@ def create_audio(
     if path.suffix.lower() in MEDIA:
         from percepnet.audio.media_writer import create_media
 
-        with create_media(path, source, wishes=wishes, source_path=source_path, track=track) as media:
+        with create_media(path, source, wishes=wishes, original=original) as media:
             yield media
         return
     name, subtype = output_format(path, source, wishes.bits)

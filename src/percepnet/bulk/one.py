@@ -144,9 +144,7 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         pictures = [Spectrogram(info.sample_rate_hz, info.frames) for _ in range(2)] if settings.plot else []
         meters = [LevelMeter(info.sample_rate_hz) for _ in range(2)]
         before, after = (_both(meter, pictures[place : place + 1]) for place, meter in enumerate(meters))
-        writer = stack.enter_context(
-            create_audio(job.target, info, wishes=settings.wishes, source_path=job.source, track=settings.track)
-        )
+        writer = stack.enter_context(create_audio(job.target, info, wishes=settings.wishes, original=reader))
         enhancer = stack.enter_context(settings.enhancer(info.sample_rate_hz, info.channels, link_channels=linked))
         latency_ms = 1000 * enhancer.latency_samples / info.sample_rate_hz
         written = 0

@@ -90,7 +90,12 @@ class Gru(SequenceLayer, nn.GRU):
         return True
 
     def run(self, inputs: Sequence[Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
-        y, after = self(inputs[0], state[None])  # torch's states have an axis for layers in front
+        x = inputs[0]
+        if cast(Tensor, self.weight_hh_l0).requires_grad:
+            y, after = self(x, state[None])  # torch's states have an axis for layers in front
+        else:  # autocast keeps no copies of weights that are not trained, and would make them anew for every frame
+            with torch.autocast(x.device.type, enabled=False):
+                y, after = self(x.to(state.dtype), state[None])
         return y, after[0]
 
 
