@@ -37,13 +37,13 @@ Descriptor._fields_ = [
 
 
 class Plugin:
-    """An instance of one of the plugins in a library: 0 is mono, 1 stereo."""
+    """An instance of one of the plugins in a library: 0 is mono, 1 stereo, 2 has a far end."""
 
     def __init__(self, library: Path, rate_hz: int = 48000, *, index: int = 0, model: int = 1) -> None:
         found = ctypes.CDLL(str(library)).ladspa_descriptor
         found.restype, found.argtypes = ctypes.POINTER(Descriptor), [ctypes.c_ulong]
         self.descriptor = found(index).contents
-        self.channels = index + 1
+        self.channels, self.far_end = (1, 1) if index == 2 else (index + 1, 0)
         self.handle = self.descriptor.instantiate(ctypes.byref(self.descriptor), rate_hz)
         self.controls = np.zeros(AUDIO, np.float32)
         self.controls[LIMIT], self.controls[MODEL] = 100, model
@@ -56,14 +56,18 @@ class Plugin:
     def activate(self) -> None:
         self.descriptor.activate(self.handle)
 
-    def run(self, x: np.ndarray, block: int, *, in_place: bool = False) -> np.ndarray:
+    def run(
+        self, x: np.ndarray, block: int, *, in_place: bool = False, far: np.ndarray | None = None
+    ) -> np.ndarray:
         """x of (channels, samples), in blocks."""
         x = np.ascontiguousarray(x, np.float32).reshape(self.channels, -1)
         y = x.copy() if in_place else np.full_like(x, np.nan)
         for start in range(0, x.shape[1], block):
             for c in range(self.channels):
                 self.connect(AUDIO + c, (y if in_place else x)[c, start:])
-                self.connect(AUDIO + self.channels + c, y[c, start:])
+                self.connect(AUDIO + self.channels + self.far_end + c, y[c, start:])
+            if far is not None:
+                self.connect(AUDIO + self.channels, far[start:])
             self.descriptor.run(self.handle, min(block, x.shape[1] - start))
         return y
 

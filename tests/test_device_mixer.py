@@ -274,3 +274,6 @@ def test_rows_and_what_is_held_out(corpus):
         DeviceSource(spoken, params, SOURCE, CPU, lanes=3, seed=0)
     with pytest.raises(PercepNetError, match=r"segment_seconds is 0\.5"):
         DeviceSource(corpus, params, replace(SOURCE, segment_seconds=0.5), CPU, lanes=3, seed=0)
+    turned = replace(corpus, mixing=replace(corpus.mixing, backwards=True))
+    with pytest.raises(PercepNetError, match="cannot run backwards"):
+        DeviceSource(turned, params, SOURCE, CPU, lanes=3, seed=0)

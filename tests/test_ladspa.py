@@ -78,6 +78,42 @@ def test_any_rate_and_any_blocks_give_the_cores_bits(library, rate_hz, channels)
         plugin.close()
 
 
+@pytest.mark.parametrize("rate_hz", [44100, 48000])
+def test_a_far_end_gives_the_cores_bits(library, rate_hz):
+    near = voice(rate_hz, seconds=1.5)
+    far = np.ascontiguousarray(np.roll(near[0], 3000)[::-1])
+    x = near + 0.5 * np.roll(far, 700)
+    enhancer = Enhancer(rate_hz, model="small", block_samples=1, far_end=True)
+    wanted = enhancer.process(x, far)
+    for block in (333, 1024):
+        plugin = Plugin(library, rate_hz, index=2)
+        plugin.activate()
+        np.testing.assert_array_equal(plugin.run(x, block, far=far), wanted)
+        assert plugin.latency == enhancer.latency_samples
+        plugin.close()
+
+
+def test_a_far_end_that_nobody_connects_is_silent(library):
+    x = voice()
+    plugin = Plugin(library, index=2)
+    plugin.activate()
+    np.testing.assert_array_equal(plugin.run(x, 480), expected(x, 48000)[0])
+    plugin.close()
+
+
+def test_without_the_network_for_it_the_rest_of_an_echo_stays(library, tmp_path, monkeypatch, capfd):
+    shutil.copy(WEIGHTS / "small.safetensors", tmp_path)
+    monkeypatch.setenv("PERCEPNET_MODELS", str(tmp_path))
+    x = voice()
+    plugin = Plugin(library, index=2)
+    plugin.activate()
+    y = plugin.run(x, 480, far=np.ascontiguousarray(x[0]))
+    assert np.isfinite(y).all()
+    assert plugin.latency > 0
+    assert not capfd.readouterr().err
+    plugin.close()
+
+
 def test_controls_act_while_it_runs(library):
     x = voice()
     plugin = Plugin(library)

@@ -184,6 +184,13 @@ def test_what_is_nearly_clean_need_not_be_attenuated_much(places):
     assert mixer(places, **NEVER).mixture(0, 1.0).limit_db == np.inf
 
 
+def test_backwards_is_the_same_mixture_from_its_end(places):
+    usual, turned = (mixer(places, backwards=backwards).mixture(3, 1.0) for backwards in (False, True))
+    np.testing.assert_array_equal(turned.clean, usual.clean[::-1])
+    np.testing.assert_array_equal(turned.noisy, usual.noisy[::-1])
+    assert turned[2:] == usual[2:]
+
+
 def test_noise_alone_has_no_limit():
     noise = np.ones(4800, np.float32)
     assert attenuation_limit_db(np.zeros_like(noise), noise, 5.0) == np.inf

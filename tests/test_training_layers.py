@@ -99,6 +99,23 @@ def test_what_is_said_to_be_bounded_is(layer):
             assert y.abs().max() <= 1
 
 
+def test_a_gru_that_is_not_trained_runs_in_single_precision_and_lets_gradients_through():
+    """Under autocast it would convert its weights anew for every frame."""
+    torch.manual_seed(0)
+    module = KINDS["gru"](Shape((6,), 5))
+    x, state = torch.randn(2, FRAMES, 6, requires_grad=True), torch.zeros(2, 5)
+    expected, _ = module.run([x], state)
+    module.requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, after = module.run([x.to(torch.bfloat16)], state)
+        exact, _ = module.run([x], state)
+    assert found.dtype == after.dtype == torch.float32
+    torch.testing.assert_close(exact, expected)
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
+    found.sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
 def test_new_gated_recurrences_remember():
     module = KINDS["gated_recurrence"](Shape((6,), 5))
     module.initialise()

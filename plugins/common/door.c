@@ -3,12 +3,26 @@
 
 #include "door.h"
 
-void door_init(door *d, int32_t rate_hz, int channels) {
+void door_init(door *d, int32_t rate_hz, int channels, int far_end) {
     memset(d, 0, sizeof *d);
     d->rate_hz = rate_hz;
     d->channels = channels;
+    d->far_end = far_end;
     d->choice.model = -1;
     d->limit_db = PERCEPNET_NO_LIMIT;
+}
+
+/* Without it, or where it does not go with the model, what is left of an echo stays. */
+static percepnet_stream *create(door *d, percepnet_options *options, percepnet_error *error) {
+    percepnet_error ignored;
+    d->residual = d->far_end ? model_acquire(MODEL_RESIDUAL, &ignored) : NULL;
+    options->residual = d->residual;
+    percepnet_stream *stream = percepnet_stream_create(d->model, options, error);
+    if (!stream && d->residual) {
+        options->residual = NULL;
+        stream = percepnet_stream_create(d->model, options, error);
+    }
+    return stream;
 }
 
 void door_open(door *d, door_choice choice) {
@@ -31,20 +45,23 @@ void door_open(door *d, door_choice choice) {
     options.attenuation_limit_db = d->limit_db;
     options.bypass = d->bypass;
     options.block_samples = 1;
+    options.far_end = d->far_end;
     d->model = model_acquire(choice.model, &error);
-    d->stream = d->model ? percepnet_stream_create(d->model, &options, &error) : NULL;
+    d->stream = d->model ? create(d, &options, &error) : NULL;
     if (!d->stream) {
         fprintf(stderr, "percepnet: the sound passes through unchanged: %s\n", error.message);
         model_release(d->model);
-        d->model = NULL;
+        model_release(d->residual);
+        d->model = d->residual = NULL;
     }
 }
 
 void door_close(door *d) {
     percepnet_stream_destroy(d->stream);
     model_release(d->model);
+    model_release(d->residual);
     d->stream = NULL;
-    d->model = NULL;
+    d->model = d->residual = NULL;
     d->choice.model = -1;
 }
 
@@ -66,23 +83,24 @@ void door_control(door *d, float limit_db, int bypass) {
 
 int32_t door_latency(const door *d) { return d->stream ? percepnet_stream_latency(d->stream) : 0; }
 
-static void take(door *d, const float *const *x, unsigned long done, size_t now) {
-    for (int c = 0; c < d->channels; c++) {
-        if (x[c]) {
-            memcpy(d->x + (size_t)c * DOOR_CHUNK, x[c] + done, now * sizeof(float));
-        } else {
-            memset(d->x + (size_t)c * DOOR_CHUNK, 0, now * sizeof(float));
-        }
+static void take(float *to, const float *from, unsigned long done, size_t now) {
+    if (from) {
+        memcpy(to, from + done, now * sizeof(float));
+    } else {
+        memset(to, 0, now * sizeof(float));
     }
 }
 
-void door_run(door *d, const float *const *x, float *const *y, unsigned long samples) {
+void door_run(door *d, const float *const *x, const float *far, float *const *y, unsigned long samples) {
     for (unsigned long done = 0; done < samples;) {
         size_t now = samples - done < DOOR_CHUNK ? samples - done : DOOR_CHUNK;
-        take(d, x, done, now); /* first all of it: outputs may lie where inputs do */
+        for (int c = 0; c < d->channels; c++) { /* first all of it: outputs may lie where inputs do */
+            take(d->x + (size_t)c * DOOR_CHUNK, x[c], done, now);
+        }
+        take(d->far, far, done, now);
         const float *from = d->x;
-        if (d->stream && percepnet_stream_process(d->stream, NULL, d->x, (int64_t)now, DOOR_CHUNK, d->y, DOOR_CHUNK) ==
-                             (int64_t)now) {
+        if (d->stream && percepnet_stream_process_far(d->stream, NULL, d->x, d->far_end ? d->far : NULL, (int64_t)now,
+                                                      DOOR_CHUNK, d->y, DOOR_CHUNK) == (int64_t)now) {
             from = d->y;
         }
         for (int c = 0; c < d->channels; c++) {

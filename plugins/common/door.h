@@ -22,15 +22,17 @@ typedef struct door_choice {
 typedef struct door {
     int32_t rate_hz;
     int channels;
+    int far_end; /* 1: its echo is taken out */
     door_choice choice;
     const percepnet_model *model;
-    percepnet_stream *stream; /* NULL: the sound passes through */
+    const percepnet_model *residual; /* NULL: what is left of an echo stays */
+    percepnet_stream *stream;        /* NULL: the sound passes through */
     float limit_db;
     int bypass;
-    float x[DOOR_CHANNELS_MAX * DOOR_CHUNK], y[DOOR_CHANNELS_MAX * DOOR_CHUNK];
+    float x[DOOR_CHANNELS_MAX * DOOR_CHUNK], y[DOOR_CHANNELS_MAX * DOOR_CHUNK], far[DOOR_CHUNK];
 } door;
 
-void door_init(door *d, int32_t rate_hz, int channels);
+void door_init(door *d, int32_t rate_hz, int channels, int far_end);
 
 /* Begin a stream, or begin anew if it runs with these already. Allocates: not for audio threads. */
 void door_open(door *d, door_choice choice);
@@ -42,8 +44,8 @@ void door_control(door *d, float limit_db, int bypass);
 /* Samples that the output is late. */
 int32_t door_latency(const door *d);
 
-/* `x[c]` and `y[c]` are those of channel c; a NULL in x is silence, and one in
- * y is left out. */
-void door_run(door *d, const float *const *x, float *const *y, unsigned long samples);
+/* `x[c]` and `y[c]` are those of channel c, and `far` what a loudspeaker plays; a NULL in x or for far is silence, and
+   one in y is left out. */
+void door_run(door *d, const float *const *x, const float *far, float *const *y, unsigned long samples);
 
 #endif

@@ -18,7 +18,10 @@ typedef struct held {
     int users;
 } held;
 
-static const char *const NAMES[MODEL_COUNT] = {"default", "small", NULL};
+#define ALL_MODELS (MODEL_COUNT + 1)
+
+static const char *const NAMES[ALL_MODELS] = {
+    [MODEL_DEFAULT] = "default", [MODEL_SMALL] = "small", [MODEL_RESIDUAL] = "echo/residual"};
 
 /* %s is the plugin's folder. */
 static const char *const FOLDERS[] = {
@@ -32,7 +35,7 @@ static const char *const FOLDERS[] = {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static held all[MODEL_COUNT];
+static held all[ALL_MODELS];
 
 #ifdef PERCEPNET_EMBEDDED
 __asm__(".section .rodata\n"
@@ -129,11 +132,11 @@ static percepnet_model *load(int number, percepnet_error *error) {
         return load_file(path, error);
     }
 #ifdef PERCEPNET_EMBEDDED
-    (void)find;
-    return load_embedded(number, error);
-#else
-    return find(number, error);
+    if (number != MODEL_RESIDUAL) {
+        return load_embedded(number, error);
+    }
 #endif
+    return find(number, error);
 }
 
 int model_number(float value) { return value >= 1.5f ? MODEL_OWN : value >= 0.5f ? MODEL_SMALL : MODEL_DEFAULT; }
@@ -154,7 +157,7 @@ const percepnet_model *model_acquire(int number, percepnet_error *error) {
 
 void model_release(const percepnet_model *model) {
     pthread_mutex_lock(&lock);
-    for (int i = 0; i < MODEL_COUNT; i++) {
+    for (int i = 0; i < ALL_MODELS; i++) {
         if (model && all[i].model == model && --all[i].users == 0) {
             percepnet_model_destroy(all[i].model);
             all[i].model = NULL;

@@ -10,6 +10,9 @@
  * variable PERCEPNET_MODEL names. */
 enum { MODEL_DEFAULT, MODEL_SMALL, MODEL_OWN, MODEL_COUNT };
 
+/* What suppresses the rest of an echo, which no host offers. */
+#define MODEL_RESIDUAL MODEL_COUNT
+
 /* The number that a host means by the value of a control. */
 int model_number(float value);
 

@@ -35,9 +35,9 @@ void ports_run(instance *p, unsigned long samples) {
     float *y[DOOR_CHANNELS_MAX];
     for (int c = 0; c < p->door.channels; c++) {
         x[c] = p->ports[AUDIO + c];
-        y[c] = p->ports[AUDIO + p->door.channels + c];
+        y[c] = p->ports[AUDIO + p->door.channels + p->door.far_end + c];
     }
-    door_run(&p->door, x, y, samples);
+    door_run(&p->door, x, p->door.far_end ? p->ports[AUDIO + p->door.channels] : NULL, y, samples);
 }
 
 void ports_cleanup(instance *p) {

@@ -1,5 +1,5 @@
 /* The ports of LADSPA and LV2, which are the same: a pointer to one float each, or to a block of them, in this order,
-   then the inputs and then the outputs. */
+   then the inputs, the far end if there is one, and the outputs. */
 
 #ifndef PLUGIN_PORTS_H
 #define PLUGIN_PORTS_H
@@ -9,6 +9,7 @@
 enum { LIMIT, MODEL, BYPASS, LATENCY, AUDIO };
 
 #define PORTS_MONO (AUDIO + 2)
+#define PORTS_ECHO (AUDIO + 3)
 #define PORTS_STEREO (AUDIO + 4)
 
 typedef struct instance {

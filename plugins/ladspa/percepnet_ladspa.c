@@ -1,5 +1,6 @@
-/* LADSPA: percepnet_mono and percepnet_stereo, at any rate from 8 to 192 kHz
-   and in blocks of any length.
+/* LADSPA: percepnet_mono, percepnet_stereo, and percepnet_echo, which has a
+   second input for what a loudspeaker plays; at any rate from 8 to 192 kHz and
+   in blocks of any length.
 
    Ports: "Attenuation Limit (dB)" (100 is none) and "Bypass" act while it runs;
    "Model" (0 default, 1 small, 2 the file that PERCEPNET_MODEL names) from the
@@ -17,8 +18,9 @@ static LADSPA_Handle instantiate(const LADSPA_Descriptor *descriptor, unsigned l
     instance *p = calloc(1, sizeof *p); /* NULL only without memory: several hosts
                                          do not survive it */
     if (p) {
+        int far_end = descriptor->PortCount == PORTS_ECHO;
         door_init(&p->door, rate_hz < INT32_MAX ? (int32_t)rate_hz : INT32_MAX,
-                  (int)(descriptor->PortCount - AUDIO) / 2);
+                  (int)(descriptor->PortCount - AUDIO - far_end) / 2, far_end);
     }
     return p;
 }
@@ -47,6 +49,9 @@ static const LADSPA_PortDescriptor MONO_PORTS[PORTS_MONO] = {CONTROL_IN,  CONTRO
                                                              CONTROL_OUT, AUDIO_IN,   AUDIO_OUT};
 static const LADSPA_PortDescriptor STEREO_PORTS[PORTS_STEREO] = {CONTROL_IN, CONTROL_IN, CONTROL_IN, CONTROL_OUT,
                                                                  AUDIO_IN,   AUDIO_IN,   AUDIO_OUT,  AUDIO_OUT};
+static const LADSPA_PortDescriptor ECHO_PORTS[PORTS_ECHO] = {CONTROL_IN, CONTROL_IN, CONTROL_IN, CONTROL_OUT,
+                                                             AUDIO_IN,   AUDIO_IN,   AUDIO_OUT};
+static const char *const ECHO_NAMES[PORTS_ECHO] = {CONTROL_NAMES, "Input", "Far End (Loudspeaker)", "Output"};
 static const char *const MONO_NAMES[PORTS_MONO] = {CONTROL_NAMES, "Input", "Output"};
 static const char *const STEREO_NAMES[PORTS_STEREO] = {CONTROL_NAMES, "Input (Left)", "Input (Right)", "Output (Left)",
                                                        "Output (Right)"};
@@ -80,6 +85,8 @@ static const LADSPA_Descriptor PLUGINS[] = {
            MONO_NAMES),
     PLUGIN(0x504E32, "percepnet_stereo", "PercepNet noise and reverberation suppression, stereo", PORTS_STEREO,
            STEREO_PORTS, STEREO_NAMES),
+    PLUGIN(0x504E33, "percepnet_echo", "PercepNet noise, reverberation and echo suppression, mono", PORTS_ECHO,
+           ECHO_PORTS, ECHO_NAMES),
 };
 
 EXPORT const LADSPA_Descriptor *ladspa_descriptor(unsigned long index) {

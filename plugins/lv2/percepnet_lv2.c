@@ -16,7 +16,7 @@ static LV2_Handle instantiate(const LV2_Descriptor *descriptor, double rate_hz, 
     instance *p = calloc(1, sizeof *p);
     if (p) {
         int channels = strcmp(descriptor->URI, STEREO) == 0 ? 2 : 1;
-        door_init(&p->door, rate_hz > 0 && rate_hz < 1e9 ? (int32_t)(rate_hz + 0.5) : 0, channels);
+        door_init(&p->door, rate_hz > 0 && rate_hz < 1e9 ? (int32_t)(rate_hz + 0.5) : 0, channels, 0);
     }
     return p;
 }

@@ -53,7 +53,7 @@ static void update(void *data, obs_data_t *settings) {
     size_t channels = audio ? audio_output_get_channels(audio) : 1;
     door *fresh = bzalloc(sizeof *fresh);
     door_init(fresh, audio ? (int32_t)audio_output_get_sample_rate(audio) : 48000,
-              channels < DOOR_CHANNELS_MAX ? (int)channels : DOOR_CHANNELS_MAX);
+              channels < DOOR_CHANNELS_MAX ? (int)channels : DOOR_CHANNELS_MAX, 0);
     door_control(fresh, limit_db, 0);
     door_open(fresh, choice); /* takes its time, while the sound goes on with the one before */
     pthread_mutex_lock(&f->lock);
@@ -81,7 +81,7 @@ static struct obs_audio_data *filter_audio(void *data, struct obs_audio_data *au
     filter *f = data;
     pthread_mutex_lock(&f->lock);
     float **samples = (float **)audio->data;
-    door_run(f->door, (const float *const *)samples, samples, audio->frames);
+    door_run(f->door, (const float *const *)samples, NULL, samples, audio->frames);
     uint64_t late_ns = (uint64_t)door_latency(f->door) * 1000000000u / (uint64_t)f->door->rate_hz;
     audio->timestamp -= late_ns < audio->timestamp ? late_ns : audio->timestamp;
     pthread_mutex_unlock(&f->lock);

@@ -24,19 +24,20 @@ typedef struct voice {
     const LADSPA_Descriptor *plugin;
     LADSPA_Handle handle;
     LADSPA_Data controls[AUDIO];
-    int channels;
+    int channels, far_end;
     int passes_through;
 } voice;
 
 static const unsigned long RATES_HZ[] = {48000, 44100, 16000, 8000, 96000, 192000, 11025, 4000, 0, 400000};
 static const unsigned long BLOCKS[] = {32, 64, 128, 480, 512, 1, 1000, 8192, 0};
 
-static LADSPA_Data x[2][LONGEST], y[2][LONGEST];
+static LADSPA_Data x[2][LONGEST], y[2][LONGEST], far[LONGEST];
 
 static int start(voice *v, finder find, unsigned number) {
     unsigned long rate_hz = RATES_HZ[number % COUNT(RATES_HZ)];
-    v->plugin = find(number & 1);
-    v->channels = v->plugin->PortCount > AUDIO + 2 ? 2 : 1;
+    v->plugin = find(number % 3);
+    v->far_end = v->plugin->PortCount == AUDIO + 3;
+    v->channels = v->plugin->PortCount == AUDIO + 4 ? 2 : 1;
     v->passes_through = rate_hz < 8000 || rate_hz > 192000 || number % 7 == 3;
     v->handle = v->plugin->instantiate(v->plugin, rate_hz);
     v->controls[LIMIT] = number % 5 == 4 ? NAN : (LADSPA_Data)(number % 120);
@@ -58,7 +59,13 @@ static int run(voice *v, unsigned long samples, int in_place) {
         }
         memcpy(y[c], x[c], sizeof y[c]);
         v->plugin->connect_port(v->handle, (unsigned long)(AUDIO + c), in_place ? y[c] : x[c]);
-        v->plugin->connect_port(v->handle, (unsigned long)(AUDIO + v->channels + c), y[c]);
+        v->plugin->connect_port(v->handle, (unsigned long)(AUDIO + v->channels + v->far_end + c), y[c]);
+    }
+    for (unsigned long i = 0; v->far_end && i < samples; i++) {
+        far[i] = 0.2f * sinf((float)i * 0.05f);
+    }
+    if (v->far_end) {
+        v->plugin->connect_port(v->handle, (unsigned long)(AUDIO + v->channels), far);
     }
     v->plugin->run(v->handle, samples);
     for (int c = 0; c < v->channels; c++) {

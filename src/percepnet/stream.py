@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import SupportsIndex
 
@@ -12,10 +13,14 @@ from percepnet.alone import alone
 from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
 from percepnet.engine import Stream, open_stream
 from percepnet.engine import engine as chosen_engine
-from percepnet.errors import ModelError
+from percepnet.errors import ModelError, PercepNetError
 from percepnet.live_stream import SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Settings
-from percepnet.model import Model, residual_for, shared_model
+from percepnet.model import Model, backward_model, residual_for, shared_model
+from percepnet.offline.both_ways import BothWays
 from percepnet.params import SAMPLE_RATE_HZ
+
+BEST = "best"
+QUALITIES = {"fast": "small", "good": "default", BEST: "percepnet"}  # and the models that they run
 
 ModelLike = Model | str | os.PathLike[str] | None
 
@@ -62,6 +67,9 @@ class Enhancer(LiveStream[Stream]):
     engine : str or None
         "core" or "numpy"; None is what the environment variable PERCEPNET_ENGINE says, or else the core where it is
         installed.
+    quality : str or None
+        In place of a model: "fast" is `small`, "good" is `default`, and "best", for recordings, hears everything twice,
+        from its beginning and from its end, and is some 30 s late (docs/best.md).
 
     Raises
     ------
@@ -107,6 +115,7 @@ class Enhancer(LiveStream[Stream]):
         block_samples: SupportsIndex = 0,
         far_end: bool = False,
         engine: str | None = None,
+        quality: str | None = None,
     ) -> None:
         settings = Settings.checked(
             sample_rate,
@@ -120,9 +129,23 @@ class Enhancer(LiveStream[Stream]):
             far_end=far_end,
         )
         self._engine = chosen_engine(engine)
-        loaded = _model_of(model)
-        stream = open_stream(
-            loaded,
+        loaded = _model_of(_of_quality(quality, model))
+        stream: Stream
+        if quality == BEST:
+            if settings.far_end:
+                raise PercepNetError(f"quality {BEST!r} has no far end: an echo comes after what it is the echo of")
+
+            def open_way(backwards: bool) -> Stream:
+                return self._open(backward_model() if backwards else loaded, replace(settings, block_samples=0))
+
+            stream = BothWays(open_way, settings.sample_rate, settings.channels)
+        else:
+            stream = self._open(loaded, settings)
+        super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
+
+    def _open(self, model: Model, settings: Settings) -> Stream:
+        return open_stream(
+            model,
             settings.sample_rate,
             settings.channels,
             link_channels=settings.link_channels,
@@ -131,10 +154,9 @@ class Enhancer(LiveStream[Stream]):
             attenuation_limit_db=settings.attenuation_limit_db,
             block_samples=settings.block_samples,
             far_end=settings.far_end,
-            residual=residual_for(loaded) if settings.far_end else None,
+            residual=residual_for(model) if settings.far_end else None,
             wanted=self._engine,
         )
-        super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
 
     @property
     def engine(self) -> str:
@@ -201,6 +223,22 @@ def _model_of(model: ModelLike) -> Model:
     return model if isinstance(model, Model) else shared_model(model)
 
 
+def check_quality(quality: str, model: ModelLike = None) -> None:
+    """Raise PercepNetError for a quality that there is not, or that is given beside a model."""
+    if quality not in QUALITIES:
+        raise PercepNetError(f"quality is {quality!r}: give {', '.join(QUALITIES)}")
+    if model is not None:
+        raise PercepNetError("a quality is given, and a model: give one of them")
+
+
+def _of_quality(quality: str | None, model: ModelLike) -> ModelLike:
+    """The model that a quality stands for."""
+    if quality is None:
+        return model
+    check_quality(quality, model)
+    return QUALITIES[quality]
+
+
 def enhance_blocks(
     enhancer: Enhancer,
     blocks: Iterable[AnySamples],
@@ -243,6 +281,7 @@ def enhance(
     attenuation_limit_db: float | None = None,
     link_channels: bool = True,
     engine: str | None = None,
+    quality: str | None = None,
 ) -> AnySamples:
     """Suppress the noise and the reverberation in a recording of speech.
 
@@ -254,7 +293,7 @@ def enhance(
         Floats in [-1, 1], or int16.
     sample_rate : int
         8000 to 192000 Hz.
-    model, comb_filter, post_filter, attenuation_limit_db, link_channels, engine
+    model, comb_filter, post_filter, attenuation_limit_db, link_channels, engine, quality
         As of `Enhancer`.
 
     Returns
@@ -292,6 +331,7 @@ def enhance(
         link_channels=link_channels,
         invalid=SILENCE,  # all of it is checked here, before anything is calculated
         engine=engine,
+        quality=quality,
     ) as enhancer:
         rate_hz = enhancer.sample_rate
         if samples.dtype != np.int16:

@@ -102,6 +102,8 @@ class MixingConfig:
         The attenuation that is enough for speech 40 dB above all else, noise and reverberation; 1.5 dB more for each dB
         that it is less (PercepNet+ has a switch for this). Without it weak sounds of clean speech suffer for noise that
         nobody hears. inf limits nothing.
+    backwards : bool
+        All mixtures from their end to their beginning: for a network that hears recordings backwards.
     """
 
     speed_share: float = 0.6
@@ -140,6 +142,7 @@ class MixingConfig:
     clip_share: float = 0.06
     rounding_share: float = 0.5
     clean_limit_db: float = np.inf
+    backwards: bool = False
 
 
 class Mixer:
@@ -206,6 +209,8 @@ class Mixer:
         clean, noisy = self._recorded(rng, clean, noisy)
         limit_db = attenuation_limit_db(clean, noisy, config.clean_limit_db)
         clean, noisy = clean.astype(np.float32), noisy.astype(np.float32)
+        if config.backwards:
+            clean, noisy = clean[::-1].copy(), noisy[::-1].copy()
         return Mixture(clean, noisy, min(bandwidth_hz, cutoff_hz), cutoff_hz, limit_db)
 
     def _voice(self, rng: np.random.Generator, samples: int) -> tuple[Array, float]:

@@ -244,9 +244,11 @@ def _enhance_some(context: _Context, paths: list[str]) -> list[dict[str, Any]]:
     """A task: some files, each by itself. Runs on a worker."""
     import fsspec
 
-    if context.model not in _loaded:
-        _loaded[context.model] = _load(context.model)
-    settings = replace(context.settings, model=_loaded[context.model])
+    settings = context.settings
+    if settings.quality is None:
+        if context.model not in _loaded:
+            _loaded[context.model] = _load(context.model)
+        settings = replace(settings, model=_loaded[context.model])
     origin, root = fsspec.core.url_to_fs(context.source)
     home, folder = fsspec.core.url_to_fs(context.target)
     with libraries_silenced():

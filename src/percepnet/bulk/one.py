@@ -41,6 +41,8 @@ class Settings:
     ----------
     model : Model, str, path or None
         As of `percepnet.Enhancer`.
+    quality : str or None
+        As of `percepnet.Enhancer`, in place of a model.
     link_channels : bool or None
         None decides it from each recording.
     salvage : bool
@@ -61,6 +63,7 @@ class Settings:
     track: int | None = None
     wishes: Wishes = field(default_factory=Wishes)
     far_end: Path | None = None
+    quality: str | None = None
 
     def enhancer(self, sample_rate_hz: int, channels: int, *, link_channels: bool) -> Enhancer:
         return Enhancer(
@@ -72,12 +75,14 @@ class Settings:
             attenuation_limit_db=self.attenuation_limit_db,
             link_channels=link_channels,
             far_end=self.far_end is not None,
+            quality=self.quality,
         )
 
     def described(self) -> dict[str, Any]:
         """What decides the output, for a ledger; the model is its owner's to name."""
         settings = asdict(replace(self, model=None))
-        return {name: value for name, value in settings.items() if name not in ("model", "plot", "far_end")}
+        left_out = ("model", "plot", "far_end", *(() if self.quality else ("quality",)))
+        return {name: value for name, value in settings.items() if name not in left_out}
 
 
 @dataclass(frozen=True)

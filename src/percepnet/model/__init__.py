@@ -13,6 +13,9 @@ from percepnet.model.file import (
     Model as Model,
 )
 from percepnet.model.file import (
+    backward_model as backward_model,
+)
+from percepnet.model.file import (
     load_model as load_model,
 )
 from percepnet.model.file import (

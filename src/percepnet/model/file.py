@@ -240,6 +240,11 @@ def residual_for(model: Model) -> Model | None:
     return residual if residual.params.lookahead_frames == model.params.lookahead_frames else None
 
 
+def backward_model() -> Model:
+    """The network that comes with the package and hears recordings from their end."""
+    return shared_model(_models_folder() / "offline" / f"backward{SUFFIX}")
+
+
 def model_names() -> list[str]:
     """Names of the models that come with the package."""
     return sorted(path.stem for path in _models_folder().glob(f"*{SUFFIX}"))

@@ -13,7 +13,7 @@ from percepnet.model import Model, load_model
 from percepnet.model.file import model_path
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.reference.oracle import oracle_steps
-from percepnet.stream import Enhancer
+from percepnet.stream import BEST, QUALITIES, Enhancer, enhance
 from percepnet.systems.digest import digest
 from percepnet.systems.system import OWN_SYSTEM, Frame, Oracle, Process, System
 
@@ -27,10 +27,14 @@ def _unchanged(_model: str | None) -> Process:
 def _enhancer(model: str | None, **settings: Any) -> Process:
     loaded = load_model(model)
 
-    def enhance(noisy: Samples) -> Samples:
+    def process(noisy: Samples) -> Samples:
         return cast(Samples, Enhancer(SAMPLE_RATE_HZ, 1, model=loaded, **settings).process(noisy))
 
-    return enhance
+    return process
+
+
+def _best(_model: str | None) -> Process:
+    return lambda noisy: cast(Samples, enhance(noisy, SAMPLE_RATE_HZ, quality=BEST))
 
 
 def _live_enhancer(model: str | None, **settings: Any) -> Frame:
@@ -47,6 +51,13 @@ def _version(model: str | None, **settings: bool) -> str:
     folder = Path(percepnet.__file__).parent
     code = [*folder.glob("*.py"), *folder.glob("_core*"), *folder.glob("reference/*.py"), *folder.glob("model/*.py")]
     return digest(f"{engine()} {sorted(settings.items())}", [*sorted(code), model_path(model)])
+
+
+def _version_of_best(_model: str | None) -> str:
+    """Both networks, and the code that runs them."""
+    folder = Path(percepnet.__file__).parent
+    code = [*folder.glob("offline/*.py"), *folder.glob("model/weights/offline/*.safetensors")]
+    return digest(_version(QUALITIES[BEST]), sorted(code))
 
 
 def _version_of_oracle(model: str | None) -> str:
@@ -78,5 +89,6 @@ def our_systems() -> dict[str, System]:
         "percepnet-without-comb-filter": _with("percepnet without the comb filter", comb_filter=False),
         "percepnet-with-post-filter": _with("percepnet with the post-filter", post_filter=True),
         SMALL: _with("percepnet's small model", SMALL),
+        BEST: System("percepnet, from both ends", _best, version=_version_of_best, only_when_named=True),
         "oracle": System("perfect decisions", _oracle, version=_version_of_oracle, only_when_named=True),
     }

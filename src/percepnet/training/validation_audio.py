@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -32,7 +32,12 @@ SECONDS = 10.0
 # what is shown of each measure, and the packages that it needs
 SCORES = {"pesq": "pesq_wb", "stoi": "stoi", "si_sdr": "si_sdr_db", "dnsmos": "dnsmos_ovrl"}
 PACKAGES = {"pesq": ("pesq",), "stoi": ("pystoi",), "dnsmos": ("speechmos", "onnxruntime", "librosa")}
-ALWAYS_NOISY_SPEECH = {"no_speech_share": 0.0, "no_noise_share": 0.0, "low_snr_share": 0.0, "high_snr_share": 0.0}
+ALWAYS_NOISY_SPEECH: dict[str, Any] = {
+    "no_speech_share": 0.0,
+    "no_noise_share": 0.0,
+    "low_snr_share": 0.0,
+    "high_snr_share": 0.0,
+}
 
 
 class _Mixture(NamedTuple):

@@ -73,6 +73,11 @@ class DeviceSource:
             raise PercepNetError(
                 f"segment_seconds is {source.segment_seconds}; it must be a multiple of 0.01 from 1 on"
             )
+        if recordings.mixing.backwards:
+            raise PercepNetError(
+                "[mixing] backwards: what is made on the device goes on from segment to segment, and cannot run "
+                "backwards: leave [source] device out"
+            )
         self._params, self._keep_spectra = params, keep_spectra
         self._mixer = _mixer(recordings, source, device, lanes, seed, split)
         at_once = source.lanes_at_once or LANES_AT_ONCE.get(device.type, 8)
