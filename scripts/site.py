@@ -23,6 +23,7 @@ PAGES = {  # of the repository, as pages of the site
     "examples/README.md": "examples.md",
     **{f"src/percepnet/model/weights/{name}.md": f"models/{name}.md" for name in ("default", "small", "percepnet")},
     "src/percepnet/model/weights/echo/residual.md": "models/residual.md",
+    "src/percepnet/model/weights/offline/backward.md": "models/backward.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^()\s]+)\)")

@@ -56,9 +56,7 @@ class Plugin:
     def activate(self) -> None:
         self.descriptor.activate(self.handle)
 
-    def run(
-        self, x: np.ndarray, block: int, *, in_place: bool = False, far: np.ndarray | None = None
-    ) -> np.ndarray:
+    def run(self, x: np.ndarray, block: int, *, in_place: bool = False, far: np.ndarray | None = None) -> np.ndarray:
         """x of (channels, samples), in blocks."""
         x = np.ascontiguousarray(x, np.float32).reshape(self.channels, -1)
         y = x.copy() if in_place else np.full_like(x, np.nan)

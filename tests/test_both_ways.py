@@ -134,6 +134,32 @@ def test_best_of_the_package(core, recording):
     assert np.corrcoef(whole, y)[0, 1] > 0.999
 
 
+def test_digital_silence_around_a_recording_changes_nothing(core, recording):
+    """The networks would forget what they have heard in advance."""
+    silence = np.zeros(9600, np.float32)
+    around = percepnet.enhance(np.concatenate([silence, recording, silence]), 48_000, quality="best")
+    alone = percepnet.enhance(recording, 48_000, quality="best")
+    inside = slice(4800, -4800)
+    np.testing.assert_allclose(around[9600:-9600][inside], alone[inside], atol=0.02)
+    assert np.corrcoef(around[9600:-9600][inside], alone[inside])[0, 1] > 0.999
+
+
+def test_a_recording_of_nothing_is_nothing(core):
+    assert not percepnet.enhance(np.zeros(50 * 8000), 8000, quality="best").any()
+
+
+def test_silence_before_a_recording_does_not_depend_on_the_cuts(core):
+    x = np.concatenate([np.zeros(38 * RATE_HZ), np.random.default_rng(0).normal(0, 0.1, 40 * RATE_HZ)]).astype(
+        np.float32
+    )
+    whole = percepnet.enhance(x, RATE_HZ, quality="best")
+    with percepnet.Enhancer(RATE_HZ, quality="best") as enhancer:
+        parts = [enhancer.process(x[start : start + 1111]) for start in range(0, len(x), 1111)]
+        y = np.concatenate([*parts, enhancer.flush()])[enhancer.latency_samples :]
+    np.testing.assert_array_equal(y, whole)
+    assert len(y) == len(x)
+
+
 def test_without_attenuation_it_is_the_recording(core, recording):
     y = percepnet.enhance(recording, 48_000, quality="best", attenuation_limit_db=0)
     inside = slice(4800, -4800)

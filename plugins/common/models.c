@@ -38,21 +38,28 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static held all[ALL_MODELS];
 
 #ifdef PERCEPNET_EMBEDDED
-__asm__(".section .rodata\n"
-        ".balign 64\n"
-        "embedded_default: .incbin \"" PERCEPNET_EMBEDDED "/default.safetensors\"\n"
-        "embedded_default_end: .byte 0\n"
-        ".balign 64\n"
-        "embedded_small: .incbin \"" PERCEPNET_EMBEDDED "/small.safetensors\"\n"
-        "embedded_small_end: .byte 0\n"
-        ".text\n");
-extern const unsigned char embedded_default[], embedded_default_end[] __attribute__((visibility("hidden")));
-extern const unsigned char embedded_small[], embedded_small_end[] __attribute__((visibility("hidden")));
+#define EMBED(name, file)                                                                                              \
+    ".balign 64\n"                                                                                                     \
+    "embedded_" name ": .incbin \"" PERCEPNET_EMBEDDED "/" file ".safetensors\"\n"                                     \
+    "embedded_" name "_end: .byte 0\n"
+__asm__(".section .rodata\n" EMBED("default", "default") EMBED("small", "small")
+            EMBED("residual", "echo/residual") ".text\n");
+#define EMBEDDED(name)                                                                                                 \
+    extern const unsigned char embedded_##name[], embedded_##name##_end[] __attribute__((visibility("hidden")))
+EMBEDDED(default);
+EMBEDDED(small);
+EMBEDDED(residual);
 
 static percepnet_model *load_embedded(int number, percepnet_error *error) {
-    const unsigned char *data = number == MODEL_DEFAULT ? embedded_default : embedded_small;
-    const unsigned char *end = number == MODEL_DEFAULT ? embedded_default_end : embedded_small_end;
-    return percepnet_model_load(data, (size_t)(end - data), error);
+    const struct {
+        const unsigned char *data, *end;
+    } all_of_it[ALL_MODELS] = {
+        [MODEL_DEFAULT] = {embedded_default, embedded_default_end},
+        [MODEL_SMALL] = {embedded_small, embedded_small_end},
+        [MODEL_RESIDUAL] = {embedded_residual, embedded_residual_end},
+    };
+    const unsigned char *data = all_of_it[number].data;
+    return percepnet_model_load(data, (size_t)(all_of_it[number].end - data), error);
 }
 #endif
 
@@ -132,11 +139,11 @@ static percepnet_model *load(int number, percepnet_error *error) {
         return load_file(path, error);
     }
 #ifdef PERCEPNET_EMBEDDED
-    if (number != MODEL_RESIDUAL) {
-        return load_embedded(number, error);
-    }
-#endif
+    (void)find;
+    return load_embedded(number, error);
+#else
     return find(number, error);
+#endif
 }
 
 int model_number(float value) { return value >= 1.5f ? MODEL_OWN : value >= 0.5f ? MODEL_SMALL : MODEL_DEFAULT; }

@@ -17,6 +17,7 @@ from percepnet.params import FRAMES_PER_SECOND
 
 WINDOW_S = 20.0
 CONTEXT_S = 10.0  # that the network which comes from the end hears before a window; the forward one at the beginning
+SILENT = 2e-5  # digital silence: below the step of 16 bits
 FADE_S = 0.05  # from one window of the backward network to the next
 
 
@@ -105,14 +106,14 @@ class BothWays:
         heard = to_float32(x)
         self._arrived.put(heard)
         self._dry.put(heard)
-        while self._left + self._arrived.count >= self._window + self._context:
-            self._hear()
+        while (missing := self._window + self._context - self._left) <= self._arrived.count:
+            self._hear(missing)
             self._run(self._window, kept=self._fade)
         return from_float32(self._given(x.shape[1]), x)
 
     def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples:
         """End the stream: the samples that the delay holds back."""
-        self._hear()
+        self._hear(self._arrived.count)
         for forward in self._forwards:
             forward.end()
         while (left := self._left) > 0:
@@ -127,22 +128,30 @@ class BothWays:
         """Samples that are in no window yet."""
         return self._heard.shape[1] - self._of_backward.shape[1]
 
-    def _hear(self) -> None:
-        """Let the forward networks hear what has arrived."""
-        x = self._arrived.take(self._arrived.count)
+    def _hear(self, count: int) -> None:
+        """Let the forward networks hear the next samples that have arrived."""
+        x = self._arrived.take(count)
         self._heard = np.concatenate([self._heard, x], axis=1)
-        for forward in self._forwards if x.shape[1] else ():
-            if not self._has_begun:
+        silent = 0 if self._has_begun else _silent_samples(x)
+        if silent < x.shape[1]:  # in whole hops, as frames are counted from the beginning
+            silent = int(silent // self._hop_samples * self._hop_samples)
+        x, begins = x[:, silent:], not self._has_begun and silent < x.shape[1]
+        for forward in self._forwards:
+            forward.leave_out(silent)
+            if begins:
                 forward.begin(self._in_advance(x))
-            forward.hear(x)
-        self._has_begun |= x.shape[1] > 0
+            if x.shape[1]:
+                forward.hear(x)
+        self._has_begun |= begins
 
     def _in_advance(self, x: Samples) -> Samples:
         """The beginning of what comes, for a network to hear once more before; as long as a number of hops.
 
-        Silence between the two, even of 50 ms, would make it forget most of that.
+        Digital silence is left out at its end, as it is in front of a recording: 50 ms of it make a network forget most
+        of what it has heard in advance.
         """
         begin = x[:, : self._context]
+        begin = begin[:, : begin.shape[1] - _silent_samples(begin[:, ::-1])]
         return begin[:, round(begin.shape[1] % self._hop_samples) :]
 
     def _run(self, count: int, kept: int) -> None:
@@ -161,14 +170,19 @@ class BothWays:
     def _backwards(self, end: int) -> Samples:
         """What the backward network makes of what was heard up to a place, after what comes behind it."""
         x = self._heard[:, : end + self._context][:, ::-1]
-        before = [self._in_advance(x)] if x.shape[1] < end + self._context else []
+        is_at_end = x.shape[1] < end + self._context
+        silent = _silent_samples(x) if is_at_end else 0
+        x = x[:, silent:]
+        before = [self._in_advance(x)] if is_at_end else []
         begun = sum(part.shape[1] for part in before) + x.shape[1]
         # its frames are centred between those of the first forward network
         shift = round((self._half_hop - begun - self._done) % self._hop_samples)
         all_of_it = np.concatenate([np.zeros((self._channels, shift), np.float32), *before, x], axis=1)
         self._backward.reset()
         y = np.concatenate([self._backward.process(all_of_it), self._backward.flush()], axis=1)
-        found: Samples = y[:, y.shape[1] - end :][:, ::-1].copy()
+        nothing = np.zeros((self._channels, silent), np.float32)
+        whole = np.concatenate([nothing, y[:, y.shape[1] - x.shape[1] :]], axis=1)
+        found: Samples = whole[:, whole.shape[1] - end :][:, ::-1].copy()
         return found
 
     def _given(self, count: int) -> Samples:
@@ -184,6 +198,12 @@ class BothWays:
         self._was_bypassed = self.bypass
         mixed: Samples = np.where(part < 1, before + part * (after - before), after)
         return mixed
+
+
+def _silent_samples(x: Samples) -> int:
+    """How many samples of digital silence there are before anything else."""
+    loud = np.flatnonzero(np.abs(x).max(axis=0) > SILENT)
+    return int(loud[0]) if len(loud) else x.shape[1]
 
 
 class _Forward:
@@ -203,6 +223,10 @@ class _Forward:
         """Hear something in advance."""
         self._skip = self._shift.shape[1] + before.shape[1] + self.stream.latency_samples
         self.hear(np.concatenate([self._shift, before], axis=1))
+
+    def leave_out(self, samples: int) -> None:
+        """Samples of nothing, before it begins."""
+        self._made = np.concatenate([self._made, np.zeros((len(self._made), samples), np.float32)], axis=1)
 
     def hear(self, x: Samples) -> None:
         self._keep(self.stream.process(x))
