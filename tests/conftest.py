@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+import percepnet.cli
+from command_line import Outcome, Run
 from percepnet import native
 
 # In files of few but long tests: begun first, so that the last minutes are short tests, shared by all processes.
@@ -38,3 +40,18 @@ def core():
     except native.CoreMissing as missing:
         pytest.skip(str(missing))
     return native
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """The command line as a process has it: exit code, and all that is written, by libraries too."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["percepnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            percepnet.cli.main()
+        code = stop.value.code
+        assert code is None or isinstance(code, int)
+        return Outcome(code or 0, *capfd.readouterr())
+
+    return run

@@ -1,7 +1,6 @@
 """Recordings heard from both ends: windows, joints, delays, and what stands behind `quality`."""
 
 import json
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 import soundfile
 
 import percepnet
-import percepnet.cli
 from models import constant_model
 from percepnet.engine import open_stream
 from percepnet.errors import PercepNetError
@@ -191,21 +189,15 @@ def test_what_cannot_be_is_refused():
         percepnet.Enhancer(quality="best", far_end=True)
 
 
-def test_command(core, tmp_path, recording, monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["percepnet", "enhance", str(tmp_path / "a.wav"), *arguments])
-        with pytest.raises(SystemExit) as stop:
-            percepnet.cli.main()
-        return stop.value.code or 0, capfd.readouterr()
-
+def test_command(core, tmp_path, recording, command):
     soundfile.write(tmp_path / "a.wav", recording, 48_000, subtype="FLOAT")
-    code, said = run("-o", str(tmp_path / "b.wav"), "--quality", "best", "--json")
-    assert code == 0
-    assert json.loads(said.out)["results"][0]["samples"] == len(recording)
+    done = command("enhance", tmp_path / "a.wav", "-o", tmp_path / "b.wav", "--quality", "best", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["results"][0]["samples"] == len(recording)
     y, _ = soundfile.read(tmp_path / "b.wav", dtype="float32")
     np.testing.assert_allclose(y, percepnet.enhance(recording, 48_000, quality="best"), atol=1e-6)
     for wrong in (["--quality", "better"], ["--quality", "best", "--model", "small"]):
-        code, said = run("-o", str(tmp_path / "c.wav"), *wrong)
-        assert code == 2
-        assert "quality" in said.err
+        done = command("enhance", tmp_path / "a.wav", "-o", tmp_path / "c.wav", *wrong)
+        assert done.code == 2
+        assert "quality" in done.err
     assert not (tmp_path / "c.wav").exists()

@@ -4,9 +4,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,35 +15,12 @@ import soundfile
 import identity_system
 import percepnet
 import percepnet.cli
+from command_line import Outcome, Run
 from percepnet.bulk.ledger import NAME as LEDGER
 from percepnet.engine import VARIABLE
 from percepnet.model import save_model
 
 IDENTITY = [sys.executable, identity_system.__file__]
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """The command line as a process has it: exit code, and all that is written, by libraries too."""
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["percepnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            percepnet.cli.main()
-        code = stop.value.code
-        assert code is None or isinstance(code, int)
-        return Outcome(code or 0, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

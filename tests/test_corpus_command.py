@@ -1,7 +1,6 @@
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import soundfile
 
 pytest.importorskip("soxr", reason="training needs soxr: pip install 'percepnet[train]'")
 
-import percepnet.cli
 from percepnet.training.corpus import find_clips
 from room_responses import exponential_room
 from voices import glide
@@ -19,17 +17,10 @@ DOCS = Path(__file__).parents[1] / "docs" / "training.md"
 
 
 @pytest.fixture
-def run(monkeypatch, capfd, tmp_path):
-    """The command line in a new folder, as a process has it: exit code, output, errors."""
+def run(command, monkeypatch, tmp_path):
+    """The command line in a new folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run_(*arguments):
-        monkeypatch.setattr(sys, "argv", ["percepnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            percepnet.cli.main()
-        return stop.value.code or 0, *capfd.readouterr()
-
-    return run_
+    return command
 
 
 @pytest.fixture

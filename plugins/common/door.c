@@ -19,7 +19,8 @@ static percepnet_stream *create(door *d, percepnet_options *options, percepnet_e
     options->residual = d->residual;
     percepnet_stream *stream = percepnet_stream_create(d->model, options, error);
     if (!stream && d->residual) {
-        options->residual = NULL;
+        model_release(d->residual);
+        options->residual = d->residual = NULL;
         stream = percepnet_stream_create(d->model, options, error);
     }
     return stream;
@@ -51,8 +52,7 @@ void door_open(door *d, door_choice choice) {
     if (!d->stream) {
         fprintf(stderr, "percepnet: the sound passes through unchanged: %s\n", error.message);
         model_release(d->model);
-        model_release(d->residual);
-        d->model = d->residual = NULL;
+        d->model = NULL;
     }
 }
 
@@ -97,7 +97,9 @@ void door_run(door *d, const float *const *x, const float *far, float *const *y,
         for (int c = 0; c < d->channels; c++) { /* first all of it: outputs may lie where inputs do */
             take(d->x + (size_t)c * DOOR_CHUNK, x[c], done, now);
         }
-        take(d->far, far, done, now);
+        if (d->far_end) {
+            take(d->far, far, done, now);
+        }
         const float *from = d->x;
         if (d->stream && percepnet_stream_process_far(d->stream, NULL, d->x, d->far_end ? d->far : NULL, (int64_t)now,
                                                       DOOR_CHUNK, d->y, DOOR_CHUNK) == (int64_t)now) {

@@ -91,6 +91,25 @@ def from_float32(y: Samples, like: AnySamples) -> AnySamples:
     return values[0] if like.ndim == 1 else values
 
 
+def crossfade(before: Samples, after: Samples, count: int) -> Samples:
+    """From one to the other in a straight line, within the first samples.
+
+    Parameters
+    ----------
+    before, after : np.ndarray [shape=(channels, n)]
+    count : int
+        Samples that it takes, at most n.
+
+    Returns
+    -------
+    np.ndarray [shape=(channels, n)]
+    """
+    share = np.arange(1, count + 1, dtype=np.float32) / np.float32(count)
+    y = after.copy()
+    y[:, :count] = before[:, :count] + share * (after - before)[:, :count]
+    return y
+
+
 def check_finite(x: Samples, *, start_samples: int, sample_rate_hz: int, advice: str) -> None:
     """Refuse NaN, infinity and values far outside [-1, 1], and say where they are.
 

@@ -37,11 +37,9 @@ class MediaReader(AudioReader):
     def __init__(self, path: Path, av: Any, track: int | None, *, salvage: bool) -> None:
         self._av = av
         self._track = track
-        container = _open_container(av, path)
-        try:  # closed again, as every open container holds the index of the whole film
-            info, notes = self._look(path, container)
-        finally:
-            container.close()
+        self.path = path
+        with self.container() as (container, stream):  # closed again, as it holds the index of the whole film
+            info, notes = self._look(container, stream)
         super().__init__(path, info, notes, salvage=salvage)
         self.first_pts_s: float | None = None
         self._others: frozenset[int] = frozenset()
@@ -64,9 +62,8 @@ class MediaReader(AudioReader):
         self._others = frozenset(tracks)
         self._take = take
 
-    def _look(self, path: Path, container: Any) -> tuple[AudioInfo, list[str]]:
+    def _look(self, container: Any, stream: Any) -> tuple[AudioInfo, list[str]]:
         """What the first frame and the header say."""
-        stream = _choose(path, container, self._track)
         first = None
         for number, packet in enumerate(container.demux(stream)):
             with suppress(self._av.error.FFmpegError):
@@ -76,7 +73,7 @@ class MediaReader(AudioReader):
             if first is not None or number > 500:
                 break
         if first is None:
-            raise AudioError(f"{path}: its sound cannot be decoded: damaged, or encrypted")
+            raise AudioError(f"{self.path}: its sound cannot be decoded: damaged, or encrypted")
         rate_hz, channels = first.sample_rate, len(first.layout.channels)
         has_video = not all(_is_cover(self._av, video) for video in container.streams.video)
         promised_s = self._promised_s = self._promise(container, stream, has_video=has_video)

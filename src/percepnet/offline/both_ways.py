@@ -6,34 +6,20 @@ Each has heard ten seconds of the recording before it begins. The recording goes
 of any length.
 """
 
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.arrays import AnySamples, Samples, from_float32, to_float32
+from percepnet.arrays import AnySamples, Samples, crossfade, from_float32, to_float32
+from percepnet.engine import Stream
 from percepnet.params import FRAMES_PER_SECOND
 
 WINDOW_S = 20.0
 CONTEXT_S = 10.0  # that the network which comes from the end hears before a window; the forward one at the beginning
 SILENT = 2e-5  # digital silence: below the step of 16 bits
 FADE_S = 0.05  # from one window of the backward network to the next
-
-
-class OneWay(Protocol):
-    """A stream of an engine: `percepnet.engine.Stream`."""
-
-    attenuation_limit_db: float | None
-
-    @property
-    def latency_samples(self) -> int: ...
-    @property
-    def refused_hops(self) -> int: ...
-    def process(self, x: AnySamples, far: AnySamples | None = None) -> AnySamples: ...
-    def flush(self, dtype: npt.DTypeLike = np.float32) -> AnySamples: ...
-    def reset(self) -> None: ...
-    def close(self) -> None: ...
 
 
 class BothWays:
@@ -48,7 +34,7 @@ class BothWays:
 
     speech_probability: float | None = None  # of a moment that is 30 s ahead of what comes out
 
-    def __init__(self, open_way: Callable[[bool], OneWay], sample_rate_hz: int, channels: int) -> None:
+    def __init__(self, open_way: Callable[[bool], Stream], sample_rate_hz: int, channels: int) -> None:
         self._hop_samples = sample_rate_hz / FRAMES_PER_SECOND
         self._half_hop = round(self._hop_samples / 2)
         self._forwards = [_Forward(open_way(False), shift, channels) for shift in (0, self._half_hop)]
@@ -78,7 +64,7 @@ class BothWays:
         for stream in self._streams():
             stream.attenuation_limit_db = limit_db
 
-    def _streams(self) -> list[OneWay]:
+    def _streams(self) -> list[Stream]:
         return [self._backward, *(forward.stream for forward in self._forwards)]
 
     def reset(self) -> None:
@@ -188,16 +174,11 @@ class BothWays:
     def _given(self, count: int) -> Samples:
         """The next samples out, or the recording as it came in."""
         wet, dry = self._made.take(count), self._dry.take(count)
-        if not self.bypass and not self._was_bypassed:
-            return wet
-        if self.bypass == self._was_bypassed:
-            return dry
-        fade = min(count, round(self._hop_samples))
-        part = np.minimum(np.arange(1, count + 1, dtype=np.float32) / max(1, fade), 1)
         before, after = (wet, dry) if self.bypass else (dry, wet)
+        if self.bypass == self._was_bypassed:
+            return after
         self._was_bypassed = self.bypass
-        mixed: Samples = np.where(part < 1, before + part * (after - before), after)
-        return mixed
+        return crossfade(before, after, min(count, round(self._hop_samples)))
 
 
 def _silent_samples(x: Samples) -> int:
@@ -209,15 +190,15 @@ def _silent_samples(x: Samples) -> int:
 class _Forward:
     """A stream that hears all of a recording, and what it made of it, as far as nobody has taken it."""
 
-    def __init__(self, stream: OneWay, shift: int, channels: int) -> None:
+    def __init__(self, stream: Stream, shift: int, channels: int) -> None:
         self.stream = stream
         self._shift = np.zeros((channels, shift), np.float32)  # by which its frames are later
-        self._skip = 0  # samples of what comes that belong to nothing
-        self._made = self._shift[:, :0]
+        self.reset()
 
     def reset(self) -> None:
         self.stream.reset()
-        self._skip, self._made = 0, self._shift[:, :0]
+        self._skip = 0  # samples of what comes that belong to nothing
+        self._made = _Queue(len(self._shift))
 
     def begin(self, before: Samples) -> None:
         """Hear something in advance."""
@@ -226,7 +207,7 @@ class _Forward:
 
     def leave_out(self, samples: int) -> None:
         """Samples of nothing, before it begins."""
-        self._made = np.concatenate([self._made, np.zeros((len(self._made), samples), np.float32)], axis=1)
+        self._made.put(np.zeros((len(self._shift), samples), np.float32))
 
     def hear(self, x: Samples) -> None:
         self._keep(self.stream.process(x))
@@ -235,13 +216,12 @@ class _Forward:
         self._keep(self.stream.flush())
 
     def take(self, count: int) -> Samples:
-        taken, self._made = self._made[:, :count], self._made[:, count:]
-        return taken
+        return self._made.take(count)
 
     def _keep(self, y: AnySamples) -> None:
         skipped = min(self._skip, y.shape[1])
         self._skip -= skipped
-        self._made = np.concatenate([self._made, y[:, skipped:]], axis=1)
+        self._made.put(y[:, skipped:])
 
 
 class _Queue:
@@ -249,7 +229,8 @@ class _Queue:
 
     def __init__(self, channels: int) -> None:
         self.count = 0
-        self._parts: list[Samples] = [np.zeros((channels, 0), np.float32)]
+        self._parts: deque[Samples] = deque()
+        self._nothing = np.zeros((channels, 0), np.float32)
 
     def put(self, x: Samples) -> None:
         self._parts.append(x)
@@ -258,13 +239,11 @@ class _Queue:
     def take(self, count: int) -> Samples:
         """The first samples [shape=(channels, count)]; there have to be so many."""
         self.count -= count
-        taken: list[Samples] = []
-        while count or not taken:
-            part = self._parts.pop(0)
+        taken = [self._nothing]
+        while count:
+            part = self._parts.popleft()
             taken.append(part[:, :count])
             if part.shape[1] > count:
-                self._parts.insert(0, part[:, count:])
+                self._parts.appendleft(part[:, count:])
             count -= taken[-1].shape[1]
-        if not self._parts:
-            self._parts.append(taken[0][:, :0])
         return np.concatenate(taken, axis=1)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.arrays import AnySamples, Array, Samples, from_float32, to_float32
+from percepnet.arrays import AnySamples, Array, Samples, crossfade, from_float32, to_float32
 from percepnet.errors import AudioError
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.echo import EchoCanceller
@@ -316,11 +316,8 @@ class Stream:
 
     def _mixed(self, enhanced: Samples, delayed: Samples, fade_samples: int) -> Samples:
         """One of the two; in the first hop after a change, from the one to the other."""
-        y = delayed if self.bypass else enhanced
-        if self.bypass != self._was_bypassed:
-            self._was_bypassed = self.bypass
-            before = enhanced if self.bypass else delayed
-            share = np.arange(1, fade_samples + 1, dtype=np.float32) / np.float32(fade_samples)
-            y = y.copy()
-            y[:, :fade_samples] = before[:, :fade_samples] + share * (y - before)[:, :fade_samples]
-        return y
+        before, after = (enhanced, delayed) if self.bypass else (delayed, enhanced)
+        if self.bypass == self._was_bypassed:
+            return after
+        self._was_bypassed = self.bypass
+        return crossfade(before, after, fade_samples)
