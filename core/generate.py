@@ -16,6 +16,7 @@ from percepnet.reference import (
     echo_delay,
     echo_emphasis,
     echo_filter,
+    echo_past,
     features,
     layers,
     mix,
@@ -89,6 +90,8 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_SAME_SAMPLES": echo_delay.SAME_SAMPLES,
     "ECHO_SEEN_MIN": echo_delay.SEEN_MIN,
     "ECHO_BLOCKS": echo_filter.BLOCKS,
+    "ECHO_RANGES": len(echo_filter.RANGES),
+    "ECHO_PATH": int(echo_filter.IN_FILTER.sum()),
     "ECHO_KEPT": echo_filter.FORGETTING**2,
     "ECHO_STARTING_HOPS": echo_filter.STARTING_HOPS,
     "ECHO_GAIN_SMOOTHING": echo_filter.GAIN_SMOOTHING,
@@ -110,8 +113,10 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_WORSE": echo_filter.WORSE,
     "ECHO_WORSE_THAN_NONE": echo_filter.WORSE_THAN_NONE,
     "ECHO_LOUD": echo_filter.LOUD,
-    "ECHO_PAST_BLOCKS": echo.PAST_SAMPLES // params.HOP_SAMPLES,
-    "ECHO_DELAY_BLOCKS_MAX": echo.DELAY_BLOCKS_MAX,
+    "ECHO_PAST_BLOCKS": echo_past.PAST_BLOCKS,
+    "ECHO_PAST_LARGEST": float(echo_past.LARGEST),
+    "ECHO_PAST_PEAK_MIN": echo_past.PEAK_MIN,
+    "ECHO_DELAY_BLOCKS_MAX": echo_past.DELAY_BLOCKS_MAX,
     "ECHO_QUIET_HOPS": echo.QUIET_HOPS,
     "ECHO_MARGIN_SAMPLES": echo.MARGIN_SAMPLES,
     "ECHO_MARGIN_MIN_SAMPLES": echo.MARGIN_MIN_SAMPLES,
@@ -128,6 +133,8 @@ def first_half(window: np.ndarray) -> np.ndarray:
     return half
 
 
+_RANGES = np.array(echo_filter.RANGES, np.int16).T  # of the echo's filter: bins from and to, and blocks
+
 TABLES: dict[str, np.ndarray] = {
     "VORBIS_HALF": first_half(stft.WINDOW),
     "COMB_WEIGHTS": comb._WEIGHTS,
@@ -142,6 +149,10 @@ TABLES: dict[str, np.ndarray] = {
     "ECHO_LOW_PASS": echo_delay.LOW_PASS,
     "ECHO_FADE_HALF": first_half(echo_delay.FADE),
     "ECHO_VARIANCES": echo_filter.VARIANCES,
+    "ECHO_RANGE_FIRST": _RANGES[0],
+    "ECHO_RANGE_BINS": _RANGES[1] - _RANGES[0],
+    "ECHO_RANGE_BLOCKS": _RANGES[2],
+    "ECHO_RANGE_START": np.append(0, np.cumsum((_RANGES[1] - _RANGES[0]) * _RANGES[2])[:-1]).astype(np.int16),
 }
 
 TYPES = {"float32": "float", "int16": "int16_t"}

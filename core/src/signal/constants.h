@@ -65,6 +65,8 @@
 #define ECHO_SAME_SAMPLES 16
 #define ECHO_SEEN_MIN 3
 #define ECHO_BLOCKS 16
+#define ECHO_RANGES 4
+#define ECHO_PATH 4163
 #define ECHO_KEPT 0.998000979f
 #define ECHO_STARTING_HOPS 10
 #define ECHO_GAIN_SMOOTHING 0.980000019f
@@ -87,6 +89,8 @@
 #define ECHO_WORSE_THAN_NONE 2.0f
 #define ECHO_LOUD 1.20000005f
 #define ECHO_PAST_BLOCKS 52
+#define ECHO_PAST_LARGEST 32767.0f
+#define ECHO_PAST_PEAK_MIN 1e-30f
 #define ECHO_DELAY_BLOCKS_MAX 50
 #define ECHO_QUIET_HOPS 200
 #define ECHO_MARGIN_SAMPLES 240
@@ -108,5 +112,9 @@ extern const float PITCH_STEP_COSTS[9];
 extern const float ECHO_LOW_PASS[64];
 extern const float ECHO_FADE_HALF[160];
 extern const float ECHO_VARIANCES[16];
+extern const int16_t ECHO_RANGE_FIRST[4];
+extern const int16_t ECHO_RANGE_BINS[4];
+extern const int16_t ECHO_RANGE_BLOCKS[4];
+extern const int16_t ECHO_RANGE_START[4];
 
 #endif
