@@ -2,7 +2,7 @@
 
     pip install ziglang && python web/build.py          # into web/dist and src/percepnet/web/site
     python web/build.py --wasm                          # only the binaries, which needs no npm
-    cd web && npm pack
+    cd web && npm pack && cd echo && npm pack           # percepnet, and percepnet-echo with what a far end needs
 
 The binaries are the same to the bit wherever they are built with the same ziglang; their hashes are printed.
 """
@@ -25,6 +25,7 @@ BINARIES = {"percepnet.wasm": "simd128", "percepnet-relaxed.wasm": "simd128+rela
 # for pages that say what their loudspeaker plays; the others would fetch it for nothing
 ECHO_BINARIES = {"percepnet-echo.wasm": "simd128", "percepnet-echo-relaxed.wasm": "simd128+relaxed_simd"}
 WITHOUT_FAR_END = ("echo*.c", "canceller.c")
+RESIDUAL = "residual.safetensors"
 # Inner loops are compiled for speed, all else for size: it has to be fetched.
 FOR_SPEED = "kernels"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-DPERCEPNET_STATIC", "-Wall", "-Wextra", "-Werror"]
@@ -94,6 +95,9 @@ def build_package() -> None:
     shutil.copyfile(WEB.parent / "LICENSE", DIST / "LICENSE")
     for model in ("small", "default"):
         shutil.copyfile(MODELS / f"{model}.safetensors", DIST / f"{model}.safetensors")
+    shutil.copyfile(MODELS / "echo" / RESIDUAL, DIST / RESIDUAL)
+    for name in ("LICENSE", *ECHO_BINARIES, RESIDUAL):
+        shutil.copyfile(DIST / name, WEB / "echo" / name)
 
 
 def build_site() -> None:
