@@ -39,7 +39,7 @@ ERROR_SMOOTHING = 0.8
 FLOOR = 1e-7
 
 POWER_SMOOTHING = 0.1  # Valin 2007: of powers, whose changes are correlated
-LEAK_RATE = 0.05
+LEAK_RATE = 0.06
 
 SMOOTHING = (0.6, 0.9)  # of energies, fast and slow
 BETTER = (0.9, 0.97)  # background over foreground: it is taken over
