@@ -89,6 +89,8 @@
 #define features_init percepnet_inside_features_init
 #define features_level percepnet_inside_features_level
 #define features_reset percepnet_inside_features_reset
+#define gain_control_push percepnet_inside_gain_control_push
+#define gain_control_reset percepnet_inside_gain_control_reset
 #define highpass_begin percepnet_inside_highpass_begin
 #define highpass_hop percepnet_inside_highpass_hop
 #define highpass_init percepnet_inside_highpass_init
