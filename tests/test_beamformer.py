@@ -247,3 +247,20 @@ def test_a_microphone_that_dies_and_comes_back():
         assert part or beamformer.reference != 0
     assert np.all(np.isfinite(np.concatenate(parts)))
     assert np.median(snr_db(beamformer, heard, rest)) > 10
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_microphones_that_swap_are_never_worse_than_one_and_are_learnt_anew(together):
+    heard, rest, gains = scene(720, together=together)
+    swap, order = 480 * HOP_SAMPLES, [2, 0, 3, 1]
+    heard[:, swap:], rest[:, swap:] = heard[order, swap:], rest[order, swap:]
+    beamformer = Beamformer(4, PARAMS)
+    y = run(beamformer, heard + rest, gains)[beamformer.latency_samples :]
+    reference = beamformer.reference
+    found_db = []
+    for start in range(swap, len(y) - 40 * HOP_SAMPLES, 80 * HOP_SAMPLES):  # speech and pause
+        part = slice(start, min(start + 80 * HOP_SAMPLES, len(y)))
+        error, noise = (np.sum(np.square(x[part] - heard[reference, part])) for x in (y, (heard + rest)[reference]))
+        found_db.append(10 * np.log10(noise / error))
+    assert min(found_db) > 2
+    assert found_db[1] > 8
