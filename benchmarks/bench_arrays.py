@@ -156,7 +156,8 @@ def draw(rows: list[dict], path: Path) -> None:
     figure.axes[0].set_xlabel("microphones, and noise from one point or from all directions")
     figure.axes[0].set_ylim(bottom=1)
     figure.axes[2].set_ylim(bottom=0.4)
-    figure.axes[1].legend(frameon=False, fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=110)
     mark(path, model_hashes())
 
