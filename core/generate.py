@@ -41,6 +41,7 @@ CONSTANTS: dict[str, int | float] = {
     "UNITS_MAX": table.UNITS_MAX,
     "CONVOLUTION_TAPS_MAX": table.TAPS_MAX,
     "CONVOLUTION_DILATION_MAX": table.DILATION_MAX,
+    "LAYER_MEMORY_MAX": table.MEMORY_MAX,
     "NORMALISATION_FLOOR": float(layers.NORMALISATION_FLOOR),
     "HIGHPASS_MAX_HZ": params.HIGHPASS_MAX_HZ,
     "TINY": float(bands.TINY),

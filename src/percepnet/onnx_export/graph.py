@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from percepnet.model import FEATURES, INT8_MAX, Model, Node, dequantise
 from percepnet.model.container import Stored, read_container
 from percepnet.model.header import write_header
-from percepnet.reference.layers import NORMALISATION_FLOOR, convolution_matrix
+from percepnet.reference.layers import NORMALISATION_FLOOR, convolution_matrix, kept
 
 OPSET = 18
 IR_VERSION = 9  # what runtimes of 2023 and later read
@@ -193,7 +193,10 @@ class _Builder:
         update = self._op("Sigmoid", [self._op("Add", [update, by_state[1]], f"{name}/update_sum")], f"{name}/update")
         recalled = self._op("Mul", [reset, by_state[2]], f"{name}/recalled")
         new = self._op("Tanh", [self._op("Add", [new, recalled], f"{name}/new_sum")], f"{name}/new")
-        self._op("Identity", [self._between(update, new, before, name)], name + NEXT)
+        y = self._between(update, new, before, name)
+        if node.shape.memory:
+            y = self._op("Mul", [y, self._constant(f"{name}/kept", kept(node.shape.memory))], f"{name}/forgotten")
+        self._op("Identity", [y], name + NEXT)
 
     def _gated_recurrence(self, node: Node) -> None:
         name, before = node.layer.name, self._state(node)

@@ -335,6 +335,7 @@ def _initial_network(config: Config) -> TrainingNetwork:
     model = load_model(config.init)
     if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
         model = rebanded(model, BAND_EDGES[config.bands])
-    if config.preset is not None and PRESETS[config.preset] != model.architecture:
-        model = widened(model, PRESETS[config.preset], config.seed)
+    wanted = None if config.preset is None else PRESETS[config.preset].remembering(model.architecture.memories)
+    if wanted is not None and wanted != model.architecture:
+        model = widened(model, wanted, config.seed)
     return from_model(model)
