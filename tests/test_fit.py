@@ -289,6 +289,17 @@ def test_export_is_the_average_and_says_what_it_was_trained_on(config, tmp_path)
     np.testing.assert_allclose(Network(model).run(features)[0], Network(exact).run(features)[0], atol=0.02)
 
 
+def test_a_memory_is_given_by_export_and_kept_by_what_goes_on_from_it(config, tmp_path):
+    run_training(prepared(replace(config, updates=2)))
+    target = tmp_path / "m.safetensors"
+    export_model(config.out, target, memory=2000)
+    assert set(load_model(target).architecture.memories) == {"gru1", "gru2", "gru3", "strength_gru", "gain_gru"}
+    wider = replace(config, init=str(target), preset="tiny")
+    assert Trainer(wider, {}).network.architecture == load_model(target).architecture
+    export_model(target, tmp_path / "without.safetensors", memory=0)
+    assert load_model(tmp_path / "without.safetensors").architecture == PRESETS["tiny"]
+
+
 def as_before_tables(path):
     """A checkpoint as it was when the article's network was the only one: five sizes, two fields of the signal path."""
     state = read_checkpoint(path)
