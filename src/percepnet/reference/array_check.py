@@ -24,6 +24,8 @@ class ArrayCheck:
         1 for those that are used, 0 for the others; two looks have to agree.
     left_out : dict of int to str
         The others, and why.
+    has_looked : bool
+        Whether what is of no use is known: it has looked twice, after a first time that may hear what begins.
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,7 +37,12 @@ class ArrayCheck:
         self.used = np.ones(self._channels, np.float32)
         self.left_out: dict[int, str] = {}
         self._seen: dict[int, str] = {}
+        self._looks = 0
         self._frames: list[npt.NDArray[np.complex64]] = []
+
+    @property
+    def has_looked(self) -> bool:
+        return self._looks >= 3
 
     def push(self, spectra: npt.NDArray[np.complex64]) -> bool:
         """Take the spectra [shape=(channels, 481)] of the next frame in, and say whether something has changed."""
@@ -44,6 +51,7 @@ class ArrayCheck:
             return False
         x = np.concatenate(self._frames, axis=1)
         self._frames = []
+        self._looks += 1
         # real and imaginary parts beside one another: the real part of the inner product, as of the signals
         parts = np.concatenate([x.real, x.imag], axis=1).astype(np.float64)
         seen = _judged(parts @ parts.T / x.shape[1])

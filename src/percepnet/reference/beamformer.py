@@ -49,6 +49,7 @@ SHARE_STEP = 0.1  # of the way to a new share, in a frame
 CHOICE_FRAMES = 25  # between two looks at which microphone is the best
 CHOICE_DB = 1.0  # by which another has to be better
 FADE_FRAMES = 20  # from one reference microphone to the next
+WEIGHT_MAX = 30.0  # of a microphone as loud as the reference: more comes from covariances that mean nothing
 LOUDNESS = (0.03, 30.0)  # within which another reference microphone is made as loud as the last
 
 
@@ -173,7 +174,9 @@ class Beamformer:
         spectra *= self._check.used[:, None]
         x = np.ascontiguousarray(spectra.T)
         if self._frame >= self._lookahead:
-            self._learn((gains * self._check.used[self.listeners, None]).max(axis=0))
+            heard = gains[self._check.used[self.listeners] > 0]
+            # the median: a microphone at which the network errs, as at a quiet one in its first second, says nothing
+            self._learn(np.median(heard, axis=0) if len(heard) else gains[0] * 0)
         wanted = self._wanted()
         raw = np.sum(self._filter.conj() * x, axis=1)
         of_reference = x @ wanted.astype(np.complex64)
@@ -193,7 +196,7 @@ class Beamformer:
         self._decided.append(_Decided(x, speech, noise))
         number = self._frame - self._lookahead
         self._watch(raw, of_reference, speech, noise)
-        if number % CHOICE_FRAMES == CHOICE_FRAMES - 1:
+        if number % CHOICE_FRAMES == CHOICE_FRAMES - 1 and self._check.has_looked:
             self._choose()
         self._fade = min(self._fade + 1, FADE_FRAMES)
         self._update(slice(number % EVERY, None, EVERY))
@@ -218,7 +221,11 @@ class Beamformer:
         found = self._design(self._speech[due] + FLOOR * eye, noise, wanted)
         heard = np.minimum(self._speech_frames[due], self._noise_frames[due])
         trust = (heard / (heard + np.float32(TRUSTED_FRAMES)))[:, None]
-        self._filter[due] = wanted + trust * (found - wanted)
+        if self._check.has_looked:  # after 750 ms: no broken microphone gets into a filter before
+            loudest = np.sqrt((np.square(np.abs(found)) * powers).max(axis=1))
+            in_bounds = loudest <= WEIGHT_MAX * np.sqrt(powers @ np.square(wanted) + FLOOR)
+            found = np.where(in_bounds[:, None], found, wanted)
+            self._filter[due] = wanted + trust * (found - wanted)
 
     def _watch(self, raw: Spectrum, of_reference: Spectrum, speech: Array, noise: Array) -> None:
         """Find how much of the filter's output helps, from a frame that the filter has not learnt from.
@@ -269,6 +276,9 @@ class Beamformer:
         self._speech *= used[:, None] * used
         self._noise *= used[:, None] * used
         self._filter *= used
+        to_learn_from = [decided.spectra for decided in self._decided] + [waiting[0] for waiting in self._waiting]
+        for spectra in to_learn_from:
+            np.multiply(spectra, used, out=spectra)
         if not used[self.reference]:
             self._go_to(int(np.argmax(used)), 1.0)
             self._from, self._fade = self._to, FADE_FRAMES
