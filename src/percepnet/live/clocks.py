@@ -1,0 +1,143 @@
+"""What time it is by a sound device, from when it calls.
+
+A device counts time in samples, and calls for each block of them: early or late by some milliseconds, as its driver
+moves several blocks at once, in patterns that may take seconds to repeat, and as the computer has other things to do.
+A Kalman filter draws the straight line behind these calls: at what time a sample is due, and how long a sample lasts.
+It finds out by itself how much a second of calls is worth, so that it is quick with a sound card, and with a server
+that wakes when it likes averages over minutes.
+"""
+
+import statistics
+
+SKIPPED_CALLS = 30  # a driver that starts calls at once for all that it can hold
+SETTLING_CALLS = 200
+WINDOW_CALLS = 100  # that are averaged, before the filter sees them
+RATE_KNOWN = 1e-5
+OUTLIER_S = 0.02  # a call that is late by more says no more than that it is late
+RATE_OFF_MAX = 1e-3  # no crystal is further off: relative
+CRYSTAL = 5e-5  # standard deviation of crystals' rates,
+WANDER = 1e-7  # and of their change in a second
+NOISE_S = 0.003  # of a window, before it is known
+NOISE_WEIGHT = 0.25  # of the last window, in what is known of the noise
+CAUTION = 16.0  # times the noise's power, as windows that follow each other are off to the same side
+
+
+class Clock:
+    """The time at which samples are due, by the calls of a device.
+
+    Parameters
+    ----------
+    rate_hz : int
+        What the device says that its rate is.
+    block_samples : int
+        Samples of a call.
+    """
+
+    def __init__(self, rate_hz: int, block_samples: int) -> None:
+        self._block = block_samples
+        self._call_s = block_samples / rate_hz
+        self._nominal_s = 1 / rate_hz
+        self._calls = -SKIPPED_CALLS
+        self._times: list[float] = []  # of calls, and then how far they are off
+        self._noise = NOISE_S**2
+        self._slope = 0.0  # of the line, over the nominal one; relative
+        # variances of the line's end and slope, and what they have in common
+        self._end_var, self._both_var, self._slope_var = NOISE_S**2, 0.0, CRYSTAL**2
+        self._was_off, self._before_s = False, 0.0
+        # the line, changed as one, as another thread reads it: a sample, when it is due, and how long one lasts
+        self._line = (0, 0.0, self._nominal_s)
+        self.early_s = 0.0  # how far calls come before and after their time
+        self.late_s = 0.0
+        self.samples = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether it knows the time."""
+        return self._calls >= SETTLING_CALLS
+
+    @property
+    def steady(self) -> bool:
+        """Whether it knows the rate so well that a minute is right to a millisecond."""
+        return self._slope_var < RATE_KNOWN**2
+
+    @property
+    def sample_s(self) -> float:
+        """How long a sample lasts."""
+        return self._line[2]
+
+    def due_s(self, sample: float) -> float:
+        """The time at which a call begins with a sample, were all calls in time."""
+        start, start_s, sample_s = self._line
+        return start_s + (sample - start) * sample_s
+
+    def note(self, now_s: float) -> None:
+        """A call: its first sample is the number `samples`, which goes on by a block."""
+        if self.settled:
+            self._times.append(now_s - self.due_s(self.samples))
+        elif self._calls >= 0:
+            self._times.append(now_s - len(self._times) * self._call_s)
+        self._calls += 1
+        self.samples += self._block
+        if self._calls == SETTLING_CALLS:
+            self._settle()
+        elif self.settled and len(self._times) == WINDOW_CALLS:
+            self._follow()
+
+    def _settle(self) -> None:
+        offsets = sorted(self._times)
+        start_s = statistics.fmean(offsets)
+        few = len(offsets) // 50  # which were late by chance
+        self.early_s, self.late_s = start_s - offsets[few], offsets[-1 - few] - start_s
+        self._line = (self.samples - len(offsets) * self._block, start_s, self._nominal_s)
+        self._times.clear()
+
+    def _follow(self) -> None:
+        """What a window of calls says."""
+        low_s, high_s = -self.early_s - OUTLIER_S, self.late_s + OUTLIER_S
+        off_s = statistics.fmean(min(max(time_s, low_s), high_s) for time_s in self._times)
+        middle_s = statistics.median(self._times)
+        self._times.clear()
+        is_off = not low_s < middle_s < high_s
+        if is_off and self._was_off:  # for long: samples were lost, and the line goes on elsewhere
+            off_s, is_off = middle_s, False
+            self._end_var += off_s**2
+        elif not is_off:
+            change_s = off_s - self._before_s  # in which a rate that is not known yet hardly shows
+            self._noise += NOISE_WEIGHT * (change_s**2 / 2 - self._noise)
+        self._was_off, self._before_s = is_off, off_s
+        self._update(off_s)
+
+    def _update(self, off_s: float) -> None:
+        """A step of the filter; a window counts at its end, which puts the line off by less than is known of it."""
+        step_s = WINDOW_CALLS * self._call_s
+        end_var = self._end_var + step_s * (2 * self._both_var + step_s * self._slope_var)
+        both_var = self._both_var + step_s * self._slope_var
+        slope_var = self._slope_var + step_s * WANDER**2
+        total = end_var + CAUTION * self._noise
+        end_gain, slope_gain = end_var / total, both_var / total
+        self._end_var = (1 - end_gain) * end_var
+        self._both_var = (1 - end_gain) * both_var
+        self._slope_var = slope_var - slope_gain * both_var
+        slope = self._slope + slope_gain * off_s
+        self._slope = min(max(slope, -RATE_OFF_MAX), RATE_OFF_MAX)
+        end_s = self.due_s(self.samples) + end_gain * off_s
+        self._line = (self.samples, end_s, self._nominal_s * (1 + self._slope))
+
+
+class SlowMean:
+    """The mean of all values at first, and then of about the last so many.
+
+    Parameters
+    ----------
+    count : int
+    """
+
+    def __init__(self, count: int) -> None:
+        self._most = count
+        self._count = 0
+        self.value = 0.0
+
+    def add(self, value: float) -> None:
+        """One more."""
+        self._count = min(self._count + 1, self._most)
+        self.value += (value - self.value) / self._count
