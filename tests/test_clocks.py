@@ -30,7 +30,7 @@ class Devices:
     """A microphone that hears a sine, and a loudspeaker."""
 
     def __init__(self, source_s, target_s):
-        self.between = AsyncResampler(RATE_HZ, BLOCK)
+        self.between = AsyncResampler(RATE_HZ, BLOCK, patience_s=0.001)
         self.heard, self.delays_s = [], []
         phase, step = 0, 2 * np.pi * SINE_HZ / RATE_HZ
         calls = heapq.merge(((s, 0) for s in source_s), ((s, 1) for s in target_s))

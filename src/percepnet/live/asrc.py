@@ -32,6 +32,8 @@ class AsyncResampler:
     rate_hz : int
     block_samples : int
         Samples of each `put`, and of each `take`.
+    patience_s : float
+        How long a `take` may wait for a `put` that is late; what the target's driver holds lasts longer.
 
     Raises
     ------
@@ -39,11 +41,11 @@ class AsyncResampler:
         If soxr is not installed.
     """
 
-    def __init__(self, rate_hz: int, block_samples: int) -> None:
+    def __init__(self, rate_hz: int, block_samples: int, patience_s: float) -> None:
         with extra_packages("live"):
             import soxr
         self._block, self._block_s = block_samples, block_samples / rate_hz
-        self._rate_hz = rate_hz
+        self._rate_hz, self._patience_s = rate_hz, patience_s
         self._soxr = soxr.ResampleStream(1 + RATIO_MAX, 1, 1, vr=True)
         self._held = self._count_held()
         self._queue: queue.SimpleQueue[AnySamples] = queue.SimpleQueue()
@@ -86,7 +88,7 @@ class AsyncResampler:
     def take(self, now_s: float) -> AnySamples:
         """The target's next block: silence until both clocks are known, and after a gap until the delay is as before.
 
-        Waits a block's time at most, where a busy computer has called the target first.
+        Waits where the source is late, or a busy computer has called the target first.
 
         Returns
         -------
@@ -111,7 +113,7 @@ class AsyncResampler:
         return y
 
     def _next(self) -> AnySamples:
-        y = self._queue.get(timeout=self._block_s)
+        y = self._queue.get(timeout=self._patience_s)
         self._fed += len(y)
         return y
 

@@ -25,6 +25,7 @@ from percepnet.stream import Enhancer
 
 SILENT_S = 5.0  # without a callback a device is gone; PortAudio takes 2 s to get over a gap
 BUFFER_S = 0.05
+PATIENCE = 0.5  # of what a driver holds back: so long the loudspeaker's callback may wait for the microphone's
 RETRY_S = 1.0
 OVERLOAD = 0.95  # of the time that a block lasts
 OVERLOAD_BLOCKS = 10  # in a row
@@ -213,7 +214,7 @@ class Session:
         status.rate_hz, status.block_samples = rate_hz, block
         status.latency_s = self._enhancer.latency_samples / rate_hz
         self._slow, self._pass_until_s = 0, 0.0
-        self._between = AsyncResampler(rate_hz, block) if self._play else None
+        self._between = AsyncResampler(rate_hz, block, self._buffer_s * PATIENCE) if self._play else None
         self._drivers = {kind: SlowMean(round(DRIVER_S * rate_hz / block)) for kind in (IN, OUT)}
         if self._recording is not None:
             self._recording.start(rate_hz, self._enhancer.latency_samples)
