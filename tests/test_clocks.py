@@ -11,17 +11,17 @@ from percepnet.live.asrc import MARGIN_S, RATIO_MAX, AsyncResampler
 from percepnet.live.clocks import Clock, SlowMean
 
 RATE_HZ = 48000
-BLOCK = 480
+BLOCK, PLAYED = 480, 960
 SINE_HZ = 1000.0
 SETTLED_S = 60
 START_S = 0.0137  # of the loudspeaker, after the microphone
 
 
-def call_times(seconds, ppm, *, burst=BLOCK, jitter_s=0.0005, start_s=0.0, seed=0):
+def call_times(seconds, ppm, *, burst=BLOCK, block=BLOCK, jitter_s=0.0005, start_s=0.0, seed=0):
     """When a device calls for its blocks: by its own clock, at once for what comes at once, and late by chance."""
     rate_hz = RATE_HZ * (1 + 1e-6 * ppm)
-    number = np.arange(1, int(seconds * rate_hz / BLOCK))
-    due_s = start_s + np.ceil(number * BLOCK / burst) * burst / rate_hz
+    number = np.arange(1, int(seconds * rate_hz / block))
+    due_s = start_s + np.ceil(number * block / burst) * burst / rate_hz
     late_s = np.random.default_rng(seed).exponential(jitter_s, len(number))
     return np.maximum.accumulate(due_s + late_s).tolist()
 
@@ -30,7 +30,7 @@ class Devices:
     """A microphone that hears a sine, and a loudspeaker."""
 
     def __init__(self, source_s, target_s):
-        self.between = AsyncResampler(RATE_HZ, BLOCK, patience_s=0.001)
+        self.between = AsyncResampler(RATE_HZ, BLOCK, PLAYED, patience_s=0.001)
         self.heard, self.delays_s = [], []
         phase, step = 0, 2 * np.pi * SINE_HZ / RATE_HZ
         calls = heapq.merge(((s, 0) for s in source_s), ((s, 1) for s in target_s))
@@ -47,7 +47,8 @@ class Devices:
         between = self.between
         position = between._fed - between._held - len(between._rest) * between.ratio
         due_s = self.due_s(between.target.samples, self.target_ppm)
-        return START_S + due_s - self.due_s(position, self.source_ppm)
+        # each call comes when its block is over
+        return START_S + (PLAYED - BLOCK) / RATE_HZ + due_s - self.due_s(position, self.source_ppm)
 
     source_ppm = target_ppm = 0.0
 
@@ -57,7 +58,7 @@ class Devices:
         return sample / RATE_HZ / (1 + 1e-6 * ppm)
 
     def settled(self, values):
-        return np.array(values[SETTLED_S * RATE_HZ // BLOCK :])
+        return np.array(values[SETTLED_S * RATE_HZ // PLAYED :])
 
 
 def devices(seconds, source_ppm, target_ppm, source_burst=BLOCK, target_burst=BLOCK):
@@ -66,7 +67,9 @@ def devices(seconds, source_ppm, target_ppm, source_burst=BLOCK, target_burst=BL
 
     Drifting.source_ppm, Drifting.target_ppm = source_ppm, target_ppm
     source_s = call_times(seconds, source_ppm, burst=source_burst)
-    return Drifting(source_s, call_times(seconds, target_ppm, burst=target_burst, start_s=START_S, seed=1))
+    return Drifting(
+        source_s, call_times(seconds, target_ppm, burst=target_burst, start_s=START_S, block=PLAYED, seed=1)
+    )
 
 
 def snr_db(y):
@@ -116,7 +119,7 @@ def test_silence_until_both_clocks_are_known_and_then_no_click():
 
 
 def test_a_gap_fades_and_the_delay_comes_back():
-    source_s, target_s = call_times(40, 0), call_times(40, 0, start_s=START_S)
+    source_s, target_s = call_times(40, 0), call_times(40, 0, start_s=START_S, block=PLAYED)
     late = [time_s for time_s in source_s if not 20 < time_s < 20.3]
     stalled = [20.3] * (len(source_s) - len(late))  # all at once, after a computer had other things to do
     found = Devices(sorted(late + stalled), target_s)
@@ -124,20 +127,20 @@ def test_a_gap_fades_and_the_delay_comes_back():
     assert found.between.gaps == 1
     assert np.abs(np.diff(y)).max() < 1.1 * 0.5 * 2 * np.pi * SINE_HZ / RATE_HZ
     delays_s = np.array(found.delays_s)
-    assert np.nanmedian(delays_s[3500:]) == pytest.approx(np.nanmedian(delays_s[1500:1900]), abs=0.001)
+    assert np.nanmedian(delays_s[1750:]) == pytest.approx(np.nanmedian(delays_s[750:950]), abs=0.001)
 
 
 def test_samples_that_a_driver_lost_do_not_change_the_delay():
-    source_s, target_s = call_times(60, 0), call_times(60, 0, start_s=START_S)
+    source_s, target_s = call_times(60, 0), call_times(60, 0, start_s=START_S, block=PLAYED)
     found = Devices([time_s for time_s in source_s if not 20 < time_s < 20.2], target_s)
     assert 1 <= found.between.gaps <= 3
     assert found.between.playing
     # the simulated clock, which has lost nothing, is behind by what is missing
-    assert found.delays_s[-1] - found.delays_s[1500] == pytest.approx(0.2, abs=0.003)
+    assert found.delays_s[-1] - found.delays_s[750] == pytest.approx(0.2, abs=0.003)
 
 
 def test_a_loudspeaker_that_stalls_leaves_nothing_waiting():
-    source_s, target_s = call_times(60, 0), call_times(60, 0, start_s=START_S)
+    source_s, target_s = call_times(60, 0), call_times(60, 0, start_s=START_S, block=PLAYED)
     found = Devices(source_s, [time_s for time_s in target_s if not 20 < time_s < 20.4])
     assert found.between.playing
     assert found.between._queue.qsize() < 10

@@ -20,7 +20,7 @@ CONTROL_S = 0.1
 MARGIN_S = 0.015  # beyond what the devices' calls have shown that they need
 REALIGN_S = 0.02  # a delay that is off by more, as samples were lost, is set right at once
 AGAIN_S = 60.0  # gaps that follow each other sooner need more to be held back
-GROWTH_MAX_S = 0.1
+GROWTH_S, GROWTH_MAX_S = 0.01, 0.1
 FADE_S = 0.005
 
 
@@ -30,7 +30,7 @@ class AsyncResampler:
     Parameters
     ----------
     rate_hz : int
-    block_samples : int
+    source_block, target_block : int
         Samples of each `put`, and of each `take`.
     patience_s : float
         How long a `take` may wait for a `put` that is late; what the target's driver holds lasts longer.
@@ -41,10 +41,10 @@ class AsyncResampler:
         If soxr is not installed.
     """
 
-    def __init__(self, rate_hz: int, block_samples: int, patience_s: float) -> None:
+    def __init__(self, rate_hz: int, source_block: int, target_block: int, patience_s: float) -> None:
         with extra_packages("live"):
             import soxr
-        self._block, self._block_s = block_samples, block_samples / rate_hz
+        self._block, self._source_block = target_block, source_block
         self._rate_hz, self._patience_s = rate_hz, patience_s
         self._soxr = soxr.ResampleStream(1 + RATIO_MAX, 1, 1, vr=True)
         self._held = self._count_held()
@@ -61,8 +61,8 @@ class AsyncResampler:
         self._gap_s = float("-inf")
         fade = round(FADE_S * rate_hz)
         self._fade_in = (np.arange(fade, dtype=np.float32) + 0.5) / np.float32(fade)
-        self.source = Clock(rate_hz, block_samples)
-        self.target = Clock(rate_hz, block_samples)
+        self.source = Clock(rate_hz, source_block)
+        self.target = Clock(rate_hz, target_block)
         self.ratio = 1.0  # samples of the source for one of the target
         self.delay_s = 0.0  # between the calls that bring a sample and that take it, were all calls in time
         self.gaps = 0
@@ -77,7 +77,7 @@ class AsyncResampler:
 
         Parameters
         ----------
-        y : np.ndarray [shape=(block_samples,)]
+        y : np.ndarray [shape=(source_block,)]
             Kept, not copied.
         now_s : float
             The time of the call.
@@ -92,7 +92,7 @@ class AsyncResampler:
 
         Returns
         -------
-        np.ndarray [shape=(block_samples,)]
+        np.ndarray [shape=(target_block,)]
         """
         start = self.target.samples
         self.target.note(now_s)
@@ -133,7 +133,7 @@ class AsyncResampler:
             return False
         if not self._began:
             jitter_s = self.source.late_s + self.target.early_s
-            self._needed_s = jitter_s + self._block_s + self._held / self._rate_hz + MARGIN_S
+            self._needed_s = jitter_s + (self._block + self._held) / self._rate_hz + MARGIN_S
             self._target_s = self._needed_s
             self._began = True
             self._learning_ends_s = now_s + LEARNING_S
@@ -141,9 +141,9 @@ class AsyncResampler:
         surplus = round(surplus_s * self._rate_hz)
         if surplus < 0:
             return False
-        while surplus >= self._block and not self._queue.empty():
+        while surplus >= self._source_block and not self._queue.empty():
             surplus -= len(self._next())
-        if surplus >= self._block or self._queue.empty():
+        if surplus >= self._source_block or self._queue.empty():
             return False
         self._soxr.clear()
         self._set_ratio(0)
@@ -164,13 +164,16 @@ class AsyncResampler:
         self._rest = self._rest[:0]
         self._playing = self._realign = False
         self.gaps += 1
+        self.source.doubt()
+        self.target.doubt()
         return np.concatenate([y, np.zeros(self._block - len(y), np.float32)])
 
     def _grow(self, now_s: float) -> None:
         """Hold more from now on, if calls need more than they had shown, and not only once."""
         again, self._gap_s = now_s - self._gap_s < AGAIN_S, now_s
-        step_s = min(self._block_s, GROWTH_MAX_S - self._grown_s) if again else 0.0
+        step_s = min(GROWTH_S, GROWTH_MAX_S - self._grown_s) if again else 0.0
         self._grown_s += step_s
+        self._needed_s += step_s
         self._target_s += step_s
 
     def _control(self, now_s: float) -> None:

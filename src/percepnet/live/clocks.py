@@ -9,9 +9,9 @@ that wakes when it likes averages over minutes.
 
 import statistics
 
-SKIPPED_CALLS = 30  # a driver that starts calls at once for all that it can hold
-SETTLING_CALLS = 200
-WINDOW_CALLS = 100  # that are averaged, before the filter sees them
+SKIPPED_S = 0.3  # a driver that starts calls at once for all that it can hold
+SETTLING_S = 2.0
+WINDOW_S = 1.0  # of calls that are averaged, before the filter sees them
 RATE_KNOWN = 1e-5
 OUTLIER_S = 0.02  # a call that is late by more says no more than that it is late
 RATE_OFF_MAX = 1e-3  # no crystal is further off: relative
@@ -37,13 +37,15 @@ class Clock:
         self._block = block_samples
         self._call_s = block_samples / rate_hz
         self._nominal_s = 1 / rate_hz
-        self._calls = -SKIPPED_CALLS
+        self._settling, self._window = (round(seconds / self._call_s) for seconds in (SETTLING_S, WINDOW_S))
+        self._calls = -round(SKIPPED_S / self._call_s)
         self._times: list[float] = []  # of calls, and then how far they are off
         self._noise = NOISE_S**2
         self._slope = 0.0  # of the line, over the nominal one; relative
         # variances of the line's end and slope, and what they have in common
         self._end_var, self._both_var, self._slope_var = NOISE_S**2, 0.0, CRYSTAL**2
         self._was_off, self._before_s = False, 0.0
+        self._doubted = 0  # windows until then; by another thread
         # the line, changed as one, as another thread reads it: a sample, when it is due, and how long one lasts
         self._line = (0, 0.0, self._nominal_s)
         self.early_s = 0.0  # how far calls come before and after their time
@@ -53,7 +55,7 @@ class Clock:
     @property
     def settled(self) -> bool:
         """Whether it knows the time."""
-        return self._calls >= SETTLING_CALLS
+        return self._calls >= self._settling
 
     @property
     def steady(self) -> bool:
@@ -78,10 +80,14 @@ class Clock:
             self._times.append(now_s - len(self._times) * self._call_s)
         self._calls += 1
         self.samples += self._block
-        if self._calls == SETTLING_CALLS:
+        if self._calls == self._settling:
             self._settle()
-        elif self.settled and len(self._times) == WINDOW_CALLS:
+        elif self.settled and len(self._times) == self._window:
             self._follow()
+
+    def doubt(self) -> None:
+        """Sound was missing when it was due: the window after this one, whose calls are late, may move the line."""
+        self._doubted = 2
 
     def _settle(self) -> None:
         offsets = sorted(self._times)
@@ -96,6 +102,9 @@ class Clock:
         low_s, high_s = -self.early_s - OUTLIER_S, self.late_s + OUTLIER_S
         off_s = statistics.fmean(min(max(time_s, low_s), high_s) for time_s in self._times)
         middle_s = statistics.median(self._times)
+        if self._doubted:
+            self._doubted -= 1
+            self._end_var += 0.0 if self._doubted else OUTLIER_S**2
         self._times.clear()
         is_off = not low_s < middle_s < high_s
         if is_off and self._was_off:  # for long: samples were lost, and the line goes on elsewhere
@@ -109,7 +118,7 @@ class Clock:
 
     def _update(self, off_s: float) -> None:
         """A step of the filter; a window counts at its end, which puts the line off by less than is known of it."""
-        step_s = WINDOW_CALLS * self._call_s
+        step_s = self._window * self._call_s
         end_var = self._end_var + step_s * (2 * self._both_var + step_s * self._slope_var)
         both_var = self._both_var + step_s * self._slope_var
         slope_var = self._slope_var + step_s * WANDER**2

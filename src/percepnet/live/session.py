@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from percepnet.stream import Enhancer
 
 SILENT_S = 5.0  # without a callback a device is gone; PortAudio takes 2 s to get over a gap
 BUFFER_S = 0.05
+PLAYED_BLOCKS = 2  # that the loudspeaker takes at once, which costs less
 PATIENCE = 0.5  # of what a driver holds back: so long the loudspeaker's callback may wait for the microphone's
 RETRY_S = 1.0
 OVERLOAD = 0.95  # of the time that a block lasts
@@ -116,6 +118,7 @@ class Session:
         self._between: AsyncResampler | None = None
         self._drivers: dict[str, SlowMean] = {}
         self._opened_s = 0.0
+        self._opening = 0  # a stream of one before, whose driver never returned, is not heard any more
         self._slow = 0
         self._pass_until_s = 0.0
         self._late: collections.deque[AnySamples] = collections.deque()
@@ -186,10 +189,16 @@ class Session:
         settings = {"samplerate": rate_hz, "blocksize": block, "channels": 1, "dtype": "float32"}
         settings["latency"] = self._buffer_s
         # Two streams, as devices with clocks of their own never fit into one: PortAudio then waits for both.
+        self._opening += 1
         with refusals():
-            self._streams = [sd.InputStream(device=source.number, callback=self._hear, **settings)]
+            self._streams = [
+                sd.InputStream(device=source.number, callback=partial(self._hear, self._opening), **settings)
+            ]
             if target is not None:
-                self._streams.append(sd.OutputStream(device=target.number, callback=self._speak, **settings))
+                settings["blocksize"] = PLAYED_BLOCKS * block
+                self._streams.append(
+                    sd.OutputStream(device=target.number, callback=partial(self._speak, self._opening), **settings)
+                )
             self._opened_s = time.monotonic()
             self._last_s = dict.fromkeys((IN, OUT) if target else (IN,), self._opened_s)
             for stream in self._streams:
@@ -214,8 +223,12 @@ class Session:
         status.rate_hz, status.block_samples = rate_hz, block
         status.latency_s = self._enhancer.latency_samples / rate_hz
         self._slow, self._pass_until_s = 0, 0.0
-        self._between = AsyncResampler(rate_hz, block, self._buffer_s * PATIENCE) if self._play else None
-        self._drivers = {kind: SlowMean(round(DRIVER_S * rate_hz / block)) for kind in (IN, OUT)}
+        self._between = None
+        if self._play:
+            self._between = AsyncResampler(rate_hz, block, PLAYED_BLOCKS * block, self._buffer_s * PATIENCE)
+        self._drivers = {
+            kind: SlowMean(round(DRIVER_S * rate_hz / block / count)) for kind, count in ((IN, 1), (OUT, PLAYED_BLOCKS))
+        }
         if self._recording is not None:
             self._recording.start(rate_hz, self._enhancer.latency_samples)
 
@@ -252,7 +265,9 @@ class Session:
 
     # In the microphone's thread.
 
-    def _hear(self, indata: Any, frames: int, times: Any, flags: Any) -> None:
+    def _hear(self, opening: int, indata: Any, frames: int, times: Any, flags: Any) -> None:
+        if opening != self._opening:
+            return
         now_s = time.monotonic()
         self._note_driver(IN, times.currentTime - times.inputBufferAdcTime)
         self._note_flags(flags)
@@ -263,7 +278,10 @@ class Session:
 
     # In the loudspeaker's thread.
 
-    def _speak(self, outdata: Any, frames: int, times: Any, flags: Any) -> None:
+    def _speak(self, opening: int, outdata: Any, frames: int, times: Any, flags: Any) -> None:
+        outdata[:] = 0
+        if opening != self._opening:
+            return
         now_s = time.monotonic()
         between = self._between
         assert between is not None
