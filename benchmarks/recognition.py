@@ -98,7 +98,7 @@ def recognition(paths: list[Path]) -> dict[str, dict[str, float]]:
 
 
 def wake_words() -> dict[str, dict[str, float]]:
-    """Share of spoken wake words that are heard, by setting and ratio."""
+    """Share of spoken wake words that are heard, by setting and ratio; takes some three minutes of a processor."""
     from pyopen_wakeword import Model, OpenWakeWord, OpenWakeWordFeatures
 
     heard: dict[str, dict[str, list[bool]]] = {name: {} for name in SETTINGS}
