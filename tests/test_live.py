@@ -219,6 +219,14 @@ def test_a_computer_that_is_too_slow_hears_itself_as_late_as_ever(monkeypatch):
     np.testing.assert_allclose(y[-480 * 50 :], expected[-480 * 50 :], atol=0.05)
 
 
+def test_a_stream_whose_driver_never_returned_is_not_heard_after_the_next_was_opened():
+    session, played = Driver().session, np.ones((480, 1), np.float32)
+    session._hear(session._opening - 1, played, 480, None, "")
+    assert session.status.blocks == 0
+    session._speak(session._opening - 1, played, 480, None, "")
+    assert not played.any()
+
+
 def test_blocks_are_whole_steps_at_every_rate():
     assert [block_samples(rate) for rate in (48000, 44100, 16000, 11025)] == [480, 441, 160, 441]
 
