@@ -1,6 +1,6 @@
 """What the echo canceller takes away, what it leaves of a talker, and what it costs, beside the one of Speex.
 
-    python benchmarks/bench_echo.py [--rooms 6] [--speech FOLDER]
+    python benchmarks/bench_echo.py [--rooms 6] [--speech FOLDER] [--seconds 20]
 
 Far end and talker are clips of speech (those of examples/clips, or of a folder), each room is simulated, and the path
 is linear: what is measured is the canceller alone ("ours"), and all of a call. Speex is measured where libspeexdsp
@@ -10,7 +10,7 @@ is installed, with the same length of filter; it gets the far end as it is, and 
 import argparse
 import ctypes
 import ctypes.util
-import time
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +22,11 @@ import soundfile
 from percepnet import native, native_echo
 from percepnet.acoustics.rooms import shortened, simulated_room
 from percepnet.arrays import Samples
+from percepnet.bench.measure import take_turns
 from percepnet.metrics.score import si_sdr
 from percepnet.model import load_model, residual_for
-from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.systems.system import LiveSystem
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "clean"
 SECONDS = 20
@@ -33,6 +35,7 @@ TALK_S = (6.0, 12.0)
 NOISE_RMS = 3e-5  # of a microphone: -90 dBFS
 SPEECH_RMS = 0.05
 FILTER_S = 0.16
+CALL_HOPS = 200
 Canceller = Callable[[Samples, Samples], Samples]
 
 
@@ -171,45 +174,56 @@ def compare(files: list[Path], rooms: int) -> None:
             )
 
 
-def cost() -> None:
-    """Time of a hop, and memory, of the canceller and of the default model's stream."""
+def cost(seconds: float) -> None:
+    """Time of a hop, paced and hot, and memory, of the canceller and of the default model's stream."""
     model = load_model(None)
-    rng = np.random.default_rng(0)
-    x, far = (0.05 * rng.standard_normal(1000 * HOP_SAMPLES).astype(np.float32) for _ in range(2))
+    near, far = _call()
     alone = native.Stream(model, block_hops=1)
     both = native.Stream(model, block_hops=1, far_end=True, residual=residual_for(model))
     canceller = native_echo.EchoCanceller()
-    steps: dict[str, Callable[[Samples, Samples], object]] = {
-        "canceller": lambda near, played: canceller.process(near[None], played),
-        "default": lambda near, _: alone.process(near[None]),
-        "default with a far end": lambda near, played: both.process(near[None], played[None]),
-    }
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for start in range(0, len(x), HOP_SAMPLES):
-        part = slice(start, start + HOP_SAMPLES)
-        for name, step in steps.items():  # in turn, so that the machine is the same to all
-            begin = time.perf_counter()
-            step(x[part], far[part])
-            times[name].append(1e6 * (time.perf_counter() - begin))
-    median = {name: float(np.median(values)) for name, values in times.items()}
-    memory = {
-        "canceller": canceller.memory_bytes,
-        "default": alone.memory_bytes,
-        "default with a far end": both.memory_bytes,
-    }
-    print("\n| | hop of 10 ms, median µs | to default | memory of a stream, kB |\n|---|---|---|---|")
-    for name, us in median.items():
-        print(f"| {name} | {us:.0f} | {us / median['default']:.2f} | {memory[name] / 1000:.0f} |")
+    systems = [
+        LiveSystem("default", _in_turn(near, far, lambda x, _: alone.process(x[None]))),
+        LiveSystem("default with a far end", _in_turn(near, far, lambda x, y: both.process(x[None], y[None]))),
+        LiveSystem("canceller", _in_turn(near, far, lambda x, y: canceller.process(x[None], y))),
+    ]
+    memory = {system.name: of.memory_bytes for system, of in zip(systems, (alone, both, canceller), strict=True)}
+    frames = round(seconds * FRAMES_PER_SECOND)
+    paced, hot = (take_turns(systems, frames, paced=paced) for paced in (True, False))
+    medians = {name: [float(np.median(of[name].cpu_us)) for of in (paced, hot)] for name in memory}
+    print("\n| | paced, median µs | to default | hot, median µs | to default | memory, kB |\n|---|---|---|---|---|---|")
+    for name, us in medians.items():
+        costs = " | ".join(f"{value:.0f} | {value / of:.2f}" for value, of in zip(us, medians["default"], strict=True))
+        print(f"| {name} | {costs} | {memory[name] / 1000:.0f} |")
+
+
+def _call() -> tuple[Samples, Samples]:
+    """Microphone and far end: noise, the echo of noise, and a little of another noise, without an end."""
+    rng = np.random.default_rng(0)
+    far, other = (0.05 * rng.standard_normal(CALL_HOPS * HOP_SAMPLES).astype(np.float32) for _ in range(2))
+    return np.asarray(0.5 * np.roll(far, 2000) + 0.1 * other, np.float32), far
+
+
+def _in_turn(near: Samples, far: Samples, step: Callable[[Samples, Samples], object]) -> Callable[[Samples], object]:
+    """Something that takes the next hop of both in each call, instead of the one that it is given."""
+    starts = itertools.cycle(range(0, len(near), HOP_SAMPLES))
+
+    def process(_: Samples) -> object:
+        part = next(starts)
+        return step(near[part : part + HOP_SAMPLES], far[part : part + HOP_SAMPLES])
+
+    return process
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rooms", type=int, default=6)
+    parser.add_argument("--rooms", type=int, default=6, help="simulated; 0: only what it costs")
     parser.add_argument("--speech", type=Path, default=CLIPS, help="folder with recordings of 48 kHz")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for which each system is timed, paced and hot")
     arguments = parser.parse_args()
     files = sorted(path for path in arguments.speech.rglob("*") if path.suffix in (".flac", ".wav", ".ogg", ".opus"))
-    compare(files, arguments.rooms)
-    cost()
+    if arguments.rooms:
+        compare(files, arguments.rooms)
+    cost(arguments.seconds)
 
 
 if __name__ == "__main__":

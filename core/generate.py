@@ -16,7 +16,9 @@ from percepnet.reference import (
     echo_delay,
     echo_emphasis,
     echo_filter,
+    echo_past,
     features,
+    gain_control,
     layers,
     mix,
     pitch,
@@ -39,6 +41,7 @@ CONSTANTS: dict[str, int | float] = {
     "UNITS_MAX": table.UNITS_MAX,
     "CONVOLUTION_TAPS_MAX": table.TAPS_MAX,
     "CONVOLUTION_DILATION_MAX": table.DILATION_MAX,
+    "LAYER_MEMORY_MAX": table.MEMORY_MAX,
     "NORMALISATION_FLOOR": float(layers.NORMALISATION_FLOOR),
     "HIGHPASS_MAX_HZ": params.HIGHPASS_MAX_HZ,
     "TINY": float(bands.TINY),
@@ -71,6 +74,13 @@ CONSTANTS: dict[str, int | float] = {
     "RELATIVE_FRAMES": features.RELATIVE_FRAMES,
     "RELATIVE_FLOOR": float(features.RELATIVE_FLOOR),
     "RELATIVE_SILENCE": float(features.RELATIVE_SILENCE),
+    "GAIN_FULL_SCALE": float(gain_control._FULL_SCALE),
+    "GAIN_TARGET": float(gain_control.TARGET),
+    "GAIN_START": float(gain_control.START),
+    "GAIN_PEAK_MIN": float(gain_control.PEAK_MIN),
+    "GAIN_HOLD_FRAMES": gain_control.HOLD_FRAMES,
+    "GAIN_RELEASE": float(gain_control.RELEASE),
+    "GAIN_RELEASE_AT_FIRST": float(gain_control.RELEASE_AT_FIRST),
     "ECHO_EMPHASIS": echo_emphasis.EMPHASIS,
     "ECHO_DC_POLE": echo_emphasis.DC_POLE,
     "ECHO_RETURN_POLE": echo_emphasis.RETURN_POLE,
@@ -89,6 +99,8 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_SAME_SAMPLES": echo_delay.SAME_SAMPLES,
     "ECHO_SEEN_MIN": echo_delay.SEEN_MIN,
     "ECHO_BLOCKS": echo_filter.BLOCKS,
+    "ECHO_RANGES": len(echo_filter.RANGES),
+    "ECHO_PATH": int(echo_filter.IN_FILTER.sum()),
     "ECHO_KEPT": echo_filter.FORGETTING**2,
     "ECHO_STARTING_HOPS": echo_filter.STARTING_HOPS,
     "ECHO_GAIN_SMOOTHING": echo_filter.GAIN_SMOOTHING,
@@ -110,8 +122,10 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_WORSE": echo_filter.WORSE,
     "ECHO_WORSE_THAN_NONE": echo_filter.WORSE_THAN_NONE,
     "ECHO_LOUD": echo_filter.LOUD,
-    "ECHO_PAST_BLOCKS": echo.PAST_SAMPLES // params.HOP_SAMPLES,
-    "ECHO_DELAY_BLOCKS_MAX": echo.DELAY_BLOCKS_MAX,
+    "ECHO_PAST_BLOCKS": echo_past.PAST_BLOCKS,
+    "ECHO_PAST_LARGEST": float(echo_past.LARGEST),
+    "ECHO_PAST_PEAK_MIN": echo_past.PEAK_MIN,
+    "ECHO_DELAY_BLOCKS_MAX": echo_past.DELAY_BLOCKS_MAX,
     "ECHO_QUIET_HOPS": echo.QUIET_HOPS,
     "ECHO_MARGIN_SAMPLES": echo.MARGIN_SAMPLES,
     "ECHO_MARGIN_MIN_SAMPLES": echo.MARGIN_MIN_SAMPLES,
@@ -128,6 +142,8 @@ def first_half(window: np.ndarray) -> np.ndarray:
     return half
 
 
+_RANGES = np.array(echo_filter.RANGES, np.int16).T  # of the echo's filter: bins from and to, and blocks
+
 TABLES: dict[str, np.ndarray] = {
     "VORBIS_HALF": first_half(stft.WINDOW),
     "COMB_WEIGHTS": comb._WEIGHTS,
@@ -142,6 +158,10 @@ TABLES: dict[str, np.ndarray] = {
     "ECHO_LOW_PASS": echo_delay.LOW_PASS,
     "ECHO_FADE_HALF": first_half(echo_delay.FADE),
     "ECHO_VARIANCES": echo_filter.VARIANCES,
+    "ECHO_RANGE_FIRST": _RANGES[0],
+    "ECHO_RANGE_BINS": _RANGES[1] - _RANGES[0],
+    "ECHO_RANGE_BLOCKS": _RANGES[2],
+    "ECHO_RANGE_START": np.append(0, np.cumsum((_RANGES[1] - _RANGES[0]) * _RANGES[2])[:-1]).astype(np.int16),
 }
 
 TYPES = {"float32": "float", "int16": "int16_t"}

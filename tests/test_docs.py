@@ -30,6 +30,7 @@ PREPARED = {"docs/onnx.md": (("onnx", "onnxruntime"), ["export", "small", "--onn
 DOCTESTED = [
     "percepnet.stream",
     "percepnet.batch",
+    "percepnet.beamforming",
     "percepnet.processor",
     "percepnet.model.file",
 ]

@@ -10,7 +10,8 @@ from percepnet.params import HOP_SAMPLES
 from percepnet.reference.echo import EchoCanceller
 from percepnet.reference.echo_delay import DelayFinder
 from percepnet.reference.echo_emphasis import Deemphasis, Emphasis
-from percepnet.reference.echo_filter import BLOCKS, EchoFilter
+from percepnet.reference.echo_filter import BLOCKS, IN_FILTER, RANGES, EchoFilter
+from percepnet.reference.echo_past import DELAY_BLOCKS_MAX, FarPast
 from voices import RATE_HZ, noise
 
 TALKER, OTHER = "sea_female", "helicopter_male"
@@ -37,6 +38,21 @@ def test_an_offset_is_no_step():
     np.testing.assert_allclose(emphasis.push(offset), 0, atol=1e-7)
 
 
+def test_what_was_played_is_remembered_in_16_bits():
+    past, hops = FarPast(), hops_of(noise(0, (DELAY_BLOCKS_MAX + 2) * HOP_SAMPLES, 0.1).astype(np.float32))
+    for level, hop in enumerate(hops):
+        past.push(np.float32(10.0 ** (-level / 10)) * hop)
+    for back in (0, 7, DELAY_BLOCKS_MAX):
+        newest = len(hops) - 1 - back
+        wanted = np.float32(10.0 ** (-newest / 10)) * hops[newest]
+        error = past.frame(back)[HOP_SAMPLES:] - wanted
+        assert np.sqrt(np.mean(error**2)) < 1e-4 * np.sqrt(np.mean(wanted**2))
+    past.push(np.zeros(HOP_SAMPLES, np.float32))
+    assert not past.frame(0)[HOP_SAMPLES:].any()
+    past.forget()
+    assert not past.frame(DELAY_BLOCKS_MAX).any()
+
+
 @pytest.mark.parametrize("delay_ms", [0, 120, 380, 490])
 def test_the_delay_is_found(delay_ms):
     far = speech(TALKER, 3.0)
@@ -57,13 +73,25 @@ def test_no_delay_is_found_in_other_speech():
 
 def test_a_filter_moves_with_the_delay():
     path = EchoFilter()
-    path.background[3] = 1
+    path.background[3] = IN_FILTER[3]
     path.shift(2)
     assert np.flatnonzero(path.background.any(axis=1)).tolist() == [1]
     path.shift(-4)
     assert np.flatnonzero(path.background.any(axis=1)).tolist() == [5]
     path.shift(BLOCKS)
     assert not path.background.any()
+
+
+@pytest.mark.parametrize("blocks", [1, 5, -1, -5, BLOCKS - 1])
+def test_each_range_of_bins_moves_by_itself(blocks):
+    path = EchoFilter()
+    path.background[:] = IN_FILTER * np.arange(1, BLOCKS + 1)[:, None]
+    path.shift(blocks)
+    assert not path.background[~IN_FILTER].any()
+    for start, end, count in RANGES:
+        moved = np.arange(1, count + 1) + blocks
+        expected = np.where((moved >= 1) & (moved <= count), moved, 0)
+        assert (path.background[:count, start:end] == expected[:, None]).all()
 
 
 def test_definition_without_a_far_end_changes_nothing():

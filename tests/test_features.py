@@ -45,7 +45,7 @@ def test_silence_is_finite_and_at_the_floor():
 def test_blocks_stand_where_the_table_says():
     x = 0.1 * np.random.default_rng(1).standard_normal((1, 40 * HOP_SAMPLES)).astype(np.float32)
     found = Analysis(ALL).push(x).features
-    assert found.shape == (40, ALL.features) == (40, 34 + 34 + 2 + 34 + 100)
+    assert found.shape == (40, ALL.features) == (40, 34 + 34 + 2 + 34 + 100 + 34)
     turned = SignalParams(feature_blocks=HEARD_FEATURES[::-1])
     other = Analysis(turned).push(x).features
     for block, columns in ALL.feature_slices.items():

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.model import PRESETS, load_model
-from percepnet.params import BINS, ERB_EDGES_48, HIGHPASS_HZ, SignalParams
+from percepnet.params import BINS, ERB_EDGES_48, HIGHPASS_HZ, PERCEPNET_FEATURES, TRAINED_FEATURES, SignalParams
 from percepnet.reference.features import Features
 from percepnet.reference.network import Network
 from percepnet.training.adversarial import AdversarialConfig
@@ -55,6 +55,7 @@ def config(tmp_path, speech):
         out=str(tmp_path / "run"),
         speech=(speech,),
         preset="tiny",
+        features=PERCEPNET_FEATURES,
         batch=2,
         chunk_frames=20,
         workers=0,
@@ -288,6 +289,17 @@ def test_export_is_the_average_and_says_what_it_was_trained_on(config, tmp_path)
     np.testing.assert_allclose(Network(model).run(features)[0], Network(exact).run(features)[0], atol=0.02)
 
 
+def test_a_memory_is_given_by_export_and_kept_by_what_goes_on_from_it(config, tmp_path):
+    run_training(prepared(replace(config, updates=2)))
+    target = tmp_path / "m.safetensors"
+    export_model(config.out, target, memory=2000)
+    assert set(load_model(target).architecture.memories) == {"gru1", "gru2", "gru3", "strength_gru", "gain_gru"}
+    wider = replace(config, init=str(target), preset="tiny")
+    assert Trainer(wider, {}).network.architecture == load_model(target).architecture
+    export_model(target, tmp_path / "without.safetensors", memory=0)
+    assert load_model(tmp_path / "without.safetensors").architecture == PRESETS["tiny"]
+
+
 def as_before_tables(path):
     """A checkpoint as it was when the article's network was the only one: five sizes, two fields of the signal path."""
     state = read_checkpoint(path)
@@ -306,6 +318,15 @@ def test_a_checkpoint_from_before_tables_is_exported_and_resumed(config, tmp_pat
     assert expected.architecture == PRESETS["tiny"]
     run_training(Config(out=config.out, resume=True, updates=6, workers=0))
     assert weights_of(config, "updates") == 6
+
+
+def test_a_run_keeps_the_features_that_it_began_with(config):
+    """Which a run begins with has changed, and settings do not say it where nothing was asked for."""
+    config = replace(config, features=())
+    assert Trainer(config, {}).network.params.feature_blocks == TRAINED_FEATURES
+    before = prepared(replace(config, features=PERCEPNET_FEATURES, updates=2))
+    run_training(before)
+    assert Trainer(replace(config, resume=True), {}).network.params.feature_blocks == PERCEPNET_FEATURES
 
 
 def test_a_checkpoint_of_another_network_names_what_does_not_fit(config, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from percepnet import native
 from percepnet.model import KINDS, Architecture, Layer, Model
 from percepnet.params import HEARD_FEATURES, HOP_SAMPLES, SignalParams
-from percepnet.reference.layers import Convolution, GatedRecurrence, Normalisation, Shape, Sum
+from percepnet.reference.layers import Convolution, GatedRecurrence, Gru, Normalisation, Shape, Sum
 from percepnet.reference.network import Network
 from voices import glide, noise
 
@@ -25,7 +25,7 @@ def every_kind(precision="float32", units=24):
             Layer("memory", "gated_recurrence", ("dilated",), units, precision=precision),
             Layer("back", "dense", ("memory",), units, "linear", precision),
             Layer("residual", "sum", ("dense", "back")),
-            Layer("gru", "gru", ("residual",), units, precision="float32"),
+            Layer("gru", "gru", ("residual",), units, precision="float32", memory=20),
             Layer("both", "concatenation", ("gru", "residual", "dense")),
             Layer("gain", "dense", ("both",), "bands", "sigmoid"),
             Layer("strength", "dense", ("both",), "bands", "sigmoid"),
@@ -146,6 +146,19 @@ def test_gated_recurrence_is_a_moving_mean_of_its_own_choice():
     powers = 0.5 ** np.arange(1, 21)  # z = sigmoid(0)
     expected = [powers[: t + 1] @ np.tanh(x[t::-1]) for t in range(20)]
     np.testing.assert_allclose(y, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", [0, 2, 2000])
+def test_a_gru_keeps_what_it_never_updates_for_as_long_as_its_memory(memory):
+    """With update gates that stay open the state stays, or falls with that time constant."""
+    shape = Shape((1,), 3, memory=memory)
+    weights = {name: np.zeros(tensor.shape, np.float32) for name, tensor in Gru.tensors(shape).items()}
+    weights["bias_ih"][3:6] = 40  # z = 1
+    state = np.array([1.0, -0.5, 0.25], np.float32)
+    before = state.copy()
+    for _ in range(100):
+        Gru.step(shape, weights, [np.ones(1, np.float32)], state)
+    np.testing.assert_allclose(state, before * ((1 - 1 / memory) ** 100 if memory else 1), rtol=1e-4)
 
 
 def test_normalised_channels_have_no_mean_and_unit_variance():

@@ -33,7 +33,7 @@ from percepnet.model import (
     shared_model,
 )
 from percepnet.model.container import parse_json
-from percepnet.params import FEATURE_SIZES, HIGHPASS_HZ, SignalParams
+from percepnet.params import FEATURE_SIZES, HIGHPASS_HZ, TRAINED_FEATURES, SignalParams
 from percepnet.reference.network import Network
 
 EVERY_KIND = Architecture(
@@ -747,8 +747,9 @@ def test_the_article_s_network_has_its_own_name():
     assert block_density(whole.weights["gru1.weight_hh"]) == 1
     assert 0.1 < block_density(thinned.weights["gru1.weight_hh"]) < 0.4
     assert {"default", "percepnet", "small"} <= set(model_names())
-    assert load_model("percepnet").params == SignalParams(highpass_hz=HIGHPASS_HZ)
-    assert load_model("percepnet").architecture == PRESETS["percepnet"]
+    assert whole.params == SignalParams(highpass_hz=HIGHPASS_HZ, feature_blocks=TRAINED_FEATURES)
+    assert whole.architecture.remembering(0) == PRESETS["percepnet"]
+    assert set(whole.architecture.memories.values()) == {2000}
 
 
 def test_no_such_file_or_name(tmp_path):

@@ -30,7 +30,8 @@ def in_single_precision(model: Model) -> Model:
 @pytest.mark.parametrize("link", [True, False])
 def test_core_is_the_definition(core, rate_hz, link):
     far = speech(TALKER, 1.5)[: rate_hz * 3 // 2]
-    near = np.stack([echo(far, 1), 0.3 * echo(far, 2)]) + noise(2, len(far), 0.01).astype(np.float32)
+    # with noise of seed 2 two pitches of a hop are so close that rounding decides between them
+    near = np.stack([echo(far, 1), 0.3 * echo(far, 2)]) + noise(3, len(far), 0.01).astype(np.float32)
     residual = in_single_precision(RESIDUAL)
     settings = {"link_channels": link, "far_end": True}
     with_it = Definition(MODEL, rate_hz, 2, residual=residual, **settings)

@@ -93,9 +93,10 @@ def test_pitch_correlation_and_its_cells(sounds):
     peaks, periods = pitch.cells(lags)
     for row, signal in enumerate(x):
         expected = reference_pitch.correlation(signal[None])
-        close(lags[row], expected, 5e-6)
+        # of correlations up to 1 after whitening; FFTs of other processors round differently, 5.2e-6 has been seen
+        close(lags[row], expected, 1e-5)
         expected_peaks, expected_periods = reference_pitch.cells(expected)
-        close(peaks[row], expected_peaks, 5e-6)
+        close(peaks[row], expected_peaks, 1e-5)
         # flat noise has peaks beside each other that differ by less than what single precision can tell
         agree = np.abs(periods[row].numpy() / expected_periods - 1) < 1e-3
         assert agree.mean() > 0.99

@@ -42,4 +42,4 @@ def test_it_runs_and_shows_what_it_tells(folder):
     assert sum("image/png" in kinds for kinds in shown) == pictures >= 7
     assert sum("text/html" in kinds for kinds in shown) == sounds >= 8
     printed = "".join(output.text for cell in notebook.cells for output in cell.get("outputs", ()) if "text" in output)
-    assert printed.count("pesq_wb") == 6
+    assert printed.count("pesq_wb") == 7

@@ -9,7 +9,7 @@ import soundfile
 
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
-from percepnet.params import SignalParams
+from percepnet.params import PERCEPNET_FEATURES, TRAINED_FEATURES, SignalParams
 from percepnet.reference.network import Network
 from percepnet.training.config import Config, settled
 from percepnet.training.features import Shards, make_shard, write_shard
@@ -52,6 +52,21 @@ def test_teachers_decide_as_their_models_do(tmp_path):
         np.testing.assert_allclose(found[k, :, layout.taught], (one**0.5 + other) / 2, atol=ROUNDING)
 
 
+def test_a_teacher_of_lifted_levels_is_given_those_that_there_are(tmp_path):
+    lifted = replace(PARAMS, feature_blocks=TRAINED_FEATURES)
+    rows = shard(PARAMS)
+    gains = [
+        Teachers(TeacherConfig((saved(tmp_path, params),)), PARAMS).taught(rows)[..., RowLayout(PARAMS).taught]
+        for params in (PARAMS, lifted)
+    ]
+    np.testing.assert_array_equal(*gains)
+    rows, layout = shard(lifted), RowLayout(lifted)
+    found = Teachers(TeacherConfig((saved(tmp_path, lifted),)), lifted).taught(rows)
+    own = rows.astype(np.float32)[..., layout.features]
+    expected, _ = Network(load_model(saved(tmp_path, lifted))).run(own[0])
+    np.testing.assert_allclose(found[0, :, layout.taught], expected, atol=ROUNDING)
+
+
 def test_teachers_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ModelError, match="lookahead_frames differ"):
         Teachers(TeacherConfig((saved(tmp_path, replace(PARAMS, lookahead_frames=1)),)), PARAMS)
@@ -88,6 +103,7 @@ def test_shards_hold_what_teachers_decide(tmp_path):
 def trainer_on(tmp_path, share, taught):
     """A trainer, and shards of which all best gains are 0.9 and what teachers decide is as given."""
     quick = {"preset": "tiny", "batch": 2, "chunk_frames": 30, "learning_rate": 1e-2, "warmup_updates": 1}
+    quick["features"] = PERCEPNET_FEATURES
     config = Config(str(tmp_path), teacher=TeacherConfig(("small",), share=share), **quick)
     layout = RowLayout(SignalParams(config.lookahead_frames))
     rows = shard(layout.params)

@@ -2,7 +2,7 @@
 
     pip install ziglang && python web/build.py          # into web/dist and src/percepnet/web/site
     python web/build.py --wasm                          # only the binaries, which needs no npm
-    cd web && npm pack
+    cd web && npm pack && cd echo && npm pack           # percepnet, and percepnet-echo with what a far end needs
 
 The binaries are the same to the bit wherever they are built with the same ziglang; their hashes are printed.
 """
@@ -22,12 +22,14 @@ EXAMPLE = WEB.parent / "examples" / "clips" / "noisy" / "helicopter_male.flac"
 DIST = WEB / "dist"
 SITE = WEB.parent / "src" / "percepnet" / "web" / "site"
 BINARIES = {"percepnet.wasm": "simd128", "percepnet-relaxed.wasm": "simd128+relaxed_simd"}
+# for pages that say what their loudspeaker plays; the others would fetch it for nothing
+ECHO_BINARIES = {"percepnet-echo.wasm": "simd128", "percepnet-echo-relaxed.wasm": "simd128+relaxed_simd"}
+WITHOUT_FAR_END = ("echo*.c", "canceller.c")
+RESIDUAL = "residual.safetensors"
 # Inner loops are compiled for speed, all else for size: it has to be fetched.
 FOR_SPEED = "kernels"
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-DPERCEPNET_STATIC", "-Wall", "-Wextra", "-Werror"]
 FLAGS += [f"-I{CORE / 'include'}", f"-I{CORE / 'src'}"]
-# until the package has an input for what a loudspeaker plays
-FLAGS += ["-DPERCEPNET_WITHOUT_FAR_END"]
 # those of wasm/: the C library's would be an eighth of the binary
 OURS = ("snprintf", "vsnprintf", "memcmp", "strlen", "strcmp", "strchr", "strstr")
 FLAGS += [f"-D{name}=percepnet_{name}" for name in OURS]
@@ -43,9 +45,13 @@ def run(command: list[str], folder: Path = WEB) -> None:
         sys.exit(f"{' '.join(command[:4])} … failed:\n{done.stdout}{done.stderr}")
 
 
-def build_wasm(made: Path, instructions: str) -> None:
+def build_wasm(made: Path, instructions: str, *, far_end: bool) -> None:
     """Compile the library for some of WebAssembly's instructions."""
     found = sorted((CORE / "src").rglob("*.c"))
+    flags = FLAGS
+    if not far_end:
+        flags = [*FLAGS, "-DPERCEPNET_WITHOUT_FAR_END"]
+        found = [path for path in found if not any(path.match(name) for name in WITHOUT_FAR_END)]
     fast = [path for path in found if path.parent.name == FOR_SPEED]
     small = [path for path in found if path not in fast] + sorted((WEB / "wasm").glob("*.c"))
     fresh = made.with_suffix(".part")
@@ -53,19 +59,19 @@ def build_wasm(made: Path, instructions: str) -> None:
     command += [f"-mcpu=generic+{instructions}", "-O", "ReleaseSmall", "-fstrip", "-lc", "--stack", str(STACK_BYTES)]
     command += ["--name", made.stem, f"-femit-bin={fresh}"]
     for level, files in (("-O3", fast), ("-Oz", small)):
-        command += ["-cflags", *FLAGS, level, "--", *map(str, files)]
+        command += ["-cflags", *flags, level, "--", *map(str, files)]
     run(command)
     fresh.chmod(0o644)
     fresh.replace(made)
 
 
 def build_binaries() -> None:
-    """Both binaries, into dist."""
+    """All binaries, into dist."""
     if find_spec("ziglang") is None:
         sys.exit("building WebAssembly needs zig: pip install ziglang")
     DIST.mkdir(exist_ok=True)
-    for name, instructions in BINARIES.items():
-        build_wasm(DIST / name, instructions)
+    for name, instructions in (BINARIES | ECHO_BINARIES).items():
+        build_wasm(DIST / name, instructions, far_end=name in ECHO_BINARIES)
         content = (DIST / name).read_bytes()
         print(f"{name}: {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}", flush=True)
 
@@ -89,6 +95,9 @@ def build_package() -> None:
     shutil.copyfile(WEB.parent / "LICENSE", DIST / "LICENSE")
     for model in ("small", "default"):
         shutil.copyfile(MODELS / f"{model}.safetensors", DIST / f"{model}.safetensors")
+    shutil.copyfile(MODELS / "echo" / RESIDUAL, DIST / RESIDUAL)
+    for name in ("LICENSE", *ECHO_BINARIES, RESIDUAL):
+        shutil.copyfile(DIST / name, WEB / "echo" / name)
 
 
 def build_site() -> None:

@@ -104,7 +104,7 @@ static void describe(source *s, described *d) {
         return;
     }
     for (unsigned block = 0; block < FEATURE_BLOCKS; block++) {
-        if (byte(s) % 2) {
+        if (byte(s) % 2 && !feature_block_is_of_echo((int)block)) { /* those of echo enhance nothing, and are refused */
             blocks[block_count++] = block;
         }
     }

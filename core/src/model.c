@@ -19,6 +19,9 @@ static void model_init(percepnet_model *model, const model_description *d, const
     };
     analysis_tables_init(&model->tables, &params, k, a);
     network_init(&model->network, d, k, a);
+#if FAR_ENDS
+    real_fft_init(&model->lag_fft, ECHO_LAG_FFT, k, a);
+#endif
 }
 
 percepnet_model *model_create(const model_description *d) {

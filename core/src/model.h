@@ -7,10 +7,20 @@
 #include "percepnet.h"
 #include "signal/analysis.h"
 
+/* Programs that have no far end, such as the browsers' smaller binary, can leave its code out. */
+#ifdef PERCEPNET_WITHOUT_FAR_END
+#define FAR_ENDS 0
+#else
+#define FAR_ENDS 1
+#endif
+
 struct percepnet_model {
     size_t bytes;
     analysis_tables tables;
     network network;
+#if FAR_ENDS
+    real_fft lag_fft; /* for the delay of an echo */
+#endif
 };
 
 /* NULL without memory, or if there is no kernel of the name. */

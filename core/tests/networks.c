@@ -157,6 +157,7 @@ void test_network_any(test_network *n, uint32_t (*random)(void *), void *source,
         d.activation = (enum activation)(d.kind->has_activation ? below(random, source, 4) : 0);
         d.taps = d.kind->has_taps ? 1 + below(random, source, 6) : 1;
         d.dilation = d.kind->has_taps ? 1 + below(random, source, 4) : 1;
+        d.memory = d.kind->has_memory && below(random, source, 2) ? 2 + below(random, source, 50) : 0;
         d.depthwise = d.kind->has_taps && below(random, source, 3) == 0;
         d.units = d.depthwise ? test_network_units(n, last) : d.units;
         d.in_8_bits = d.kind->has_precision && !d.depthwise && below(random, source, 2);

@@ -5,6 +5,7 @@
 """
 
 from percepnet.batch import Batch
+from percepnet.beamforming import Beamformer, beamform
 from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model, load_model
 from percepnet.processor import Processor
@@ -14,11 +15,13 @@ __version__ = "0.1.0"
 __all__ = [
     "AudioError",
     "Batch",
+    "Beamformer",
     "Enhancer",
     "Model",
     "ModelError",
     "PercepNetError",
     "Processor",
+    "beamform",
     "enhance",
     "load_model",
 ]

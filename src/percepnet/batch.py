@@ -11,7 +11,7 @@ from percepnet.errors import PercepNetError
 from percepnet.live_stream import Inputs, LiveStream, Settings
 from percepnet.model import Model, residual_for
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.stream import ModelLike, _model_of
+from percepnet.stream import ModelLike, model_of
 
 
 class BatchStream(LiveStream[native.Stream]):
@@ -97,7 +97,7 @@ class Batch:
 
     def __init__(self, model: ModelLike = None) -> None:
         native.library()  # before a model is loaded for nothing
-        self._model = _model_of(model)
+        self._model = model_of(model)
         self._inside = native.Batch(self._model)
         self._streams: set[BatchStream] = set()
         self._lock = threading.Lock()

@@ -3,13 +3,14 @@
 import os
 import threading
 import warnings
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from percepnet import native, native_analysis, native_echo
-from percepnet.arrays import AnySamples
+from percepnet import native, native_analysis, native_echo, native_gains
+from percepnet.arrays import AnySamples, Array
 from percepnet.blas import one_thread
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
@@ -18,6 +19,7 @@ from percepnet.reference import analysis as reference_analysis
 from percepnet.reference import echo as reference_echo
 from percepnet.reference import stream as reference
 from percepnet.reference.analysis import FrontHalf
+from percepnet.reference.enhancer import FrameEnhancer
 
 VARIABLE = "PERCEPNET_ENGINE"
 CORE, NUMPY = "core", "numpy"
@@ -54,6 +56,20 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Give the memory back."""
+
+
+class Decides(Protocol):
+    """What both engines are to whom needs the network's gains: a stream of one channel in hops of 48 kHz."""
+
+    @property
+    def gains(self) -> np.ndarray:
+        """Of the last hop's decision [shape=(bands,)]; its frame is M before the newest."""
+
+    def process(self, hops: np.ndarray) -> np.ndarray:
+        """Take `(1, 480)` in, and give as many back, enhanced."""
+
+    def reset(self) -> None:
+        """Begin a new stream."""
 
 
 class Canceller(Protocol):
@@ -159,6 +175,31 @@ def open_stream(
         far_end=far_end,
         residual=residual,
     )
+
+
+class NumpyDecider(FrameEnhancer):
+    """The definition as an engine."""
+
+    def process(self, hops: np.ndarray, residual: Sequence[Array | None] | None = None) -> np.ndarray:
+        """As of :class:`percepnet.reference.enhancer.FrameEnhancer`."""
+        with one_thread:
+            return super().process(hops, residual)
+
+
+def decider(model: Model, wanted: str | None = None) -> Decides:
+    """What decides the gains of one channel, on the engine of this moment.
+
+    Parameters
+    ----------
+    model : Model
+    wanted : str, optional
+        As of `engine`.
+
+    Returns
+    -------
+    Decides
+    """
+    return native_gains.GainDecider(model) if engine(wanted) == CORE else NumpyDecider(model)
 
 
 def canceller(channels: int = 1) -> Canceller:

@@ -53,6 +53,7 @@ FEATURE_SIZES = {
     "pitch": 2,
     "relative_band_levels": 0,
     "relative_bin_levels": RELATIVE_BINS,
+    "lifted_band_levels": 0,
     # of what is left of an echo, of the echo that was taken away and of the far end: only for networks that suppress it
     "echo_levels": 0,
     "far_levels": 0,
@@ -61,6 +62,7 @@ FEATURE_SIZES = {
 ECHO_FEATURES = ("echo_levels", "far_levels", "echo_coherences")
 HEARD_FEATURES = tuple(block for block in FEATURE_SIZES if block not in ECHO_FEATURES)  # what every frame has
 PERCEPNET_FEATURES = ("band_levels", "coherences", "pitch")  # P21
+TRAINED_FEATURES = ("lifted_band_levels", "coherences", "pitch")  # the same for quiet recordings too
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from percepnet.live_stream import SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Set
 from percepnet.model import Model, backward_model, residual_for, shared_model
 from percepnet.offline.both_ways import BothWays
 from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.processor import Processor
 
 BEST = "best"
 QUALITIES = {"fast": "small", "good": "default", BEST: "percepnet"}  # and the models that they run
@@ -129,7 +130,7 @@ class Enhancer(LiveStream[Stream]):
             far_end=far_end,
         )
         self._engine = chosen_engine(engine)
-        loaded = _model_of(_of_quality(quality, model))
+        loaded = model_of(of_quality(quality, model))
         stream: Stream
         if quality == BEST:
             if settings.far_end:
@@ -216,8 +217,8 @@ class Enhancer(LiveStream[Stream]):
         return f"<Enhancer: {self.sample_rate} Hz, {channels}, delay {delay_ms:.1f} ms, engine {self._engine}{state}>"
 
 
-def _model_of(model: ModelLike) -> Model:
-    """A model, or the one that a name or a path stands for."""
+def model_of(model: ModelLike) -> Model:
+    """A model as it is, or the one that a name or a path stands for."""
     if model is not None and not isinstance(model, (Model, str, os.PathLike)):
         raise ModelError(f"model is a {type(model).__name__}: give a name, a path or what load_model returned")
     return model if isinstance(model, Model) else shared_model(model)
@@ -231,7 +232,7 @@ def check_quality(quality: str, model: ModelLike = None) -> None:
         raise PercepNetError("a quality is given, and a model: give one of them")
 
 
-def _of_quality(quality: str | None, model: ModelLike) -> ModelLike:
+def of_quality(quality: str | None, model: ModelLike) -> ModelLike:
     """The model that a quality stands for."""
     if quality is None:
         return model
@@ -240,7 +241,7 @@ def _of_quality(quality: str | None, model: ModelLike) -> ModelLike:
 
 
 def enhance_blocks(
-    enhancer: Enhancer,
+    enhancer: Processor,
     blocks: Iterable[AnySamples],
     far: Callable[[int, int], AnySamples] | None = None,
 ) -> Iterator[AnySamples]:
@@ -248,7 +249,7 @@ def enhance_blocks(
 
     Parameters
     ----------
-    enhancer : Enhancer
+    enhancer : Processor
         At the start of a stream; is there again at the end.
     blocks : iterable of np.ndarray [shape=(samples,) or (channels, samples)]
         The signal, cut anyhow.

@@ -18,6 +18,11 @@ export interface LoadOptions {
     model?: ModelName | "auto" | ModelName[];
     /** Address of worklet.js, which is also the worker that measures and that enhances files. */
     worklet?: Address;
+    /** Whether to fetch what takes out the echo of what the loudspeaker plays too: the larger binary percepnet-echo.wasm, in place
+        of percepnet.wasm, and a small model, both of the package percepnet-echo. */
+    farEnd?: boolean;
+    /** Address of that model, residual.safetensors. */
+    residual?: Address;
     /** Share of real time that a model may take here, when it is measured. */
     budget?: number;
     /** Whether to measure. Without it the first model is taken as it is. */
@@ -30,6 +35,8 @@ export interface Binaries {
     wasm: ArrayBuffer;
     /** The chosen model first, and then those that a device falls back to. */
     models: ModelBytes[];
+    /** With a far end, the model for what is left of its echo; null: without. */
+    residual: ArrayBuffer | null;
     /** The models as a worker has loaded them; null: every node loads them itself, which a call that goes on may hear. */
     image: MemoryImage | null;
     worklet: string;
@@ -42,6 +49,8 @@ const BUDGET = 0.15;
 /** A better model is fetched only where the cheaper one leaves so much of the budget. */
 const ROOM_FOR_BETTER = 0.5;
 const MODEL_NAMES = ["small", "default"];
+/** Files of the package percepnet-echo. */
+const OF_FAR_END = /\/(percepnet-echo[^/]*\.wasm|residual\.safetensors)$/;
 
 const fetched = new Map<string, Promise<ArrayBuffer>>();
 
@@ -59,15 +68,16 @@ export async function loadPercepNet(options: LoadOptions = {}): Promise<Binaries
     const names = modelNames(options.model ?? "small");
     const wasm = fetchOnce(at.wasm, signal);
     const cheapest = fetchOnce(at.model(names[names.length - 1]!), signal);
-    await Promise.all([wasm, cheapest]);
+    const fetchedResidual = options.farEnd ? fetchOnce(at.residual, signal) : null;
+    const [, , residual] = await Promise.all([wasm, cheapest, fetchedResidual]);
     checkWasm(await wasm, at.wasm);
     const worker = new EngineWorker(at.worklet);
     try {
-        const chosen = await choose(worker, await wasm, names, at, options);
-        const loaded = worker.load(await wasm, chosen.models.map((model) => model.bytes));
+        const chosen = await choose(worker, await wasm, residual, names, at, options);
+        const loaded = worker.load(await wasm, chosen.models.map((model) => model.bytes), residual);
         // what is wrong with it is for the nodes to say: without a measurement, nothing was to run yet
         const image = await loaded.catch(() => null);
-        return { wasm: await wasm, worklet: at.worklet, image, ...chosen };
+        return { wasm: await wasm, worklet: at.worklet, image, residual, ...chosen };
     } finally {
         worker.end();
     }
@@ -80,7 +90,8 @@ interface Chosen {
 
 /** From the cheapest up, as far as there is time for. */
 async function choose(
-    worker: EngineWorker, wasm: ArrayBuffer, names: ModelName[], at: Addresses, options: LoadOptions,
+    worker: EngineWorker, wasm: ArrayBuffer, residual: ArrayBuffer | null, names: ModelName[], at: Addresses,
+    options: LoadOptions,
 ): Promise<Chosen> {
     if (options.measure === false) {
         const bytes = await fetchOnce(at.model(names[0]!), options.signal);
@@ -91,7 +102,7 @@ async function choose(
     for (const name of [...names].reverse()) {
         const address = at.model(name);
         const bytes = await fetchOnce(address, options.signal);
-        const hopMs = await worker.measure(wasm, bytes).catch((refused: unknown) => {
+        const hopMs = await worker.measure(wasm, bytes, residual).catch((refused: unknown) => {
             throw new PercepNetError(`${address}: ${wordsOf(refused)}`);
         });
         if (chosen.models.length && hopMs > budgetMs) {
@@ -120,6 +131,7 @@ function modelNames(model: NonNullable<LoadOptions["model"]>): ModelName[] {
 interface Addresses {
     wasm: string;
     worklet: string;
+    residual: string;
     model(name: ModelName): string;
 }
 
@@ -131,7 +143,8 @@ function addresses(options: LoadOptions): Addresses {
     const { wasm } = options;
     let binary: string;
     if (wasm === undefined) {
-        binary = new URL(relaxed ? "percepnet-relaxed.wasm" : "percepnet.wasm", base).href;
+        const name = options.farEnd ? "percepnet-echo" : "percepnet";
+        binary = new URL(relaxed ? `${name}-relaxed.wasm` : `${name}.wasm`, base).href;
     } else if (typeof wasm === "string" || wasm instanceof URL) {
         binary = resolve(wasm);
     } else {
@@ -140,6 +153,7 @@ function addresses(options: LoadOptions): Addresses {
     return {
         wasm: binary,
         worklet: options.worklet === undefined ? new URL("worklet.js", base).href : resolve(options.worklet),
+        residual: options.residual === undefined ? new URL("residual.safetensors", base).href : resolve(options.residual),
         model: (name) =>
             MODEL_NAMES.includes(String(name)) ? new URL(`${String(name)}.safetensors`, base).href : resolve(name),
     };
@@ -177,9 +191,11 @@ async function fetchBytes(address: string, signal?: AbortSignal): Promise<ArrayB
         throw new PercepNetError(`${address} cannot be fetched: ${wordsOf(refused)}`);
     }
     if (!response.ok) {
+        const [owner, names] = OF_FAR_END.test(address)
+            ? ["percepnet-echo", "base, wasm, residual"]
+            : ["percepnet", "base, wasm, model, worklet"];
         throw new PercepNetError(
-            `${address} answers ${response.status}: copy the files of the package percepnet there, or say where they are ` +
-                `(base, wasm, model, worklet)`,
+            `${address} answers ${response.status}: copy the files of the package ${owner} there, or say where they are (${names})`,
         );
     }
     const bytes = await response.arrayBuffer();

@@ -25,14 +25,14 @@ export class EngineWorker {
         };
     }
 
-    async measure(wasm: ArrayBuffer, model: ArrayBuffer): Promise<number> {
-        const answer = await this.ask({ type: "measure", wasm, model });
+    async measure(wasm: ArrayBuffer, model: ArrayBuffer, residual: ArrayBuffer | null): Promise<number> {
+        const answer = await this.ask({ type: "measure", wasm, model, residual });
         return answer.type === "measured" ? answer.hopMs : NaN;
     }
 
     /** The library's memory with these models in it, for audio threads. */
-    async load(wasm: ArrayBuffer, models: ArrayBuffer[]): Promise<MemoryImage | null> {
-        const answer = await this.ask({ type: "load", wasm, models });
+    async load(wasm: ArrayBuffer, models: ArrayBuffer[], residual: ArrayBuffer | null): Promise<MemoryImage | null> {
+        const answer = await this.ask({ type: "load", wasm, models, residual });
         return answer.type === "loaded" ? answer.image : null;
     }
 

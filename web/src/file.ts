@@ -2,13 +2,16 @@
 
 import type { Binaries } from "./binaries.js";
 import { EngineWorker } from "./engine_worker.js";
-import { PercepNetError, wordsOf } from "./errors.js";
+import { NO_FAR_END, PercepNetError, wordsOf } from "./errors.js";
 
 const RATE_HZ = 48000;
 
 export interface FileOptions {
     /** Decibels; by default there is no limit. */
     attenuationLimit?: number;
+    /** What a loudspeaker played meanwhile, one channel of the recording's rate and length, whose echo is taken out. Needs
+        binaries of `loadPercepNet({ farEnd: true })`. */
+    farEnd?: Float32Array;
     /** From 0 to 1. */
     onProgress?: (done: number) => void;
     signal?: AbortSignal;
@@ -35,8 +38,11 @@ export async function enhanceFile(
 export async function enhanceSamples(
     channels: Float32Array[], sampleRate: number, binaries: Binaries, options: FileOptions = {},
 ): Promise<Float32Array[]> {
-    const { attenuationLimit, onProgress, signal } = options;
+    const { attenuationLimit, farEnd, onProgress, signal } = options;
     signal?.throwIfAborted();
+    if (farEnd && !binaries.residual) {
+        throw new PercepNetError(NO_FAR_END);
+    }
     const worker = new EngineWorker(binaries.worklet);
     const copies = channels.map((channel) => channel.slice());
     const aborted = new Promise<never>((_, reject) => {
@@ -46,6 +52,8 @@ export async function enhanceSamples(
         const order = {
             wasm: binaries.wasm,
             model: binaries.models[0]!.bytes,
+            residual: farEnd ? binaries.residual : null,
+            far: farEnd ?? null,
             channels: copies,
             sampleRate,
             attenuationLimitDb: attenuationLimit ?? -1,

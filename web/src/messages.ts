@@ -12,6 +12,8 @@ export interface MemoryImage {
     parts: { at: number; bytes: ArrayBuffer }[];
     /** Of the models, in their order. */
     addresses: number[];
+    /** Of the model that suppresses what is left of an echo; 0: there is none. */
+    residual: number;
 }
 
 export interface ProcessorOptions {
@@ -19,6 +21,10 @@ export interface ProcessorOptions {
     models: ModelBytes[];
     /** The models, loaded by a worker already, which takes tens of milliseconds; null: the audio thread loads them. */
     image: MemoryImage | null;
+    /** Whether there is a second input, of what the loudspeaker plays. */
+    farEnd: boolean;
+    /** With it, the model for what is left of its echo, where there is no image. */
+    residual: ArrayBuffer | null;
     channels: number;
     enabled: boolean;
     attenuationLimitDb: number;
@@ -64,14 +70,17 @@ export type FromProcessor =
     | ({ type: "stats" } & Stats);
 
 export type ToWorker =
-    | { id: number; type: "measure"; wasm: ArrayBuffer; model: ArrayBuffer }
-    | { id: number; type: "load"; wasm: ArrayBuffer; models: ArrayBuffer[] }
+    | { id: number; type: "measure"; wasm: ArrayBuffer; model: ArrayBuffer; residual: ArrayBuffer | null }
+    | { id: number; type: "load"; wasm: ArrayBuffer; models: ArrayBuffer[]; residual: ArrayBuffer | null }
     | {
           id: number;
           type: "enhance";
           wasm: ArrayBuffer;
           model: ArrayBuffer;
+          residual: ArrayBuffer | null;
           channels: Float32Array[];
+          /** What was played meanwhile, as long as they are. */
+          far: Float32Array | null;
           sampleRate: number;
           attenuationLimitDb: number;
       };

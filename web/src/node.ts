@@ -1,7 +1,7 @@
 /** Live audio in a Web Audio graph. */
 
 import type { Binaries } from "./binaries.js";
-import { PercepNetError, wordsOf } from "./errors.js";
+import { NO_FAR_END, PercepNetError, wordsOf } from "./errors.js";
 import type { FromProcessor, ProcessorOptions, Stats, ToProcessor } from "./messages.js";
 import { whyUnsupported } from "./support.js";
 
@@ -18,6 +18,10 @@ export interface NodeOptions {
     attenuationLimit?: number;
     /** Whether to enhance from the start; else the input passes as it is, as late as ever. */
     enabled?: boolean;
+    /** Whether there is a second input, of what the loudspeaker plays, whose echo is taken out of the first one. Needs binaries
+        of `loadPercepNet({ farEnd: true })`. While nothing is connected to it, or it is silent, the output is to the bit that
+        of a node without. */
+    farEnd?: boolean;
     /** Whether to dispatch `speechprobability`, as often as every 40 ms. */
     speechProbability?: boolean;
     /** Share of real time above which the device is said not to keep up. */
@@ -69,7 +73,8 @@ export async function addPercepNetModule(context: BaseAudioContext, worklet: str
     }
 }
 
-/** Suppresses noise and reverberation in speech: a mono or stereo input, and an output of as many channels.
+/** Suppresses noise and reverberation in speech: a mono or stereo input, and an output of as many channels. With `farEnd`, the
+    second input is what the loudspeaker plays: `remote.connect(node, 0, 1)`.
 
     Nothing that goes wrong ends the sound: the input passes as it is, and `error` or `overload` says so. */
 export class PercepNetNode extends Base {
@@ -260,13 +265,18 @@ export interface PercepNetNode {
 }
 
 function nodeOptions(context: BaseAudioContext, binaries: Binaries, options: NodeOptions): AudioWorkletNodeOptions {
-    const { channels = 1, enabled = true, attenuationLimit = LIMIT_NONE_DB } = options;
+    const { channels = 1, enabled = true, attenuationLimit = LIMIT_NONE_DB, farEnd = false } = options;
     check(context, binaries, channels, attenuationLimit);
+    if (farEnd && !binaries.residual) {
+        throw new PercepNetError(NO_FAR_END);
+    }
     const processorOptions: ProcessorOptions = {
         wasm: binaries.wasm,
         // what an image has in it need not go to the audio thread as well
         models: binaries.image ? binaries.models.map(({ name }) => ({ name, bytes: NOTHING })) : binaries.models,
         image: binaries.image ?? null,
+        farEnd,
+        residual: binaries.image || !farEnd ? null : binaries.residual,
         channels,
         enabled,
         attenuationLimitDb: attenuationLimit >= LIMIT_NONE_DB ? -1 : attenuationLimit,
@@ -274,7 +284,7 @@ function nodeOptions(context: BaseAudioContext, binaries: Binaries, options: Nod
         speechIntervalS: options.speechProbability ? SPEECH_INTERVAL_S : 0,
     };
     return {
-        numberOfInputs: 1,
+        numberOfInputs: farEnd ? 2 : 1,
         numberOfOutputs: 1,
         outputChannelCount: [channels],
         channelCount: channels,

@@ -26,6 +26,7 @@ export class ProcessedStream {
     error: PercepNetError | null = null;
     private context: AudioContext | null = null;
     private source: MediaStreamAudioSourceNode | null = null;
+    private farSource: MediaStreamAudioSourceNode | null = null;
     private input: MediaStreamTrack;
     private output: MediaStreamAudioDestinationNode | null = null;
     private isDestroyed = false;
@@ -170,12 +171,31 @@ export class ProcessedStream {
         source.connect(this.node);
     }
 
+    /** What the loudspeaker plays from now on, such as a call's remote stream, whose echo is taken out: null for nothing. Needs
+        the option `farEnd`. Where nothing is processed it does nothing. */
+    setFarEnd(stream: MediaStream | null): void {
+        if (stream && !this.options.farEnd) {
+            throw new PercepNetError("this stream has no far end: process it with farEnd: true");
+        }
+        this.farSource?.disconnect();
+        this.farSource = null;
+        if (stream && this.node && this.context && !this.isDestroyed) {
+            try {
+                this.farSource = this.context.createMediaStreamSource(stream);
+            } catch (refused) {
+                throw new PercepNetError(`the far end cannot be heard in the microphone's context: ${wordsOf(refused)}`);
+            }
+            this.farSource.connect(this.node, 0, 1);
+        }
+    }
+
     private async release(): Promise<void> {
         this.isDestroyed = true;
         this.stopWaiting();
         this.input.removeEventListener("ended", this.noticeEnd);
         this.context?.removeEventListener("statechange", this.noticeContext);
         this.source?.disconnect();
+        this.farSource?.disconnect();
         this.node?.close();
         this.node = null;
         this.output?.stream.getTracks().forEach((track) => track.stop());

@@ -58,6 +58,56 @@ for (const rate of [48000, 44100, 16000]) {
     }
 }
 
+for (const rate of [48000, 44100, 16000]) {
+    for (const binary of ["percepnet-echo.wasm", "percepnet-echo-relaxed.wasm"]) {
+        check(`${binary} at ${rate} Hz: with a far end the native core's bits, and while it is silent those without`, async () => {
+            const found = await page.evaluate((...given) => farBits(...given), rate, binary);
+            assert.equal(found.differing, 0);
+            assert.ok(found.heard > rate, "the far end is heard");
+            assert.equal(found.unconnected, 0);
+            assert.equal(found.silent, 0);
+            assert.deepEqual(found.inputs, [2, 1]);
+        });
+    }
+}
+
+check("a far end: in recordings, of a stream, and words where it cannot be", async () => {
+    const found = await page.evaluate(async (isReal) => {
+        const [x, far, expected] = await Promise.all(["near", "far", "z"].map((name) => floats(`${name}_48000.f32`)));
+        const [binaries, without] = [await load({ farEnd: true }), await load()];
+        const [y] = await enhanceSamples([x], 48000, binaries, { farEnd: far });
+        const late = 1888; // of a node's stream
+        const context = new AudioContext({ sampleRate: 48000 });
+        await context.resume();
+        const stream = await microphone(context, isReal);
+        const processed = await processStream(stream, binaries, { context, farEnd: true });
+        processed.setFarEnd(await fileStream(context));
+        await wait(0.5);
+        const { refusedHops } = await processed.node.stats();
+        const state = processed.node.state;
+        processed.setFarEnd(null);
+        const plain = await processStream(stream, binaries, { context });
+        const refused = await words((async () => plain.setFarEnd(stream))());
+        await Promise.all([processed.destroy(), plain.destroy()]);
+        const result = {
+            differing: differing(y.subarray(0, -late), expected.subarray(late)), length: y.length === x.length, state, refusedHops,
+            refused, node: await words((async () => new PercepNetNode(context, without, { farEnd: true }))()),
+            recording: await words(enhanceSamples([x], 48000, without, { farEnd: far })),
+            short: await words(enhanceSamples([x], 48000, binaries, { farEnd: far.subarray(1) })),
+            missing: await words(load({ farEnd: true, base: "nowhere/" })),
+        };
+        await context.close();
+        return result;
+    }, isReal);
+    assert.equal(found.differing, 0);
+    assert.ok(found.length && found.state === "running" && found.refusedHops === 0);
+    assert.match(found.refused, /PercepNetError: this stream has no far end/);
+    assert.match(found.node, /PercepNetError: these binaries have no far end: load them with/);
+    assert.match(found.recording, /PercepNetError: these binaries have no far end/);
+    assert.match(found.short, /PercepNetError: a far end of \d+ samples: give \d+/);
+    assert.match(found.missing, /PercepNetError: .*percepnet-echo.*\.wasm answers 404: copy .* the package percepnet-echo/);
+});
+
 check("recordings: the length stays, nothing is delayed, and there is progress", async () => {
     const found = await page.evaluate(async () => {
         const x = await floats("microphone.f32");
@@ -232,7 +282,8 @@ check("LiveKit's and Twilio's ways", async () => {
         await audioContext.resume();
         const binaries = await load();
         const track = (await microphone(audioContext, isReal)).getAudioTracks()[0];
-        const processor = new PercepNetTrackProcessor(binaries);
+        const processor = new PercepNetTrackProcessor(await load({ farEnd: true }), { farEnd: true });
+        processor.setFarEnd(await fileStream(audioContext));
         await processor.init({ kind: "audio", track, audioContext });
         const first = processor.processedTrack;
         await processor.init({ kind: "audio", track, audioContext });

@@ -10,14 +10,18 @@ import { bytes, differing, facts, floats, HAS_REFERENCE } from "./support.mjs";
 
 const QUANTUM = 128;
 const BINARIES = { "percepnet.wasm": hasSimd(), "percepnet-relaxed.wasm": hasRelaxedSimd() };
+const ECHO_BINARIES = { "percepnet-echo.wasm": hasSimd(), "percepnet-echo-relaxed.wasm": hasRelaxedSimd() };
 const MODEL = new Uint8Array(bytes("small.safetensors"));
+const RESIDUAL = new Uint8Array(bytes("residual.safetensors"));
 
-function through(core, model, x, rate) {
-    const stream = core.createStream(model, { sampleRate: rate, channels: 1, blockSamples: QUANTUM });
+/** `far`, if it is given, comes in one channel, or as two whose mean it is. */
+function through(core, model, x, rate, { far, residual = 0, farChannels = 1 } = {}) {
+    const stream = core.createStream(model, { sampleRate: rate, channels: 1, blockSamples: QUANTUM, residual });
     stream.prepare(QUANTUM);
     const y = new Float32Array(x.length);
     for (let at = 0; at < x.length; at += QUANTUM) {
-        assert.equal(stream.process([x.subarray(at, at + QUANTUM)]), QUANTUM);
+        const played = far && Array(farChannels).fill(far.subarray(at, at + QUANTUM));
+        assert.equal(stream.process([x.subarray(at, at + QUANTUM)], played), QUANTUM);
         y.set(stream.output(0), at);
     }
     const latency = stream.latencySamples;
@@ -41,8 +45,37 @@ for (const [binary, runs] of Object.entries(BINARIES)) {
     });
 }
 
+for (const [binary, runs] of Object.entries(ECHO_BINARIES)) {
+    const skip = !runs ? "this Node.js refuses these instructions" : !HAS_REFERENCE && "needs reference.py's files";
+    test(`${binary} gives the native core's bits, with a far end and without`, { skip }, () => {
+        const core = Core.compile(bytes(binary));
+        const [model, residual] = [core.loadModel(MODEL), core.loadModel(RESIDUAL)];
+        for (const rate of Object.keys(facts().rates).map(Number)) {
+            const [x, far, expected] = ["near", "far", "z"].map((name) => floats(`${name}_${rate}.f32`));
+            const made = through(core, model, x, rate, { far, residual });
+            assert.equal(differing(made.y, expected), 0, `samples that differ at ${rate} Hz`);
+            const plain = through(core, model, x, rate);
+            assert.ok(differing(plain.y, expected) > rate, "the far end is heard");
+            assert.equal(plain.latency, made.latency);
+            const stereo = through(core, model, x, rate, { far, residual, farChannels: 2 });
+            assert.equal(differing(stereo.y, expected), 0, "two loudspeakers that play the same are one");
+            for (const silent of [undefined, new Float32Array(x.length)]) {
+                const quiet = through(core, model, x, rate, { far: silent, residual });
+                assert.equal(differing(quiet.y, plain.y), 0, "a silent far end, or none, changes no bit");
+            }
+        }
+    });
+}
+
+test("the smaller binary has no far end, and says so", () => {
+    const core = Core.compile(bytes("percepnet.wasm"));
+    const model = core.loadModel(MODEL);
+    const options = { sampleRate: 48000, channels: 1, blockSamples: QUANTUM, residual: core.loadModel(RESIDUAL) };
+    assert.throws(() => core.createStream(model, options), { name: "PercepNetError", message: /percepnet-echo\.wasm/ });
+});
+
 test("binaries import nothing, and have the kernel that they are for", () => {
-    for (const [binary, runs] of Object.entries(BINARIES)) {
+    for (const [binary, runs] of Object.entries({ ...BINARIES, ...ECHO_BINARIES })) {
         if (runs) {
             const module = new WebAssembly.Module(bytes(binary));
             assert.deepEqual(WebAssembly.Module.imports(module), []);
@@ -72,15 +105,21 @@ test("a model of another format is refused in words", () => {
     assert.throws(() => Core.compile(bytes("percepnet.wasm")).loadModel(other), { message: /format|newer/ });
 });
 
-test("calls make no garbage", () => {
-    const core = Core.compile(bytes("percepnet.wasm"));
+for (const binary of ["percepnet.wasm", "percepnet-echo.wasm"]) {
+    test(`calls of ${binary} make no garbage`, () => makeNoGarbage(binary));
+}
+
+function makeNoGarbage(binary) {
+    const core = Core.compile(bytes(binary));
     const model = core.loadModel(MODEL);
-    const stream = core.createStream(model, { sampleRate: 48000, channels: 1, blockSamples: QUANTUM });
+    const residual = binary.includes("echo") ? core.loadModel(RESIDUAL) : 0;
+    const stream = core.createStream(model, { sampleRate: 48000, channels: 1, blockSamples: QUANTUM, residual });
     stream.prepare(QUANTUM);
     const input = [new Float32Array(QUANTUM).fill(0.01)];
+    const far = [0.1, 0.2].map((value) => new Float32Array(QUANTUM).fill(value));
     const run = (count) => {
         for (let i = 0; i < count; i++) {
-            stream.process(input);
+            stream.process(input, far);
             stream.output(0);
         }
     };
@@ -91,7 +130,7 @@ test("calls make no garbage", () => {
     const grown = v8.getHeapStatistics().used_heap_size - before;
     assert.ok(grown < 100_000, `${grown} bytes of garbage in 4000 calls`);
     assert.equal(core.exports.memory.buffer, memory, "memory grows");
-});
+}
 
 test("bypass is the input, as late as ever, and an idle stream too", () => {
     const core = Core.compile(bytes("percepnet.wasm"));

@@ -15,12 +15,17 @@ const skip = whyNot() || (!HAS_REFERENCE && "needs reference.py's files");
 const TOOLS = join(WEB, "node_modules", ".bin");
 const run = (program, words, cwd) => execFileSync(program, words, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 
-let folder, tarball;
+let folder, tarball, echoTarball;
+
+function pack(at) {
+    const packed = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", folder], at));
+    return join(folder, (Array.isArray(packed) ? packed[0] : Object.values(packed)[0]).filename);
+}
 
 before(() => {
     folder = mkdtempSync(join(tmpdir(), "percepnet-package-"));
-    const packed = JSON.parse(run("npm", ["pack", "--json", "--pack-destination", folder], WEB));
-    tarball = join(folder, (Array.isArray(packed) ? packed[0] : Object.values(packed)[0]).filename);
+    tarball = pack(WEB);
+    echoTarball = pack(join(WEB, "echo"));
 });
 
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -30,7 +35,7 @@ function install(name, files) {
     mkdirSync(at);
     writeFileSync(join(at, "package.json"), JSON.stringify({ name, private: true, type: "module" }));
     Object.entries(files).forEach(([file, content]) => writeFileSync(join(at, file), content));
-    run("npm", ["install", "--no-audit", "--no-fund", "--offline", tarball], at);
+    run("npm", ["install", "--no-audit", "--no-fund", "--offline", tarball, echoTarball], at);
     return at;
 }
 
@@ -61,6 +66,25 @@ async function told(root, page) {
         host.server.closeAllConnections();
     }
 }
+
+test("a far end: what both packages have, in an empty Vite project", { skip, timeout: 240_000 }, async () => {
+    const imports = `
+import { loadPercepNet, PercepNetNode } from "percepnet";
+import simd from "percepnet-echo/percepnet-echo.wasm?url";
+import relaxed from "percepnet-echo/percepnet-echo-relaxed.wasm?url";
+import residual from "percepnet-echo/residual.safetensors?url";
+import worklet from "percepnet/worklet.js?url";
+import model from "percepnet/small.safetensors?url";
+const binaries = await loadPercepNet({ farEnd: true, wasm: { simd, relaxed }, residual, worklet, model });
+const node = await PercepNetNode.create(new OfflineAudioContext(1, 48000, 48000), binaries, { farEnd: true });
+window.told = [node.state, node.numberOfInputs];`;
+    const at = install("far", {
+        "index.html": '<!doctype html><link rel="icon" href="data:,"><body><script type="module" src="/main.js"></script>',
+        "main.js": imports,
+    });
+    run(join(TOOLS, "vite"), ["build", "--base", "./", "--target", "es2022"], at);
+    assert.deepEqual(await told(join(at, "dist"), "index.html"), ["running", 2]);
+});
 
 function isClean([state, track, isOther, latency]) {
     assert.deepEqual([state, track, isOther], ["running", "live", true]);
@@ -114,6 +138,9 @@ const SIZES = [
     ["percepnet.wasm, brotli", () => brotli("percepnet.wasm"), 45_000],
     ["small.safetensors, brotli", () => brotli("small.safetensors"), 450_000],
     ["the tarball", () => statSync(tarball).size, 4_000_000],
+    ["percepnet-echo.wasm, brotli", () => brotli("percepnet-echo.wasm"), 50_000],
+    ["residual.safetensors, brotli", () => brotli("residual.safetensors"), 400_000],
+    ["the tarball of percepnet-echo", () => statSync(echoTarball).size, 550_000],
 ];
 for (const [name, measure, most] of SIZES) {
     test(`${name}: at most ${most} bytes`, () => {

@@ -117,6 +117,35 @@ test("a model that a worker has loaded gives the same, and the beginning is done
     }
 });
 
+test("a second input: its echo goes, whoever has loaded the models, and without one nothing changes", () => {
+    const residual = bytes("residual.safetensors");
+    const wasm = bytes("percepnet-echo.wasm");
+    const core = Core.compile(wasm);
+    const addresses = [core.loadModel(new Uint8Array(bytes("small.safetensors")))];
+    const image = core.image(addresses, core.loadModel(new Uint8Array(residual)));
+    const scopes = [{}, { wasm, farEnd: true, residual }, { wasm, farEnd: true, image }, { wasm, farEnd: true, residual }].map((o) => {
+        const made = scope();
+        return { processor: made.start(o), posted: made.posted };
+    });
+    const noise = Float32Array.from({ length: 128 * 400 }, (_, n) => 0.1 * Math.sin(n * n * 0.37));
+    const echo = noise.map((_, n) => 0.5 * (noise[n - 200] ?? 0));
+    const heard = scopes.map(() => []);
+    for (let at = 0; at < noise.length; at += 128) {
+        const part = [noise.subarray(at, at + 128)];
+        const inputs = [[], [part], [part], [[]]];
+        scopes.forEach(({ processor }, i) => {
+            const output = [new Float32Array(128)];
+            processor.process([[echo.slice(at, at + 128)], ...inputs[i]], [output], LIMIT_NONE);
+            heard[i].push(...output[0]);
+        });
+    }
+    scopes.forEach(({ posted }) => assert.equal(last(posted, "error"), undefined));
+    const power = (y) => y.slice(-128 * 100).reduce((sum, sample) => sum + sample * sample, 0);
+    assert.ok(power(heard[1]) < 0.01 * power(heard[0]), `${power(heard[1])} of ${power(heard[0])}`);
+    assert.deepEqual(heard[2], heard[1]);
+    assert.deepEqual(heard[3], heard[0]);
+});
+
 test("stereo is enhanced with one decision, mono is given to both, and no input is silence", () => {
     const { start, posted } = scope();
     const processor = start({ channels: 2 });

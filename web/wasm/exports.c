@@ -29,9 +29,8 @@ percepnet_model *web_model_load(const void *data, size_t size, const char *kerne
 
 EXPORT("model_destroy") void web_model_destroy(percepnet_model *model) { percepnet_model_destroy(model); }
 
-EXPORT("stream_create")
-percepnet_stream *web_stream_create(const percepnet_model *model, int32_t sample_rate_hz, int32_t channels,
-                                    int32_t block_samples, float attenuation_limit_db, int32_t bypass) {
+static percepnet_options options_of(int32_t sample_rate_hz, int32_t channels, int32_t block_samples,
+                                    float attenuation_limit_db, int32_t bypass) {
     percepnet_options options;
     percepnet_options_init(&options);
     options.sample_rate_hz = sample_rate_hz;
@@ -39,8 +38,38 @@ percepnet_stream *web_stream_create(const percepnet_model *model, int32_t sample
     options.block_samples = block_samples;
     options.attenuation_limit_db = attenuation_limit_db;
     options.bypass = bypass;
+    return options;
+}
+
+EXPORT("stream_create")
+percepnet_stream *web_stream_create(const percepnet_model *model, int32_t sample_rate_hz, int32_t channels,
+                                    int32_t block_samples, float attenuation_limit_db, int32_t bypass) {
+    percepnet_options options = options_of(sample_rate_hz, channels, block_samples, attenuation_limit_db, bypass);
     return percepnet_stream_create(model, &options, &error);
 }
+
+#ifndef PERCEPNET_WITHOUT_FAR_END
+/* With a second input. What is left of its echo stays where the two models do
+   not look ahead alike. */
+EXPORT("stream_create_far")
+percepnet_stream *web_stream_create_far(const percepnet_model *model, const percepnet_model *residual,
+                                        int32_t sample_rate_hz, int32_t channels, int32_t block_samples,
+                                        float attenuation_limit_db, int32_t bypass) {
+    percepnet_options options = options_of(sample_rate_hz, channels, block_samples, attenuation_limit_db, bypass);
+    percepnet_model_info of_model, of_residual;
+    percepnet_model_describe(model, &of_model);
+    percepnet_model_describe(residual, &of_residual);
+    options.far_end = 1;
+    options.residual = of_model.lookahead_frames == of_residual.lookahead_frames ? residual : NULL;
+    return percepnet_stream_create(model, &options, &error);
+}
+
+EXPORT("stream_process_far")
+int32_t web_stream_process_far(percepnet_stream *stream, percepnet_block *block, const float *x, const float *far,
+                               int32_t samples, int32_t stride, float *y, int32_t capacity) {
+    return (int32_t)percepnet_stream_process_far(stream, block, x, far, samples, stride, y, capacity);
+}
+#endif
 
 EXPORT("stream_destroy") void web_stream_destroy(percepnet_stream *stream) { percepnet_stream_destroy(stream); }
 

@@ -177,6 +177,20 @@ static int read_taps(model_reader *r, json value, layer_description *l) {
     return 1;
 }
 
+static int read_memory(model_reader *r, json value, layer_description *l) {
+    json found = json_member(value, "memory");
+    char shown[JSON_SHOWN];
+    int64_t frames = 0;
+    int is_integer = !found.start || json_integer(found, &frames);
+    if (!is_integer || (frames && !(l->kind->has_memory && frames >= 2 && frames <= LAYER_MEMORY_MAX))) {
+        error_say(r->error, "layers.%s.memory: expected 0, or 2 to %d of a GRU, found %s", l->name, LAYER_MEMORY_MAX,
+                  json_shown(found, shown));
+        return 0;
+    }
+    l->memory = (int)frames;
+    return 1;
+}
+
 /* What a layer adds to the memory of each stream. */
 static int check_memory(model_reader *r, const layer_description *l) {
     r->all_units += l->units;
@@ -204,7 +218,7 @@ static int read_layer(model_reader *r, json value) {
         return 0;
     }
     if (!read_name(r, value, l) || !read_inputs(r, value, l, units) || !read_units(r, value, l, units) ||
-        !read_how(r, value, l) || !read_taps(r, value, l) || !check_memory(r, l)) {
+        !read_how(r, value, l) || !read_taps(r, value, l) || !read_memory(r, value, l) || !check_memory(r, l)) {
         return 0;
     }
     r->d->layer_count++;

@@ -94,6 +94,11 @@ TARGET static void whiten(const float *restrict power, float *restrict whitened)
     }
 }
 
+#ifdef PERCEPNET_WITHOUT_FAR_END
+#define FAR_END_LOOPS
+#else
+#define FAR_END_LOOPS , .add_product = add_product, .add_power = add_power, .expect = expect, .adapt = adapt
+
 TARGET INLINE void add_product_of(const float *restrict ar, const float *restrict ai, const float *restrict br,
                                   const float *restrict bi, int count, float *restrict yr, float *restrict yi) {
     for (int i = 0; i < count; i++) {
@@ -105,6 +110,26 @@ TARGET INLINE void add_product_of(const float *restrict ar, const float *restric
 TARGET static void add_product(const split *a, const split *b, int count, const split *y) {
     add_product_of(a->re, a->im, b->re, b->im, count, y->re, y->im);
 }
+
+TARGET INLINE float add_power_of(const float *restrict re, const float *restrict im, int count, float *restrict sum) {
+    float sums[KERNEL_DOT_SUMS] = {0.0f};
+    int i = 0;
+    for (; i + KERNEL_DOT_SUMS <= count; i += KERNEL_DOT_SUMS) {
+        for (int j = 0; j < KERNEL_DOT_SUMS; j++) {
+            float power = re[i + j] * re[i + j] + im[i + j] * im[i + j];
+            sum[i + j] += power;
+            sums[j] += power;
+        }
+    }
+    for (int j = 0; i < count; i++, j++) {
+        float power = re[i] * re[i] + im[i] * im[i];
+        sum[i] += power;
+        sums[j] += power;
+    }
+    return add_by_halves(sums);
+}
+
+TARGET static float add_power(const split *x, int count, float *sum) { return add_power_of(x->re, x->im, count, sum); }
 
 TARGET INLINE void expect_of(const float *restrict power, const float *restrict xr, const float *restrict xi,
                              float leak, int count, float *restrict variance, float *restrict sum) {
@@ -136,6 +161,7 @@ TARGET static void adapt(const split *path, const split *far, const split *error
                          float *variance) {
     adapt_of(path->re, path->im, far->re, far->im, error->re, error->im, inverse, count, variance);
 }
+#endif
 
 /* The Fourier transform of fft.h: complex numbers in registers, one of each of LANES neighbours. */
 typedef struct pair {
@@ -455,5 +481,4 @@ TARGET static void fft_inverse(const real_fft *fft, const complex32 *spectrum, f
 
 #define SIGNAL_LOOPS                                                                                                   \
     .multiply = multiply, .add_scaled = add_scaled_run, .interpolate = interpolate, .low_pass = low_pass,              \
-    .whiten = whiten, .add_product = add_product, .expect = expect, .adapt = adapt, .forward = fft_forward,            \
-    .inverse = fft_inverse
+    .whiten = whiten, .forward = fft_forward, .inverse = fft_inverse FAR_END_LOOPS

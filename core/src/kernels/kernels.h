@@ -68,17 +68,21 @@ typedef struct kernel {
     void (*low_pass)(const float *x, float *low);
     /* The emphasised power of PITCH_BINS_USED bins, divided by a power of the mean over the bins around each. */
     void (*whiten)(const float *power, float *whitened);
+    /* real_fft_forward and real_fft_inverse */
+    void (*forward)(const real_fft *fft, const float *x, complex32 *spectrum, complex32 *work);
+    void (*inverse)(const real_fft *fft, const complex32 *spectrum, float *x, complex32 *work);
+#ifndef PERCEPNET_WITHOUT_FAR_END
     /* y += a * b, of complex numbers */
     void (*add_product)(const split *a, const split *b, int count, const split *y);
+    /* sum += |x|^2, of complex numbers. Returns the sum of what is added, whose partial sums are those of `dot`. */
+    float (*add_power)(const split *x, int count, float *sum);
     /* One block of an echo's path before it learns: no variance below `leak` times the path's power, and the power that
        is expected to be left of the echo, variance * |far|^2, added to `sum`. */
     void (*expect)(const float *power, const split *far, float leak, int count, float *variance, float *sum);
     /* And how it learns: path += variance * inverse * far* error, and what is left of the variance. */
     void (*adapt)(const split *path, const split *far, const split *error, const float *inverse, int count,
                   float *variance);
-    /* real_fft_forward and real_fft_inverse */
-    void (*forward)(const real_fft *fft, const float *x, complex32 *spectrum, complex32 *work);
-    void (*inverse)(const real_fft *fft, const complex32 *spectrum, float *x, complex32 *work);
+#endif
 } kernel;
 
 /* The fastest kernel on this machine; or the one of a name, NULL if there is none or if it does not run here. */

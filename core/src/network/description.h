@@ -36,6 +36,7 @@ typedef struct layer_description {
     int units;       /* of the output */
     enum activation activation;
     int taps, dilation, depthwise; /* of a convolution; 1, 1, 0 elsewhere */
+    int memory;                    /* frames that a GRU remembers at most, 0 for any time */
     int in_8_bits;
     tensor tensors[TENSORS_MAX]; /* in the order of the kind's own list */
 } layer_description;

@@ -22,7 +22,7 @@ typedef struct layer_work layer_work;
 typedef struct layer_kind {
     const char *name; /* as in the file */
     /* What of the file's keys belongs to the kind. */
-    unsigned has_units : 1, has_activation : 1, has_taps : 1, has_precision : 1;
+    unsigned has_units : 1, has_activation : 1, has_taps : 1, has_precision : 1, has_memory : 1;
     int inputs_min, inputs_max;
     /* The tensors of a layer, at most TENSORS_MAX; how many. NULL for none. */
     int (*tensors)(const layer_description *d, tensor_shape *shapes);
@@ -48,6 +48,7 @@ struct layer {
     int units;
     enum activation activation;
     int taps, dilation, depthwise;
+    float kept; /* of a GRU's state after a frame */
     const kernel *kernel;
     matvec matrices[2];
     float *weight; /* of layers without a matrix */

@@ -12,6 +12,7 @@ static void layer_init(layer *l, const layer_description *d, const network *net,
                  .taps = d->taps,
                  .dilation = d->dilation,
                  .depthwise = d->depthwise,
+                 .kept = d->memory ? (float)(1.0 - 1.0 / d->memory) : 1.0f,
                  .kernel = k};
     for (int i = 0; i < d->input_count; i++) {
         l->inputs[i] = d->inputs[i];

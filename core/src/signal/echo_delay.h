@@ -9,26 +9,29 @@
 
 /* One of the two signals on its way to 8 kHz. */
 typedef struct echo_low {
-    float past[ECHO_LOW_INPUT]; /* at 48 kHz, the newest hop and what its filter looks back on */
-    float low[ECHO_LAG_FFT];    /* the newest 80 ms */
+    float past[ECHO_LOW_INPUT - HOP_SAMPLES]; /* at 48 kHz, what the filter of the next hop looks back on */
+    float *low;                               /* the newest at 8 kHz: 80 ms of the far end, 40 ms of the microphone */
 } echo_low;
 
+/* Phases of a block in 16 bits: of a spectrum of magnitude one, that is enough. */
+typedef struct echo_phases {
+    int16_t re[ECHO_BAND], im[ECHO_BAND];
+} echo_phases;
+
 typedef struct echo_delay {
-    real_fft fft;
+    const real_fft *fft; /* of ECHO_LAG_FFT samples */
     echo_low far, near;
-    complex32 *far_phases; /* ECHO_LAG_BLOCKS * ECHO_BAND, a ring of blocks, of which `newest` is the newest */
-    complex32 *sums;       /* ECHO_LAG_BLOCKS * ECHO_BAND */
+    echo_phases *far_phases; /* a ring of ECHO_LAG_BLOCKS blocks, of which `newest` is the newest */
+    complex32 *sums;         /* ECHO_LAG_BLOCKS * ECHO_BAND */
     complex32 near_phases[ECHO_BAND];
     int newest, hop, is_active;
     double energy;
     float peak;
     int lag, last, seen;
-    complex32 *spectrum, *work; /* of the canceller */
-    float *lags;                /* ECHO_LAG_FFT */
 } echo_delay;
 
-/* `spectrum` and `work` have room for BINS and WINDOW_SAMPLES numbers. */
-void echo_delay_init(echo_delay *d, const struct kernel *kernel, complex32 *spectrum, complex32 *work, arena *a);
+/* `fft` lives longer. */
+void echo_delay_init(echo_delay *d, const real_fft *fft, arena *a);
 void echo_delay_reset(echo_delay *d);
 
 /* Take the next hop in. Returns the samples at 48 kHz by which the echo is late, each time that the same delay was seen

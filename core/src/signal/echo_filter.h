@@ -4,21 +4,26 @@
 #include "signal/constants.h"
 #include "signal/fft.h"
 
-#define ECHO_PATH (ECHO_BLOCKS * BINS) /* numbers of a filter: block after block */
+/* Of a range of bins in a path, whose blocks lie one after the other: bass has more of them than treble. ECHO_PATH numbers
+   are all blocks of all ranges. */
+typedef struct echo_range {
+    int first, bins, blocks;
+    int start; /* of its first block in a path */
+} echo_range;
 
-/* What all microphones have of a hop, and room to calculate in. */
+/* What all microphones have of a hop, and room to calculate in: on the stack, since it is needed only during a call. */
 typedef struct echo_hop {
-    const real_fft *fft;    /* of 960 samples */
-    split far[ECHO_BLOCKS]; /* spectra of the far end, the newest first */
-    double far_energy;      /* of the samples that are new in the newest */
-    int turn;               /* block that is constrained in this hop, besides the largest one */
-    complex32 *spectrum;    /* 481 */
-    complex32 *work;        /* 960 */
-    float *frame;           /* 960 */
-    split sum;              /* 481 */
-    float *echo_power;      /* 481 */
-    float *heard, *tried;   /* 480 each: the echo of foreground and background */
-    float *error;           /* 480 */
+    complex32 work[WINDOW_SAMPLES];
+    float frame[WINDOW_SAMPLES];
+    float heard[HOP_SAMPLES], tried[HOP_SAMPLES]; /* the echo of foreground and background */
+    float error[HOP_SAMPLES];
+    float sum_re[BINS], sum_im[BINS];
+    float power[BINS]; /* of the echo that was tried, and then of the background */
+    complex32 spectrum[BINS];
+    const real_fft *fft;                 /* of 960 samples */
+    split far[ECHO_RANGES][ECHO_BLOCKS]; /* spectra of the far end, the newest first */
+    double far_energy;                   /* of the samples that are new in the newest */
+    int turn;                            /* block that is constrained in this hop, besides the largest one */
 } echo_hop;
 
 typedef struct echo_filter {
@@ -26,7 +31,6 @@ typedef struct echo_filter {
     float *variance;              /* ECHO_PATH */
     float *error_power;           /* 481 each, smoothed */
     float *mean_error, *mean_echo;
-    float *power; /* of the background in each bin */
     double shared, own;
     double near_sum, far_sum;
     double fast[3], slow[3]; /* energies of the errors of foreground and background and of the microphone */
@@ -39,6 +43,15 @@ typedef struct echo_filter {
 
 void echo_filter_init(echo_filter *f, arena *a);
 void echo_filter_reset(echo_filter *f);
+
+/* From the lowest on. */
+echo_range echo_range_at(int i);
+
+/* The range's bins of a spectrum become one block of a path, or of the far end; blocks that it does not have, nothing. */
+void echo_spread(const complex32 *spectrum, int range, int block, const split *path);
+
+/* Sum of squares of a hop. */
+double echo_energy(const struct kernel *k, const float *x);
 
 /* The far end will come so many blocks later: what is known of the path moves. */
 void echo_filter_shift(echo_filter *f, int blocks);

@@ -10,6 +10,7 @@ static const char *const NAMES[FEATURE_BLOCKS] = {
     [FEATURE_PITCH] = "pitch",
     [FEATURE_RELATIVE_BAND_LEVELS] = "relative_band_levels",
     [FEATURE_RELATIVE_BIN_LEVELS] = "relative_bin_levels",
+    [FEATURE_LIFTED_BAND_LEVELS] = "lifted_band_levels",
     [FEATURE_ECHO_LEVELS] = "echo_levels",
     [FEATURE_FAR_LEVELS] = "far_levels",
     [FEATURE_ECHO_COHERENCES] = "echo_coherences",

@@ -9,6 +9,7 @@ enum feature_block {
     FEATURE_PITCH,
     FEATURE_RELATIVE_BAND_LEVELS,
     FEATURE_RELATIVE_BIN_LEVELS,
+    FEATURE_LIFTED_BAND_LEVELS,
     FEATURE_ECHO_LEVELS, /* these three only for what is left of an echo */
     FEATURE_FAR_LEVELS,
     FEATURE_ECHO_COHERENCES,

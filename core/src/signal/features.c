@@ -12,6 +12,7 @@ void features_init(features_state *s, const feature_layout *layout, int bands, a
 
 void features_reset(features_state *s, const feature_layout *layout, int bands) {
     s->heard = 0;
+    gain_control_reset(&s->gain);
     if (layout->start[FEATURE_RELATIVE_BAND_LEVELS] >= 0) {
         memset(s->band_means, 0, sizeof(float) * (size_t)bands);
     }
@@ -50,15 +51,19 @@ static void relative(float *levels, float *means, int count, int heard, int sile
     }
 }
 
-static void relative_levels(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
-                            float *features) {
-    int of_bands = layout->start[FEATURE_RELATIVE_BAND_LEVELS], of_bins = layout->start[FEATURE_RELATIVE_BIN_LEVELS];
+/* Digital silence says nothing about a room. */
+static int is_silent(const bands *b, const features_input *in) {
     float loudest = 0.0f;
     for (int band = 0; band < b->count; band++) {
         loudest = fmaxf(loudest, band_power(b, in->energy[band], band));
     }
-    /* digital silence says nothing about a room */
-    int silent = loudest < RELATIVE_SILENCE;
+    return loudest < RELATIVE_SILENCE;
+}
+
+static void relative_levels(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
+                            float *features) {
+    int of_bands = layout->start[FEATURE_RELATIVE_BAND_LEVELS], of_bins = layout->start[FEATURE_RELATIVE_BIN_LEVELS];
+    int silent = is_silent(b, in);
     s->heard += !silent && s->heard < RELATIVE_FRAMES;
     if (of_bands >= 0) {
         for (int band = 0; band < b->count; band++) {
@@ -71,6 +76,19 @@ static void relative_levels(features_state *s, const feature_layout *layout, con
             features[of_bins + bin] = level(in->power[bin] / FEATURE_WINDOW_ENERGY, RELATIVE_FLOOR);
         }
         relative(features + of_bins, s->bin_means, RELATIVE_BINS, s->heard, silent);
+    }
+}
+
+static void lifted_levels(features_state *s, const bands *b, const features_input *in, float *levels) {
+    float energy = 0.0f, gain = 1.0f;
+    for (int band = 0; band < b->count; band++) {
+        energy += in->energy[band];
+    }
+    if (!is_silent(b, in)) {
+        gain = gain_control_push(&s->gain, energy);
+    }
+    for (int band = 0; band < b->count; band++) {
+        levels[band] = level(band_power(b, in->energy[band], band) * gain, FEATURE_FLOOR);
     }
 }
 
@@ -89,6 +107,9 @@ void features_finish(features_state *s, const feature_layout *layout, const band
     if (pitch >= 0) {
         features[pitch] = log2_rounded(in->period_samples / SILENT_PERIOD_SAMPLES);
         features[pitch + 1] = 2.0f * in->correlation - 1.0f;
+    }
+    if (layout->start[FEATURE_LIFTED_BAND_LEVELS] >= 0) {
+        lifted_levels(s, b, in, features + layout->start[FEATURE_LIFTED_BAND_LEVELS]);
     }
     if (s->band_means || s->bin_means) {
         relative_levels(s, layout, b, in, features);

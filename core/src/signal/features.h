@@ -4,9 +4,11 @@
 #include "arena.h"
 #include "signal/bands.h"
 #include "signal/feature_blocks.h"
+#include "signal/gain_control.h"
 
-/* The running means that levels are relative to. */
+/* The running means that levels are relative to, and what lifts quiet recordings. */
 typedef struct features_state {
+    gain_control gain;
     int heard; /* frames that the means come from, up to those of three seconds */
     float *band_means;
     float *bin_means;

@@ -8,14 +8,15 @@
 #include "subnormals.h"
 
 struct percepnet_canceller {
-    real_fft fft;
+    real_fft fft, lag_fft;
     echo echo;
     size_t bytes;
 };
 
 static void canceller_init(percepnet_canceller *c, int channels, const kernel *k, arena *a) {
     real_fft_init(&c->fft, WINDOW_SAMPLES, k, a);
-    echo_init(&c->echo, channels, &c->fft, k, a);
+    real_fft_init(&c->lag_fft, ECHO_LAG_FFT, k, a);
+    echo_init(&c->echo, channels, &c->fft, &c->lag_fft, a);
 }
 
 percepnet_canceller *percepnet_canceller_create(int32_t channels, const char *kernel_name, percepnet_error *error) {

@@ -89,15 +89,15 @@ static void hear_residual(percepnet_stream *s, const float *left, int64_t stride
     int is_awake = s->echo->quiet < ECHO_QUIET_HOPS;
     for (int channel = 0; is_awake && channel < s->options.channels; channel++) {
         for (int n = 0; n < HOP_SAMPLES; n++) {
-            s->near_48k[channel * HOP_SAMPLES + n] -= left[channel * stride + n];
+            s->hop[channel * HOP_SAMPLES + n] -= left[channel * stride + n];
         }
     }
     for (int i = 0; i < s->decisions; i++) {
         residual *r = s->enhancers[i].residual;
         int first = i * s->decision_channels;
         if (is_awake) {
-            residual_hear(r, &s->residual_work, left + first * stride, stride, s->near_48k + first * HOP_SAMPLES,
-                          HOP_SAMPLES, s->echo->far_samples);
+            residual_hear(r, &s->residual_work, left + first * stride, stride, s->hop + first * HOP_SAMPLES,
+                          HOP_SAMPLES, s->far_hop);
         } else if (r->heard) {
             residual_reset(r);
         }
@@ -110,9 +110,11 @@ void stream_take_hop(percepnet_stream *s, float *to, int64_t stride) {
         return;
     }
     for (int channel = 0; s->options.residual && channel < s->options.channels; channel++) {
-        memcpy(s->near_48k + channel * HOP_SAMPLES, to + channel * stride, sizeof(float) * HOP_SAMPLES);
+        memcpy(s->hop + channel * HOP_SAMPLES, to + channel * stride, sizeof(float) * HOP_SAMPLES);
     }
-    echo_run(s->echo, to, stride, s->far_hop);
+    if (echo_run(s->echo, to, stride, s->far_hop)) {
+        memset(s->far_hop, 0, sizeof(float) * HOP_SAMPLES);
+    }
     if (s->options.residual) {
         hear_residual(s, to, stride);
     }

@@ -25,13 +25,8 @@ void residual_init(residual *r, const percepnet_model *model, int channels, aren
     r->channels = channels;
     network_state_init(&r->network, &model->network, a);
     r->past = ARENA_TAKE(a, float, past_hops(r) * HOP_SAMPLES);
-    r->frame = ARENA_TAKE(a, float, WINDOW_SAMPLES);
-    r->left = ARENA_TAKE(a, complex32, BINS);
-    r->other = ARENA_TAKE(a, complex32, BINS);
-    r->work = ARENA_TAKE(a, complex32, WINDOW_SAMPLES);
     r->of_bands = ARENA_TAKE(a, float, OF_BANDS * bands);
     r->gains = ARENA_TAKE(a, float, bands);
-    r->bins = ARENA_TAKE(a, float, BINS);
 }
 
 void residual_reset(residual *r) {
@@ -40,11 +35,13 @@ void residual_reset(residual *r) {
     r->heard = 0;
 }
 
-static void transform(residual *r, float *past, const float *hop, complex32 *spectrum) {
-    memcpy(r->frame, past, sizeof(float) * HOP_SAMPLES);
-    memcpy(r->frame + HOP_SAMPLES, hop, sizeof(float) * HOP_SAMPLES);
+static void transform(const residual *r, float *past, const float *hop, complex32 *spectrum) {
+    _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
+    float frame[WINDOW_SAMPLES];
+    memcpy(frame, past, sizeof(float) * HOP_SAMPLES);
+    memcpy(frame + HOP_SAMPLES, hop, sizeof(float) * HOP_SAMPLES);
     memcpy(past, hop, sizeof(float) * HOP_SAMPLES);
-    stft_analysis(&r->model->tables.stft, r->frame, spectrum, r->work);
+    stft_analysis(&r->model->tables.stft, frame, spectrum, work);
 }
 
 /* Add what was found of a channel to what is known of those before it. */
@@ -61,13 +58,20 @@ static void add_energy(const residual *r, const complex32 *spectrum, int what) {
     add(r, what);
 }
 
-static void hear_channel(residual *r, int channel, const float *left, const float *echo) {
-    transform(r, r->past + channel * HOP_SAMPLES, left, r->left);
-    transform(r, r->past + (r->channels + channel) * HOP_SAMPLES, echo, r->other);
-    add_energy(r, r->left, LEFT);
-    add_energy(r, r->other, ECHO);
-    bands_correlation(&r->model->tables.bands, r->left, r->other, of_bands(r, ONE_CHANNEL));
+static void hear_channel(const residual *r, int channel, const float *left, const float *echo) {
+    complex32 of_left[BINS], of_echo[BINS];
+    transform(r, r->past + channel * HOP_SAMPLES, left, of_left);
+    transform(r, r->past + (r->channels + channel) * HOP_SAMPLES, echo, of_echo);
+    add_energy(r, of_left, LEFT);
+    add_energy(r, of_echo, ECHO);
+    bands_correlation(&r->model->tables.bands, of_left, of_echo, of_bands(r, ONE_CHANNEL));
     add(r, CORRELATION);
+}
+
+static void hear_far(const residual *r, const float *far) {
+    complex32 of_far[BINS];
+    transform(r, r->past + 2 * r->channels * HOP_SAMPLES, far, of_far);
+    add_energy(r, of_far, FAR);
 }
 
 static void put(const residual *r, enum feature_block block, int what, int channels, float *features) {
@@ -88,8 +92,7 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     for (int channel = 0; channel < r->channels; channel++) {
         hear_channel(r, channel, left + channel * left_stride, echo + channel * echo_stride);
     }
-    transform(r, r->past + 2 * r->channels * HOP_SAMPLES, far, r->other);
-    add_energy(r, r->other, FAR);
+    hear_far(r, far);
     put(r, FEATURE_BAND_LEVELS, LEFT, r->channels, work->features);
     put(r, FEATURE_ECHO_LEVELS, ECHO, r->channels, work->features);
     put(r, FEATURE_FAR_LEVELS, FAR, 1, work->features);
@@ -102,12 +105,13 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     r->heard = 1;
 }
 
-void residual_apply(residual *r, complex32 *enhanced) {
-    bands_to_bins(&r->model->tables.bands, r->gains, r->bins);
+void residual_apply(const residual *r, complex32 *enhanced) {
+    float bins[BINS];
+    bands_to_bins(&r->model->tables.bands, r->gains, bins);
     for (int channel = 0; channel < r->channels; channel++, enhanced += BINS) {
         for (int k = 0; k < BINS; k++) {
-            enhanced[k].re *= r->bins[k];
-            enhanced[k].im *= r->bins[k];
+            enhanced[k].re *= bins[k];
+            enhanced[k].im *= bins[k];
         }
     }
 }

@@ -7,27 +7,15 @@
 #include "model.h"
 #include "network/network.h"
 
-/* Programs that have no far end, such as the one for browsers, can leave its code out. */
-#ifdef PERCEPNET_WITHOUT_FAR_END
-#define FAR_ENDS 0
-#else
-#define FAR_ENDS 1
-#endif
-
 typedef struct residual {
     const percepnet_model *model;
     int channels;
     int heard; /* whether `gains` are of this hop; otherwise there is no far end */
     network_state network;
-    float *past;      /* the hop before the newest: 480 each of what is left, channel after channel, of the echo, and of
+    float *past;     /* the hop before the newest: 480 each of what is left, channel after channel, of the echo, and of
                          the far end */
-    float *frame;     /* 960 */
-    complex32 *left;  /* 481 */
-    complex32 *other; /* 481 */
-    complex32 *work;  /* 960 */
-    float *of_bands;  /* bands each: see residual.c */
-    float *gains;     /* bands, of the frame that is decided */
-    float *bins;      /* 481 */
+    float *of_bands; /* bands each: see residual.c */
+    float *gains;    /* bands, of the frame that is decided */
 } residual;
 
 /* Whether a model is one of these: its features are of echo, and of nothing else. */
@@ -42,6 +30,6 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
                    int64_t echo_stride, const float *far);
 
 /* Take the rest of the echo out of the enhanced spectrum of each channel. */
-void residual_apply(residual *r, complex32 *enhanced);
+void residual_apply(const residual *r, complex32 *enhanced);
 
 #endif

@@ -49,23 +49,29 @@ static void resamplers_init(percepnet_stream *s, arena *a) {
     }
 }
 
+#if FAR_ENDS
 /* The far end comes to 48 kHz as late as the microphones, so that they stay together. */
 static void far_end_init(percepnet_stream *s, arena *a) {
     const analysis_tables *tables = &s->model->tables;
     int rate_hz = s->options.sample_rate_hz;
     echo sizes;
-    s->echo = NULL;
-    if (!FAR_ENDS || !s->options.far_end) {
+    if (!s->options.far_end) {
         return;
     }
     s->echo = ARENA_TAKE(a, echo, 1);
-    echo_init(s->echo ? s->echo : &sizes, s->options.channels, &tables->stft.fft, tables->kernel, a);
+    echo_init(s->echo ? s->echo : &sizes, s->options.channels, &tables->stft.fft, &s->model->lag_fft, a);
     past_init(&s->far_past, 1, s->hop_max, a);
     s->far_hop = ARENA_TAKE(a, float, HOP_SAMPLES);
     if (rate_hz != RATE_48K_HZ) {
         resampler_init(&s->far_to_48k, rate_hz, RATE_48K_HZ, 0, 1, s->hop_max, tables->kernel, a);
     }
 }
+#else
+static void far_end_init(percepnet_stream *s, arena *a) {
+    (void)s;
+    (void)a;
+}
+#endif
 
 static void far_end_reset(percepnet_stream *s) {
     if (!stream_has_far_end(s)) {
@@ -92,7 +98,6 @@ static void enhancers_init(percepnet_stream *s, arena *a) {
         enhancer_init(s->enhancers ? &s->enhancers[i] : &sizes, s->model, o->residual, s->decision_channels, &settings,
                       a);
     }
-    s->near_48k = o->residual ? ARENA_TAKE(a, float, o->channels * HOP_SAMPLES) : NULL;
     if (o->residual) {
         network_work_init(&s->residual_work, &o->residual->network, 1, 1, a);
     }
@@ -109,10 +114,11 @@ static void stream_init(percepnet_stream *s, const percepnet_model *model, const
     enhancers_init(s, a);
     network_work_init(&s->work, &model->network, 1, 1, a);
     resamplers_init(s, a);
+    s->echo = NULL;
     far_end_init(s, a);
     past_init(&s->past, channels, s->path_samples + s->hop_max, a);
     s->hop_48k = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
-    s->hop = ARENA_TAKE(a, float, channels * s->hop_max);
+    s->hop = ARENA_TAKE(a, float, channels * (options->residual && s->hop_max < HOP_SAMPLES ? HOP_SAMPLES : s->hop_max));
     s->dry = ARENA_TAKE(a, float, s->hop_max);
     s->rest = ARENA_TAKE(a, float, channels);
     s->left = ARENA_TAKE(a, float, channels * s->extra_samples);

@@ -34,7 +34,6 @@ struct percepnet_stream {
     enhancer *enhancers;
     network_work work; /* for one frame */
     network_work residual_work;
-    float *near_48k; /* channels * 480, with the echo; where what is left of it is to go */
     resampler to_48k, from_48k;
     past past;
     echo *echo; /* and all that goes with it, where there is a far end; otherwise NULL */
@@ -42,7 +41,7 @@ struct percepnet_stream {
     past far_past;
     float *far_hop;       /* 480, of the hop that was taken, at 48 kHz */
     float *hop_48k;       /* channels * 480 */
-    float *hop;           /* channels * hop_max, at the stream's rate */
+    float *hop;           /* channels * hop_max, at the stream's rate; before that, the hop at 48 kHz with its echo */
     float *dry;           /* hop_max, of one channel */
     float *rest;          /* of each channel, what a stream goes on with behind its end */
     float *left;          /* channels * extra_samples: what calls have not had room for */

@@ -10,6 +10,7 @@ from typing import Any
 
 from percepnet.arrays import Samples
 from percepnet.audio import AudioInfo, Wishes, create_audio, open_audio
+from percepnet.beamforming import Beamformer, check_microphones
 from percepnet.bulk.content import EXCERPT_S, EXCERPTS, Content, look_into
 from percepnet.bulk.far_end import far_end_of
 from percepnet.bulk.levels import LevelMeter
@@ -51,6 +52,8 @@ class Settings:
         Of several audio tracks, counted from 1.
     far_end : Path or None
         Of one recording: what a loudspeaker played meanwhile.
+    beamform : bool
+        Channels are the microphones of an array, and one channel comes out; `wishes.mono` goes with it.
     """
 
     model: Any = None
@@ -64,8 +67,19 @@ class Settings:
     wishes: Wishes = field(default_factory=Wishes)
     far_end: Path | None = None
     quality: str | None = None
+    beamform: bool = False
 
-    def enhancer(self, sample_rate_hz: int, channels: int, *, link_channels: bool) -> Enhancer:
+    def enhancer(self, sample_rate_hz: int, channels: int, *, link_channels: bool) -> Enhancer | Beamformer:
+        if self.beamform:
+            return Beamformer(
+                sample_rate_hz,
+                channels,
+                model=self.model,
+                comb_filter=self.comb_filter,
+                post_filter=self.post_filter,
+                attenuation_limit_db=self.attenuation_limit_db,
+                quality=self.quality,
+            )
         return Enhancer(
             sample_rate_hz,
             channels,
@@ -81,7 +95,8 @@ class Settings:
     def described(self) -> dict[str, Any]:
         """What decides the output, for a ledger; the model is its owner's to name."""
         settings = asdict(replace(self, model=None))
-        left_out = ("model", "plot", "far_end", *(() if self.quality else ("quality",)))
+        unset = [name for name in ("quality", "beamform") if not getattr(self, name)]
+        left_out = ("model", "plot", "far_end", *unset)
         return {name: value for name, value in settings.items() if name not in left_out}
 
 
@@ -108,10 +123,11 @@ class Result:
     notes: list[str]
     far_end_offset_s: float | None = None
     echo: str = ""
+    beamformed: bool = False
 
     def line(self) -> str:
         """All of it in one line."""
-        channels = ""
+        channels = f"; {self.channels} microphones to one" if self.beamformed else ""
         if self.channels_linked is not None:
             channels = f"; channels {'linked' if self.channels_linked else 'enhanced each by itself'}"
         return (
@@ -141,6 +157,8 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         started = time.perf_counter()
         reader = stack.enter_context(open_audio(job.source, salvage=settings.salvage, track=settings.track))
         info = reader.info
+        if settings.beamform:
+            _check_array(job.source, info.channels)
         content = look_into(reader.excerpts(EXCERPTS, EXCERPT_S), info.sample_rate_hz)
         linked = settings.link_channels if settings.link_channels is not None else not content.independent
         if settings.plot and not info.frames_exact:
@@ -150,7 +168,8 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         meters = [LevelMeter(info.sample_rate_hz) for _ in range(2)]
         before, after = (_both(meter, pictures[place : place + 1]) for place, meter in enumerate(meters))
         writer = stack.enter_context(create_audio(job.target, info, wishes=settings.wishes, original=reader))
-        enhancer = stack.enter_context(settings.enhancer(info.sample_rate_hz, info.channels, link_channels=linked))
+        enhancer = settings.enhancer(info.sample_rate_hz, info.channels, link_channels=linked)
+        stack.callback(enhancer.close)
         latency_ms = 1000 * enhancer.latency_samples / info.sample_rate_hz
         written = 0
         for y in enhance_blocks(enhancer, _watched(reader.blocks(), before), far.part if far else None):
@@ -160,6 +179,7 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
             written += y.shape[1]
             if advance:
                 advance(min(1.0, written / info.frames) if info.frames else 0.0)
+        left_out = left_out_notes(enhancer)
         if written != reader.frames_read:
             raise AudioError(f"{job.source}: {reader.frames_read} samples became {written}: please report this")
     processing_s = time.perf_counter() - started
@@ -168,7 +188,7 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
             picture.finish()
         with _DRAWING:  # matplotlib is not made for threads
             save_before_after(job.picture, pictures[0], pictures[1], title=job.source.name)
-    notes = [*reader.notes, *writer.notes, *(far.notes if far else [])]
+    notes = [*reader.notes, *writer.notes, *(far.notes if far else []), *left_out]
     result = _result(job, settings, info, written, processing_s, latency_ms, linked, meters, content, notes)
     return replace(result, far_end_offset_s=far.offset_s, echo=far.line()) if far else result
 
@@ -198,14 +218,29 @@ def _result(
         processing_s=processing_s,
         real_time_factor=processing_s / duration_s,
         latency_ms=latency_ms,
-        channels_linked=linked if info.channels > 1 else None,
+        channels_linked=linked if info.channels > 1 and not settings.beamform else None,
         level_before_dbfs=round(meters[0].level_dbfs, 2),
         level_after_dbfs=round(meters[1].level_dbfs, 2),
         pauses_before_dbfs=meters[0].pauses_dbfs,
         pauses_after_dbfs=meters[1].pauses_dbfs,
         looks_like_music=content.music,
         notes=list(dict.fromkeys([*notes, *music])),
+        beamformed=settings.beamform,
     )
+
+
+def _check_array(path: Path, channels: int) -> None:
+    try:
+        check_microphones(channels)
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from error
+
+
+def left_out_notes(enhancer: Enhancer | Beamformer) -> list[str]:
+    """Microphones that were of no use, counted from 1."""
+    if not isinstance(enhancer, Beamformer):
+        return []
+    return [f"channel {channel + 1} {why}, and was left out" for channel, why in sorted(enhancer.left_out.items())]
 
 
 def _both(meter: LevelMeter, pictures: list[Spectrogram]) -> list[Any]:

@@ -19,10 +19,11 @@ from percepnet.audio import AudioInfo, create_audio, riff
 from percepnet.audio.formats import FORMATS, MEDIA
 from percepnet.audio.opening import check_form
 from percepnet.audio.quantise import quantised
-from percepnet.bulk.one import Job, Settings, enhance_file
+from percepnet.beamforming import Beamformer
+from percepnet.bulk.one import Job, Settings, enhance_file, left_out_notes
 from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.live_stream import WHOLE_ADVICE
-from percepnet.stream import enhance_blocks
+from percepnet.stream import Enhancer, enhance_blocks
 
 PIPE = "-"
 READ_BYTES = 1 << 16
@@ -209,6 +210,7 @@ def _live(
         with create_audio(Path(output), replace(info, format="WAV"), wishes=settings.wishes) as writer:
             for y in enhance_blocks(enhancer, blocks):
                 writer.write(y)
+        _say_left_out(enhancer)
         return
     if form not in (None, "wav"):
         raise PercepNetError(f"--format {form} cannot be written as it comes: give -o a file, or --format wav")
@@ -220,6 +222,12 @@ def _live(
     for y in enhance_blocks(enhancer, blocks):
         out.write(raw.to_bytes(y.mean(axis=0, keepdims=True) if settings.wishes.mono else y))
         out.flush()
+    _say_left_out(enhancer)
+
+
+def _say_left_out(enhancer: Enhancer | Beamformer) -> None:
+    for note in left_out_notes(enhancer):
+        complain(f"standard input: {note}")
 
 
 def _live_header(info: AudioInfo, channels: int, raw: Raw) -> bytes:

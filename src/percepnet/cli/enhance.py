@@ -12,6 +12,7 @@ import typer
 import percepnet
 from percepnet.audio import Wishes
 from percepnet.audio.formats import ALL_SUFFIXES, BITS, FORMATS, MEDIA
+from percepnet.beamforming import check_beamforming
 from percepnet.bulk.ledger import NAME as LEDGER_NAME
 from percepnet.bulk.ledger import Ledger
 from percepnet.bulk.one import Job, Result, Settings
@@ -45,6 +46,9 @@ def enhance(
         Path | None,
         typer.Option(metavar="FILE", help="What a loudspeaker played meanwhile: its echo is taken out of one IN."),
     ] = None,
+    beamform: Annotated[
+        bool, typer.Option("--beamform", help="Channels are microphones of an array, 2 to 16: one channel comes out.")
+    ] = False,
     model: Annotated[str | None, typer.Option(metavar="NAME_OR_PATH", help="Default: the one in the package.")] = None,
     quality: Annotated[
         str | None,
@@ -113,6 +117,8 @@ def enhance(
     with _as_json(as_json) as document:
         if quality is not None:
             check_quality(quality, model)
+        if beamform:
+            _check_beamform(far_end, quality, linked)
         settings = Settings(
             load_model(model) if quality is None else None,
             attenuation_limit_db=attenuation_limit,
@@ -124,7 +130,8 @@ def enhance(
             track=track,
             far_end=far_end,
             quality=quality,
-            wishes=Wishes(bits=_bits(bits), bitrate_bps=_bitrate(bitrate), mono=mono, dither=dither),
+            beamform=beamform,
+            wishes=Wishes(bits=_bits(bits), bitrate_bps=_bitrate(bitrate), mono=mono or beamform, dither=dither),
         )
         if far_end is not None:
             _check_far_end(far_end, inputs, output, ray=ray)
@@ -178,6 +185,15 @@ def _check_far_end(far_end: Path, inputs: list[str], output: str | None, *, ray:
         raise PercepNetError(f"{far_end}: is the recording itself: give what the loudspeaker played")
     if output is not None and Path(output).exists() and far_end.samefile(output):
         raise PercepNetError(f"{output}: is the far end: give another output")
+
+
+def _check_beamform(far_end: Path | None, quality: str | None, linked: bool | None) -> None:
+    """Refuse what beamforming cannot go with."""
+    if far_end is not None:
+        raise PercepNetError("--beamform does not go with --far-end: take the echo out of each microphone first")
+    if linked is not None:
+        raise PercepNetError("--beamform makes one channel of all: leave out --linked and --unlinked")
+    check_beamforming(quality)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from percepnet.stream import enhance
 
 PAIRS_MAX = 8
 CLOSE_UP_S = 0.8
-# What can be heard, in the order of the story; the keys but the last two are those of the oracle's steps.
+# What can be heard, in the order of the story; the keys but the last three are those of the oracle's steps.
 STEPS = {
     "noisy": "noisy",
     "clean": "clean",
@@ -36,6 +36,7 @@ STEPS = {
     "postfilter": "+ post-filter (oracle)",
     "network": "trained network",
     "network_postfilter": "trained network + post-filter",
+    "best": "networks from both ends",
 }
 
 
@@ -135,6 +136,7 @@ def tell(
     sounds |= {step: getattr(oracle, step) for step in ("bins", "bands", "comb", "postfilter")}
     sounds["network"] = enhance(noisy, SAMPLE_RATE_HZ, model=model)
     sounds["network_postfilter"] = enhance(noisy, SAMPLE_RATE_HZ, model=model, post_filter=True)
+    sounds["best"] = enhance(noisy, SAMPLE_RATE_HZ, quality="best")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a measure that says nothing has no value, and that is seen
         scores = {s: score(clean, y, SAMPLE_RATE_HZ, metrics) for s, y in sounds.items() if s != "clean"}

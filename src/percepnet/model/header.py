@@ -170,6 +170,7 @@ def _layer_to_json(layer: Layer) -> dict[str, Any]:
         "taps": kind.has_taps,
         "dilation": kind.has_taps,
         "depthwise": kind.has_taps,
+        "memory": layer.memory > 0,
     }
     values = asdict(layer) | {"inputs": list(layer.inputs)}
     return {name: value for name, value in values.items() if said.get(name, True)}

@@ -18,6 +18,7 @@ UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a
 LAYERS_MAX = 128
 TAPS_MAX = 64
 DILATION_MAX = 256
+MEMORY_MAX = 1_000_000  # hours
 # Of all layers together, so that a file of some kilobytes cannot ask each stream for gigabytes.
 ALL_UNITS_MAX = LAYERS_MAX * UNITS_MAX
 ALL_PAST_MAX = 2**24
@@ -51,6 +52,8 @@ class Layer:
         Frames that a convolution sees, and how far apart they lie.
     depthwise : bool
         Whether each unit of a convolution sees only its own input.
+    memory : int
+        Frames for which a GRU remembers at most: a time constant, 2 to 1,000,000; 0 for any time.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Layer:
     taps: int = 1
     dilation: int = 1
     depthwise: bool = False
+    memory: int = 0
 
 
 class Node(NamedTuple):
@@ -146,7 +150,7 @@ class Architecture:
                     f"{where}.taps: expected at most {ALL_PAST_MAX} numbers in the memory of all convolutions, "
                     f"found {all_past}"
                 )
-            shape = Shape(inputs, size, layer.activation, layer.taps, layer.dilation, layer.depthwise)
+            shape = Shape(inputs, size, layer.activation, layer.taps, layer.dilation, layer.depthwise, layer.memory)
             nodes.append(Node(layer, kind, shape))
             units[layer.name] = size
         by_name = {node.layer.name: node for node in nodes}
@@ -173,6 +177,21 @@ class Architecture:
         """Names of the weights that are stored in 8 bits."""
         nodes = self.nodes(params)
         return frozenset(name for node in nodes for name, tensor in node.tensors.items() if node.is_int8(tensor))
+
+    def remembering(self, memory: int | Mapping[str, int]) -> "Architecture":
+        """The same network whose GRUs remember for so many frames at most: all of them, or each by its layer's name."""
+        layers = [
+            replace(layer, memory=memory if isinstance(memory, int) else memory.get(layer.name, 0))
+            if KINDS[layer.kind].has_memory
+            else layer
+            for layer in self.layers
+        ]
+        return Architecture(tuple(layers), self.heads)
+
+    @property
+    def memories(self) -> dict[str, int]:
+        """For how many frames each layer that forgets remembers."""
+        return {layer.name: layer.memory for layer in self.layers if layer.memory}
 
     def in_single_precision(self) -> "Architecture":
         """The same network with all layers in float32."""
@@ -221,5 +240,7 @@ def _check_sizes(where: str, layer: Layer, kind: type[Kind]) -> None:
             )
     if type(layer.depthwise) is not bool or (layer.depthwise and not kind.has_taps):
         raise ModelError(f"{where}.depthwise: expected one that {layer.kind} has, found {layer.depthwise!r}")
+    if type(layer.memory) is not int or (layer.memory and not (kind.has_memory and 2 <= layer.memory <= MEMORY_MAX)):
+        raise ModelError(f"{where}.memory: expected 0, or 2 to {MEMORY_MAX} of a GRU, found {layer.memory!r}")
     if layer.depthwise and layer.precision == "int8":
         raise ModelError(f"{where}.precision: expected 'float32' of a depthwise convolution, found 'int8'")

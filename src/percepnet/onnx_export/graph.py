@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from percepnet.model import FEATURES, INT8_MAX, Model, Node, dequantise
 from percepnet.model.container import Stored, read_container
 from percepnet.model.header import write_header
-from percepnet.reference.layers import NORMALISATION_FLOOR, convolution_matrix
+from percepnet.reference.layers import NORMALISATION_FLOOR, convolution_matrix, kept
 
 OPSET = 18
 IR_VERSION = 9  # what runtimes of 2023 and later read
@@ -149,10 +149,10 @@ class _Builder:
         self._nodes.append(helper.make_node("Split", [x], outputs, name=f"{x}/split", axis=1, num_outputs=len(names)))
         return outputs
 
-    def _between(self, share: str, low: str, high: str, name: str) -> str:
-        """The layer's output, low + share * (high - low)."""
+    def _between(self, share: str, low: str, high: str, name: str, output: str) -> str:
+        """low + share * (high - low)."""
         way = self._op("Sub", [high, low], f"{name}/way")
-        return self._op("Add", [low, self._op("Mul", [share, way], f"{name}/part")], _y(name))
+        return self._op("Add", [low, self._op("Mul", [share, way], f"{name}/part")], output)
 
     # Kinds of layers.
 
@@ -193,14 +193,19 @@ class _Builder:
         update = self._op("Sigmoid", [self._op("Add", [update, by_state[1]], f"{name}/update_sum")], f"{name}/update")
         recalled = self._op("Mul", [reset, by_state[2]], f"{name}/recalled")
         new = self._op("Tanh", [self._op("Add", [new, recalled], f"{name}/new_sum")], f"{name}/new")
-        self._op("Identity", [self._between(update, new, before, name)], name + NEXT)
+        if node.shape.memory:
+            y = self._between(update, new, before, name, f"{name}/whole")
+            self._op("Mul", [y, self._constant(f"{name}/kept", kept(node.shape.memory))], _y(name))
+        else:
+            self._between(update, new, before, name, _y(name))
+        self._op("Identity", [_y(name)], name + NEXT)
 
     def _gated_recurrence(self, node: Node) -> None:
         name, before = node.layer.name, self._state(node)
         gates = self._affine(f"{name}.weight", f"{name}.bias", self._input(node), f"{name}/gates")
         update, new = self._split(gates, ["update", "new"])
         update, new = self._op("Sigmoid", [update], f"{name}/update"), self._op("Tanh", [new], f"{name}/new")
-        self._op("Identity", [self._between(update, before, new, name)], name + NEXT)
+        self._op("Identity", [self._between(update, before, new, name, _y(name))], name + NEXT)
 
     def _normalisation(self, node: Node) -> None:
         name = node.layer.name

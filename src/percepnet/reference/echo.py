@@ -6,13 +6,12 @@ the path from there on, on both signals as `echo_emphasis` makes them; the echo 
 
 import numpy as np
 
-from percepnet.params import HOP_SAMPLES, WINDOW_SAMPLES
+from percepnet.params import BINS, HOP_SAMPLES
 from percepnet.reference.echo_delay import DelayFinder
 from percepnet.reference.echo_emphasis import Deemphasis, Emphasis
-from percepnet.reference.echo_filter import BLOCKS, EchoFilter, energy
+from percepnet.reference.echo_filter import BLOCKS, IN_FILTER, EchoFilter, energy
+from percepnet.reference.echo_past import DELAY_BLOCKS_MAX, FarPast
 
-DELAY_BLOCKS_MAX = 50  # 500 ms
-PAST_SAMPLES = DELAY_BLOCKS_MAX * HOP_SAMPLES + WINDOW_SAMPLES
 QUIET_HOPS = 200  # of no far end at all, after which there is no echo left
 
 MARGIN_SAMPLES = 240  # of the filter before the echo's first strong sound
@@ -41,8 +40,8 @@ class EchoCanceller:
         self._far_emphasis = Emphasis(1)
         self._near_emphasis = Emphasis(self.channels)
         self._deemphasis = Deemphasis(self.channels)
-        self._past = np.zeros(PAST_SAMPLES, np.float32)
-        self._far = np.zeros((BLOCKS, WINDOW_SAMPLES // 2 + 1), np.complex64)
+        self._past = FarPast()
+        self._far = np.zeros((BLOCKS, BINS), np.complex64)
         self._turn = 0
         self.newest_far = np.zeros(HOP_SAMPLES, np.float32)  # of which the echo was looked for
         self._quiet = QUIET_HOPS  # hops since there was a far end
@@ -84,9 +83,9 @@ class EchoCanceller:
         found = self._finder.push(near.sum(axis=0), far)
         if found is not None:
             self._follow(found)
-        self._past = np.concatenate([self._past[HOP_SAMPLES:], self._far_emphasis.push(far[None])[0]])
-        frame = self._frame(0)
-        self._far = np.concatenate([np.fft.rfft(frame)[None].astype(np.complex64), self._far[:-1]])
+        self._past.push(self._far_emphasis.push(far[None])[0])
+        frame = self._past.frame(self.delay_blocks)
+        self._far = IN_FILTER * np.concatenate([np.fft.rfft(frame)[None].astype(np.complex64), self._far[:-1]])
         emphasised = self._near_emphasis.push(near)
         far_energy = energy(frame[HOP_SAMPLES:])
         pairs = zip(self._filters, emphasised, strict=True)
@@ -99,13 +98,8 @@ class EchoCanceller:
         self._far_emphasis.begin(far[None])
         self._near_emphasis.begin(near)
         self._deemphasis.begin()
-        self._past[:] = 0
+        self._past.forget()
         self._far[:] = 0
-
-    def _frame(self, block: int) -> np.ndarray:
-        """The far end that the newest hop hears through a block of the filter."""
-        end = PAST_SAMPLES - (self.delay_blocks + block) * HOP_SAMPLES
-        return self._past[end - WINDOW_SAMPLES : end]
 
     def _follow(self, delay_samples: int) -> None:
         """Move the filter to where the echo is, unless it lies there already."""
@@ -120,5 +114,6 @@ class EchoCanceller:
             path.shift(wanted - self.delay_blocks)
         self.delay_blocks = wanted
         for block in range(BLOCKS):  # as before the newest hop; what lies too far back is silence until it has come
-            known = self.delay_blocks + block <= DELAY_BLOCKS_MAX
-            self._far[block] = np.fft.rfft(self._frame(block)) if known else 0
+            back = self.delay_blocks + block
+            known = back <= DELAY_BLOCKS_MAX
+            self._far[block] = IN_FILTER[block] * np.fft.rfft(self._past.frame(back)) if known else 0

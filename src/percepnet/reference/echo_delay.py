@@ -11,6 +11,7 @@ strong sound. Every hop turns a quarter of the blocks back into lags, so that ho
 import numpy as np
 
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.reference.echo_past import LARGEST, to_int16
 
 DECIMATION = 6
 RATE_HZ = SAMPLE_RATE_HZ // DECIMATION
@@ -56,7 +57,7 @@ class DelayFinder:
         band = LAST_BIN - FIRST_BIN + 1
         self._past = np.zeros((2, LOW_PASS_TAPS - DECIMATION), np.float32)  # far end and microphone at 48 kHz
         self._low = np.zeros((2, FFT), np.float32)  # the newest 80 ms of both at 8 kHz
-        self._far = np.zeros((LAG_BLOCKS, band), np.complex64)  # newest first
+        self._far = np.zeros((LAG_BLOCKS, 2, band), np.int16)  # newest first; real and imaginary parts
         self._near = np.zeros(band, np.complex64)
         self._sums = np.zeros((LAG_BLOCKS, band), np.complex64)
         self._hop = 0
@@ -95,7 +96,8 @@ class DelayFinder:
         self._low = np.concatenate([self._low[:, HOP:], heard[:, _STARTS] @ LOW_PASS], axis=1)
 
     def _correlate(self, block: int) -> None:
-        self._sums[block] = np.float32(FORGETTING) * self._sums[block] + np.conj(self._far[block]) * self._near
+        far_conjugate = (self._far[block, 0] - 1j * self._far[block, 1]).astype(np.complex64)
+        self._sums[block] = np.float32(FORGETTING) * self._sums[block] + far_conjugate * self._near
         spectrum = np.zeros(BINS, np.complex64)
         spectrum[FIRST_BIN : LAST_BIN + 1] = self._sums[block]
         lags = np.fft.irfft(spectrum, n=FFT)[:BLOCK] ** 2
@@ -114,7 +116,8 @@ class DelayFinder:
     def _turn(self) -> None:
         """The cycle that ends here becomes the block that the next one correlates."""
         newest = self._low[0, BLOCK:].astype(np.float64)
-        self._far = np.concatenate([_phases(self._low[0])[None], self._far[:-1]])
+        phases = np.float32(LARGEST) * _phases(self._low[0])
+        self._far = np.concatenate([to_int16(np.stack([phases.real, phases.imag]))[None], self._far[:-1]])
         self._near = _phases(np.concatenate([np.zeros(BLOCK, np.float32), FADE * self._low[1, BLOCK:]]))
         self._active = bool(newest @ newest > ACTIVE_ENERGY)
         self._energy = self._peak = 0.0

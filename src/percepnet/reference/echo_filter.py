@@ -3,7 +3,7 @@
 Multidelay block frequency domain filter (Soo and Pang 1990): 16 blocks of 10 ms, overlap-save, of which the largest and
 one other are constrained to 10 ms in each hop (the alternating update of AUMDF). Two paths (Ochiai and others 1977):
 the background adapts, the foreground is heard; what is better for a while becomes the foreground, and what is worse
-begins again from it.
+begins again from it. Treble has fewer blocks than bass: air and furniture take it out of a room first.
 
 The step of each block and bin is that of a Kalman filter with a diagonal covariance (Enzner and Vary 2006; Kuech and
 others 2014), which learns at once where it knows nothing yet, and hardly moves while somebody speaks nearby. Its
@@ -16,6 +16,15 @@ import numpy as np
 from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES
 
 BLOCKS = 16  # 160 ms
+RANGES = (
+    (0, 160, BLOCKS),
+    (160, 200, 10),
+    (200, 320, 6),
+    (320, BINS, 3),
+)  # bins from and to (8, 10 and 16 kHz), blocks
+IN_FILTER = np.zeros((BLOCKS, BINS), bool)
+for _from, _to, _blocks in RANGES:
+    IN_FILTER[:_blocks, _from:_to] = True
 
 FORGETTING = 0.999  # of the path's power, a hop: how much of it may have changed
 VARIANCE_DECAY = 0.78  # from block to block: a room
@@ -30,7 +39,7 @@ ERROR_SMOOTHING = 0.8
 FLOOR = 1e-7
 
 POWER_SMOOTHING = 0.1  # Valin 2007: of powers, whose changes are correlated
-LEAK_RATE = 0.05
+LEAK_RATE = 0.06
 
 SMOOTHING = (0.6, 0.9)  # of energies, fast and slow
 BETTER = (0.9, 0.97)  # background over foreground: it is taken over
@@ -71,7 +80,6 @@ class EchoFilter:
         self.foreground[:] = 0
         self.background[:] = 0
         self._variance = np.zeros((BLOCKS, BINS), np.float32)
-        self._power = np.zeros(BINS, np.float32)  # of the background in each bin
         self._hops = 0  # with a far end, until STARTING_HOPS
         self._has_found = False  # whether the background has been much better than nothing
         self._near_sum = self._far_sum = self._gain = self._loudest = 0.0
@@ -93,13 +101,14 @@ class EchoFilter:
         if abs(blocks) >= BLOCKS:
             self._begin()
             return
-        kept = slice(max(blocks, 0), BLOCKS + min(blocks, 0))
-        to = slice(max(-blocks, 0), BLOCKS + min(-blocks, 0))
-        for of_blocks in (self.foreground, self.background, self._variance):
-            before = of_blocks[kept].copy()
-            of_blocks[:] = 0
-            of_blocks[to] = before
-        self._expect_anything(slice(BLOCKS - blocks, BLOCKS) if blocks > 0 else slice(0, -blocks))
+        for start, end, count in RANGES:
+            moved = min(max(blocks, -count), count)
+            for of_blocks in (self.foreground, self.background, self._variance):
+                before = of_blocks[:count, start:end]
+                nothing = np.zeros((abs(moved), end - start), before.dtype)
+                parts = [before[moved:], nothing] if moved > 0 else [nothing, before[: count + moved]]
+                of_blocks[:count, start:end] = np.concatenate(parts)
+            self._expect_anything(slice(count - moved, count) if moved > 0 else slice(0, -moved), slice(start, end))
 
     def step(self, near: np.ndarray, far: np.ndarray, far_energy: float, turn: int) -> np.ndarray:
         """The echo in the next hop.
@@ -122,8 +131,8 @@ class EchoFilter:
         heard = self._echo(self.foreground, far)
         tried = self._echo(self.background, far)
         echo, error, tried = self._choose(near, heard, tried)
-        self._learn(error, tried, near, far, far_energy)
-        self._constrain(turn)
+        largest = self._learn(error, tried, near, far, far_energy)
+        self._constrain({turn, largest})
         return echo
 
     def _echo(self, path: np.ndarray, far: np.ndarray) -> np.ndarray:
@@ -159,21 +168,22 @@ class EchoFilter:
             self._wet = wet
         return echo, near - tried, tried
 
-    def _learn(self, error: np.ndarray, echo: np.ndarray, near: np.ndarray, far: np.ndarray, far_energy: float) -> None:
+    def _learn(self, error: np.ndarray, echo: np.ndarray, near: np.ndarray, far: np.ndarray, far_energy: float) -> int:
+        """Returns the largest block of the background."""
         error_spectrum = np.asarray(_error_spectrum(error), np.complex64)
         error_power, echo_power = _powers(error_spectrum), _powers(_error_spectrum(echo))
         leak = self._leak(error_power, echo_power, energy(error), energy(echo))
         self._error_power += np.float32(1 - ERROR_SMOOTHING) * (error_power - self._error_power)
         self._start(energy(near), far_energy)
-        variance = np.maximum(self._variance, np.float32(leak) * VARIANCES[:, None] * self._power)
+        powers = _powers(self.background)
+        variance = np.maximum(self._variance, np.float32(leak) * VARIANCES[:, None] * powers.sum(axis=0))
         far_power = _powers(far)
         expected = np.float32(HALF) * (variance * far_power).sum(axis=0) + self._error_power + np.float32(FLOOR)
         step = variance / expected
         kept = np.float32(FORGETTING**2)
-        self._variance = kept * (1 - np.float32(HALF) * step * far_power) * variance + (1 - kept) * _powers(
-            self.background
-        )
+        self._variance = kept * (1 - np.float32(HALF) * step * far_power) * variance + (1 - kept) * powers
         self.background += step * np.conj(far) * error_spectrum
+        return int(powers.sum(axis=1, dtype=np.float64).argmax())
 
     def _leak(self, error_power: np.ndarray, echo_power: np.ndarray, error: float, echo: float) -> float:
         """What share of the echo is still in the error: how their powers go up and down together."""
@@ -205,19 +215,16 @@ class EchoFilter:
             self._variance[:] = np.float32(gain) * VARIANCES[:, None]
         elif gain > 2 * self._gain:
             self._gain = gain
-            self._expect_anything(slice(0, BLOCKS))
+            self._expect_anything(slice(0, BLOCKS), slice(0, BINS))
 
-    def _expect_anything(self, blocks: slice) -> None:
+    def _expect_anything(self, blocks: slice, bins: slice) -> None:
         """As of a path that is not known yet."""
         least = np.float32(self._gain) * VARIANCES[blocks, None]
-        self._variance[blocks] = np.maximum(self._variance[blocks], least)
+        self._variance[blocks, bins] = np.maximum(self._variance[blocks, bins], least)
 
-    def _constrain(self, turn: int) -> None:
+    def _constrain(self, blocks: set[int]) -> None:
         """Without this, what lies behind the 10 ms of a block would wrap around into it."""
-        powers = _powers(self.background)
-        self._power = powers.sum(axis=0)
-        largest = int(powers.sum(axis=1, dtype=np.float64).argmax())
-        for block in {turn, largest}:
+        for block in blocks:
             response = np.fft.irfft(self.background[block], n=WINDOW_SAMPLES)
             response[HOP_SAMPLES:] = 0
-            self.background[block] = np.fft.rfft(response)
+            self.background[block] = IN_FILTER[block] * np.fft.rfft(response)

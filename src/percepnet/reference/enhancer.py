@@ -33,6 +33,11 @@ class FrameEnhancer:
     attenuation_limit_db : float, optional
         At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level. It can be
         changed between hops, without a click, as frames overlap.
+
+    Attributes
+    ----------
+    gains : np.ndarray [shape=(bands,)]
+        Of the last hop's decision.
     """
 
     speech_probability: float | None = None  # no network says it yet
@@ -61,6 +66,7 @@ class FrameEnhancer:
         self._analysis.reset()
         self._state = self._network.initial_state()
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
+        self.gains = np.ones(self.model.params.bands, dtype=np.float32)
 
     def process(self, hops: np.ndarray, residual: Sequence[Array | None] | None = None) -> np.ndarray:
         """Enhance the next 10 ms, or any number of them.
@@ -88,6 +94,7 @@ class FrameEnhancer:
         decided = self._network.outputs(frames.features[0], self._state)
         heads = self.model.architecture.heads
         gains, strengths = decided[heads["gains"]], decided[heads["strengths"]]
+        self.gains = gains
         self.speech_probability = float(decided[heads["speech"]][0]) if "speech" in heads else None
         if not self.comb_filter:
             strengths = np.zeros_like(strengths)

@@ -3,8 +3,9 @@
 Energies come from the newest frame, so they carry the look-ahead; coherences and the period belong to the frame that is
 decided on (P21). The scaling is fixed, so that weights need no statistics of their training data to go with them.
 
-Beside the published blocks there are levels relative to their own running mean of three seconds: they do not depend on
-how loud a recording is, nor on the colour of its microphone, nor on how long a noise lasts.
+Beside the published blocks there are levels of recordings that are lifted where they are quiet, and levels relative to
+their own running mean of three seconds: those do not depend on how loud a recording is, nor on the colour of its
+microphone, nor on how long a noise lasts.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from percepnet.errors import ModelError
 from percepnet.params import ECHO_FEATURES, RELATIVE_BINS, WINDOW_SAMPLES, SignalParams
 from percepnet.reference.bands import Bands, bands_of
+from percepnet.reference.gain_control import GainControl
 from percepnet.reference.pitch import SILENT_PERIOD_SAMPLES
 
 _WINDOW_ENERGY = WINDOW_SAMPLES / 2  # of a window whose squares add up to one
@@ -103,6 +105,7 @@ class Features:
         self._bands = bands_of(params.band_edges)
         self._of_bands = RelativeLevels(params.bands)
         self._of_bins = RelativeLevels(RELATIVE_BINS)
+        self._gain_control = GainControl()
 
     def push(
         self,
@@ -129,7 +132,8 @@ class Features:
         np.ndarray [shape=(T, features), dtype=float32]
             Blocks in the order of `SignalParams.feature_blocks`. `band_levels`: mean power of a bin as (dB + 60) / 30;
             `coherences`; `pitch`: log2(period / 272), 2 * correlation - 1; `relative_band_levels` and
-            `relative_bin_levels` (0 to 5 kHz): as `RelativeLevels`.
+            `relative_bin_levels` (0 to 5 kHz): as `RelativeLevels`; `lifted_band_levels`: `band_levels` behind
+            `GainControl`.
         """
         powers = _powers(energies, self._bands)
         silent = powers.max(axis=-1) < RELATIVE_SILENCE
@@ -145,6 +149,9 @@ class Features:
             found["relative_bin_levels"] = self._of_bins.push(
                 bins[:, :RELATIVE_BINS] / np.float32(_WINDOW_ENERGY), silent
             )
+        if "lifted_band_levels" in self._blocks:
+            gains = self._gain_control.push(energies.sum(axis=-1), silent)
+            found["lifted_band_levels"] = _scaled(powers * gains[:, None], FLOOR)
         return np.concatenate([found[block] for block in self._blocks], axis=-1).astype(np.float32)
 
 

@@ -28,6 +28,7 @@ class Shape(NamedTuple):
     taps: int = 1
     dilation: int = 1
     depthwise: bool = False
+    memory: int = 0
 
 
 class Tensor(NamedTuple):
@@ -46,6 +47,7 @@ class Kind:
     has_units: ClassVar[bool] = True  # otherwise they follow from the inputs
     has_activation: ClassVar[bool] = False
     has_taps: ClassVar[bool] = False
+    has_memory: ClassVar[bool] = False
     has_precision: ClassVar[bool] = True
 
     @classmethod
@@ -140,10 +142,20 @@ class Convolution(Kind):
         return activate(shape.activation, y)
 
 
+def kept(memory: int) -> np.float32:
+    """What a frame leaves of a state that lasts for so many."""
+    return np.float32(1 - 1 / memory)
+
+
 class Gru(Kind):
-    """h <- (1 - z) n + z h, n = tanh(W x + b + r (U h + c)); r reset, z update, n new: as torch.nn.GRU."""
+    """h <- (1 - z) n + z h, n = tanh(W x + b + r (U h + c)); r reset, z update, n new: as torch.nn.GRU.
+
+    With a memory of so many frames h is then multiplied by 1 - 1 / memory: what a unit has kept for longer than any
+    sequence of a training leads it where it has never been, as minutes of noise do.
+    """
 
     name = "gru"
+    has_memory = True
 
     @classmethod
     def tensors(cls, shape: Shape) -> dict[str, Tensor]:
@@ -168,6 +180,8 @@ class Gru(Kind):
         reset, update = gates[:units], gates[units:]
         new = np.tanh(from_input[2 * units :] + reset * from_state[2 * units :])
         state[:] = (1 - update) * new + update * state
+        if shape.memory:
+            state *= kept(shape.memory)
         return state.copy()
 
 

@@ -71,6 +71,11 @@ def checkpoint_network(path: Path, checkpoint: Mapping[str, Any], weights: str =
     return network
 
 
+def checkpoint_features(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """The blocks that its network is given."""
+    return _params(checkpoint.get("params")).feature_blocks
+
+
 def load_weights(path: Path, network: TrainingNetwork, checkpoint: Mapping[str, Any], weights: str) -> None:
     """Give a network the weights of a checkpoint.
 

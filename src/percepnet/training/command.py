@@ -138,6 +138,14 @@ def export(
         int,
         typer.Option(min=1, max=23, help="Binary digits of what is not in 8 bits: fewer make a file that compresses."),
     ] = 23,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="FRAMES",
+            min=0,
+            help="Frames of 10 ms that GRUs remember at most, so that noise leaves nothing behind; 0: any time.",
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
@@ -156,7 +164,9 @@ def export(
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model
 
-    model = export_model(runs, output, dict(_pair(entry, "--info") for entry in info or []), _shares(keep), digits)
+    model = export_model(
+        runs, output, dict(_pair(entry, "--info") for entry in info or []), _shares(keep), digits, memory
+    )
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")

@@ -25,6 +25,7 @@ def export_model(
     info: dict[str, str] | None = None,
     keep: tuple[float, ...] = (1.0, 1.0, 1.0),
     digits: int = FLOAT_DIGITS,
+    memory: int | None = None,
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
@@ -45,6 +46,8 @@ def export_model(
         sparse and dense runs is dense.
     digits : int
         Binary digits of what is not in 8 bits, 1 to 23; biases keep three more. Fewer make a file that compresses.
+    memory : int, optional
+        Frames that GRUs remember at most, 0 for any time; default: as they did.
 
     Returns
     -------
@@ -73,7 +76,8 @@ def export_model(
         for name in last.weights
     }
     averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
-    model = Model(last.params, last.architecture, weights, last.info | averaged | (info or {}))
+    architecture = last.architecture if memory is None else last.architecture.remembering(memory)
+    model = Model(last.params, architecture, weights, last.info | averaged | (info or {}))
     model = _rounded(pruned(model, sparsity), digits)
     save_model(model, target)
     return model

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from percepnet.reference.layers import GRU_GATES, NORMALISATION_FLOOR, Activation, Shape
+from percepnet.reference.layers import GRU_GATES, NORMALISATION_FLOOR, Activation, Shape, kept
 from percepnet.training.scan import scan
 
 UPDATE_BIAS = -1.0  # of new gated recurrences: a memory of some frames, through which gradients reach back
@@ -76,10 +76,14 @@ class Convolution(SequenceLayer, nn.Conv1d):
 
 
 class Gru(SequenceLayer, nn.GRU):
-    """See `percepnet.reference.layers.Gru`."""
+    """See `percepnet.reference.layers.Gru`.
+
+    torch's own forgets nothing within a call: what a memory of minutes takes from some seconds is taken after them.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape.inputs[0], shape.units, batch_first=True)
+        self.kept = float(kept(shape.memory)) if shape.memory else 1.0
 
     def initialise(self) -> None:
         """Orthogonal recurrences, which keep gradients alive over the hundreds of frames of a sequence."""
@@ -96,7 +100,7 @@ class Gru(SequenceLayer, nn.GRU):
         else:  # autocast keeps no copies of weights that are not trained, and would make them anew for every frame
             with torch.autocast(x.device.type, enabled=False):
                 y, after = self(x.to(state.dtype), state[None])
-        return y, after[0]
+        return y, after[0] * self.kept ** x.shape[1]
 
 
 class GatedRecurrence(SequenceLayer, nn.Linear):

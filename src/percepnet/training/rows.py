@@ -6,6 +6,7 @@ from percepnet.params import SignalParams
 
 UNKNOWN = -1.0  # in place of a gain that nobody knows
 LEVELS = "band_levels"  # what the loss weighs bands by, whatever the network is given
+LIFTED = "lifted_band_levels"
 
 
 @dataclass(frozen=True)

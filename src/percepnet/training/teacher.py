@@ -13,7 +13,7 @@ from percepnet.errors import ModelError
 from percepnet.model import load_model
 from percepnet.params import SignalParams
 from percepnet.training.network import TrainingNetwork, autocast, from_model
-from percepnet.training.rows import LEVELS, RowLayout
+from percepnet.training.rows import LEVELS, LIFTED, RowLayout
 from percepnet.training.teaching import TeacherConfig
 
 
@@ -42,12 +42,16 @@ class Teachers:
             same = ("band_edges", "lookahead_frames", "highpass_hz")
             if wrong := [field for field in same if getattr(model.params, field) != getattr(params, field)]:
                 raise ModelError(f"[teacher] {name}: its {wrong[0]} differ from those of the network that learns")
-            if missing := set(model.params.feature_blocks) - set(analysed.feature_blocks):
+            # levels as they are: for all but quiet recordings the same
+            blocks = [LEVELS if block == LIFTED else block for block in model.params.feature_blocks]
+            if LIFTED in analysed.feature_blocks:
+                blocks = list(model.params.feature_blocks)
+            if missing := set(blocks) - set(analysed.feature_blocks):
                 raise ModelError(
                     f"[teacher] {name} is given {sorted(missing)[0]}, which the network that learns is not: add it to "
                     f"the recipe's features, or leave this teacher out (all are given {LEVELS})"
                 )
-            columns = [analysed.feature_slices[block] for block in model.params.feature_blocks]
+            columns = [analysed.feature_slices[block] for block in blocks]
             self._networks.append((from_model(model).eval(), columns, exponent))
 
     @torch.no_grad()

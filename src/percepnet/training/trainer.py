@@ -14,11 +14,17 @@ from torch import Tensor
 from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, load_model, save_model
-from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, PERCEPNET_FEATURES, SignalParams
+from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, TRAINED_FEATURES, SignalParams
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import CENTRE_DB, SPAN_DB
 from percepnet.training.adversarial import Adversary
-from percepnet.training.checkpoint import CHECKPOINT_NAME, load_weights, network_fields, read_checkpoint
+from percepnet.training.checkpoint import (
+    CHECKPOINT_NAME,
+    checkpoint_features,
+    load_weights,
+    network_fields,
+    read_checkpoint,
+)
 from percepnet.training.config import Config
 from percepnet.training.device.source import DeviceSource
 from percepnet.training.distributed import ProcessGroup
@@ -77,6 +83,9 @@ class Trainer:
             if config.reproducible:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
                 torch.use_deterministic_algorithms(True, warn_only=True)
+        resumed = Path(config.out) / CHECKPOINT_NAME
+        if config.resume and not config.features:  # which a run begins with is not what it always was
+            config = replace(config, features=checkpoint_features(read_checkpoint(resumed)))
         self.network = _initial_network(config).to(self.device)
         _leave_all_but(config.layers, self.network)
         self.average = deepcopy(self.network).requires_grad_(False)
@@ -96,7 +105,7 @@ class Trainer:
         self._state: State | None = None  # of sequences that go on
         self._losses = Late()
         if config.resume:
-            self._load(Path(config.out) / CHECKPOINT_NAME)
+            self._load(resumed)
         self.pruning = Pruning(config.sparsity)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
         self.parallel = self.group.parallel(self.network)
@@ -320,12 +329,13 @@ def _leave_all_but(layers: tuple[str, ...], network: TrainingNetwork) -> None:
 def _initial_network(config: Config) -> TrainingNetwork:
     if config.init is None:
         edges = BAND_EDGES[config.bands] if config.bands else ERB_EDGES_34
-        blocks = config.features or PERCEPNET_FEATURES
+        blocks = config.features or TRAINED_FEATURES
         params = SignalParams(config.lookahead_frames, edges, config.highpass_hz, blocks)
         return TrainingNetwork(params, PRESETS[config.preset or DEFAULT_PRESET])
     model = load_model(config.init)
     if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
         model = rebanded(model, BAND_EDGES[config.bands])
-    if config.preset is not None and PRESETS[config.preset] != model.architecture:
-        model = widened(model, PRESETS[config.preset], config.seed)
+    wanted = None if config.preset is None else PRESETS[config.preset].remembering(model.architecture.memories)
+    if wanted is not None and wanted != model.architecture:
+        model = widened(model, wanted, config.seed)
     return from_model(model)

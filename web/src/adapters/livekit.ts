@@ -19,6 +19,7 @@ export class PercepNetTrackProcessor {
     readonly name = "percepnet";
     processedTrack?: MediaStreamTrack;
     private processed: ProcessedStream | null = null;
+    private far: MediaStream | null = null;
 
     constructor(
         private readonly binaries: Binaries,
@@ -50,7 +51,16 @@ export class PercepNetTrackProcessor {
         const given = context ? { ...this.options, context } : this.options;
         this.processed = await processStream(new MediaStream([options.track]), this.binaries, given);
         this.processedTrack = this.processed.track;
+        if (this.far) {
+            this.processed.setFarEnd(this.far);
+        }
     };
+
+    /** What the loudspeaker plays from now on, also after a restart; null for nothing. Needs the option `farEnd`. */
+    setFarEnd(stream: MediaStream | null): void {
+        this.far = stream;
+        this.processed?.setFarEnd(stream);
+    }
 
     restart = (options: LiveKitAudioOptions): Promise<void> => this.init(options);
 

@@ -20,6 +20,13 @@ interface Exports {
     stream_create(
         model: number, rateHz: number, channels: number, block: number, limitDb: number, bypass: number,
     ): number;
+    /** Only where the binary has a far end. */
+    stream_create_far?(
+        model: number, residual: number, rateHz: number, channels: number, block: number, limitDb: number, bypass: number,
+    ): number;
+    stream_process_far?(
+        stream: number, block: number, x: number, far: number, samples: number, stride: number, y: number, capacity: number,
+    ): number;
     stream_destroy(stream: number): void;
     stream_latency(stream: number): number;
     stream_ready_max(samples: number, rateHz: number): number;
@@ -46,6 +53,8 @@ export interface StreamOptions {
     blockSamples: number;
     attenuationLimitDb?: number;
     bypass?: boolean;
+    /** With a second input, whose echo is taken out: the model that suppresses what is left of it. 0: without. */
+    residual?: number;
 }
 
 /** An instance of the library with memory of its own. */
@@ -63,7 +72,7 @@ export class Core {
     }
 
     /** All that the library knows is in its memory, so that its memory can be carried to another thread. */
-    image(addresses: number[]): MemoryImage {
+    image(addresses: number[], residual = 0): MemoryImage {
         const { buffer } = this.exports.memory;
         const parts: MemoryImage["parts"] = [];
         let start = -1;
@@ -76,7 +85,7 @@ export class Core {
                 start = -1;
             }
         }
-        return { size: buffer.byteLength, parts, addresses };
+        return { size: buffer.byteLength, parts, addresses, residual };
     }
 
     private restore(image: MemoryImage): void {
@@ -117,9 +126,14 @@ export class Core {
 
     createStream(model: number, options: StreamOptions): CoreStream {
         const { sampleRate, channels, blockSamples, attenuationLimitDb = NO_LIMIT_DB, bypass = false } = options;
-        const stream = this.exports.stream_create(
-            model, sampleRate, channels, blockSamples, attenuationLimitDb, Number(bypass),
-        );
+        const settings = [sampleRate, channels, blockSamples, attenuationLimitDb, Number(bypass)] as const;
+        const { stream_create_far: createFar } = this.exports;
+        if (options.residual && !createFar) {
+            throw new PercepNetError("this binary has no far end: take percepnet-echo.wasm");
+        }
+        const stream = options.residual
+            ? createFar!(model, options.residual, ...settings)
+            : this.exports.stream_create(model, ...settings);
         if (!stream) {
             throw this.refusal();
         }
@@ -170,11 +184,13 @@ export class CoreStream {
     readonly latencySamples: number;
     private readonly room: number;
     private x = 0;
+    private far = 0;
     private y = 0;
     private capacity = 0;
     private samples = 0;
     private memory: ArrayBuffer | null = null;
     private inputs: Float32Array[] = [];
+    private farInput: Float32Array | null = null;
     private outputs: Float32Array[] = [];
     private block = 0;
 
@@ -200,6 +216,7 @@ export class CoreStream {
         const { exports } = this.core;
         if (this.x) {
             exports.give_back(this.x);
+            exports.give_back(this.far);
             exports.give_back(this.y);
         }
         this.samples = samples;
@@ -207,6 +224,7 @@ export class CoreStream {
             ? samples
             : this.room + exports.stream_ready_max(samples, this.options.sampleRate);
         this.x = this.core.take(4 * samples * this.options.channels);
+        this.far = this.options.residual ? this.core.take(4 * samples) : 0;
         this.y = this.core.take(4 * this.capacity * this.options.channels);
         this.memory = null;
         this.look();
@@ -221,6 +239,7 @@ export class CoreStream {
         this.memory = buffer;
         this.inputs = [];
         this.outputs = [];
+        this.farInput = this.far ? new Float32Array(buffer, this.far, this.samples) : null;
         for (let c = 0; c < this.options.channels; c++) {
             this.inputs.push(new Float32Array(buffer, this.x + 4 * c * this.samples, this.samples));
             this.outputs.push(new Float32Array(buffer, this.y + 4 * c * this.capacity, this.capacity));
@@ -228,8 +247,9 @@ export class CoreStream {
     }
 
     /** Enhance as many samples as were prepared: a channel that is not there is silence, one that is missing beside others
-        is the first. Returns how many there are in `output`. */
-    process(input: readonly Float32Array[] | undefined): number {
+        is the first. `far` is what a loudspeaker plays meanwhile: the mean of its channels; none is silence. Returns how many
+        there are in `output`. */
+    process(input: readonly Float32Array[] | undefined, far?: readonly Float32Array[]): number {
         this.look();
         const given = input ? input.length : 0;
         for (let c = 0; c < this.inputs.length; c++) {
@@ -239,22 +259,48 @@ export class CoreStream {
                 this.inputs[c]!.fill(0);
             }
         }
-        return this.run(this.samples);
+        return this.run(this.samples, this.hearFar(far));
+    }
+
+    private hearFar(far: readonly Float32Array[] | undefined): boolean {
+        const to = this.farInput;
+        if (!to || !far || !far.length) {
+            return false;
+        }
+        to.set(far[0]!);
+        for (let c = 1; c < far.length; c++) {
+            const other = far[c]!;
+            for (let n = 0; n < to.length; n++) {
+                to[n]! += other[n]!;
+            }
+        }
+        if (far.length > 1) {
+            for (let n = 0; n < to.length; n++) {
+                to[n]! /= far.length;
+            }
+        }
+        return true;
     }
 
     /** The same of the next `count` samples from `start` on, at most as many as were prepared. */
-    processPart(input: readonly Float32Array[], start: number, count: number): number {
+    processPart(input: readonly Float32Array[], start: number, count: number, far?: Float32Array | null): number {
         this.look();
         for (let c = 0; c < this.inputs.length; c++) {
             this.inputs[c]!.set(input[c]!.subarray(start, start + count));
         }
-        return this.run(count);
+        if (far) {
+            this.farInput?.set(far.subarray(start, start + count));
+        }
+        return this.run(count, Boolean(far));
     }
 
-    private run(count: number): number {
-        const ready = this.core.exports.stream_process(
-            this.address, this.block, this.x, count, this.samples, this.y, this.capacity,
-        );
+    private run(count: number, hasFar: boolean): number {
+        const { exports } = this.core;
+        const ready = this.far
+            ? exports.stream_process_far!(
+                  this.address, this.block, this.x, hasFar ? this.far : 0, count, this.samples, this.y, this.capacity,
+              )
+            : exports.stream_process(this.address, this.block, this.x, count, this.samples, this.y, this.capacity);
         if (ready < 0) {
             throw new PercepNetError(`the stream refuses a call of ${count} samples (${ready})`);
         }
@@ -302,6 +348,7 @@ export class CoreStream {
         exports.stream_destroy(this.address);
         exports.block_destroy(this.block);
         exports.give_back(this.x);
+        exports.give_back(this.far);
         exports.give_back(this.y);
     }
 }

@@ -70,10 +70,10 @@ export class Ladder {
         }
     }
 
-    process(input: readonly Float32Array[] | undefined, seconds: number): void {
-        this.stream.process(input);
+    process(input: readonly Float32Array[] | undefined, far: readonly Float32Array[] | undefined, seconds: number): void {
+        this.stream.process(input, far);
         if (this.next) {
-            this.next.process(input);
+            this.next.process(input, far);
             this.untilNextS -= seconds;
             if (this.untilNextS <= 0) {
                 this.stream = this.next;

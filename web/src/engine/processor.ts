@@ -42,6 +42,8 @@ export function registerPercepNet(): void {
         private quantum = quantumSamples();
         private enabled: boolean;
         private limitDb: number;
+        /** The model for what is left of an echo; 0: there is no far end. */
+        private residual = 0;
         private isClosed = false;
         /** What is left to do before the first sample can be enhanced. */
         private steps: Generator<void> | null;
@@ -104,6 +106,10 @@ export function registerPercepNet(): void {
                 addresses.push(core.loadModel(new Uint8Array(models[i]!.bytes)));
                 yield;
             }
+            if (this.options.farEnd) {
+                this.residual = image ? image.residual : core.loadModel(new Uint8Array(this.options.residual!));
+                yield;
+            }
             const names = models.map((model) => model.name);
             const ladder = new Ladder(core, names, addresses, this.streamOptions());
             yield;
@@ -121,6 +127,7 @@ export function registerPercepNet(): void {
             // the bytes are in the library now
             this.options.models = [];
             this.options.image = null;
+            this.options.residual = null;
             this.say({
                 type: "ready",
                 latencySamples: ladder.stream.latencySamples,
@@ -136,6 +143,7 @@ export function registerPercepNet(): void {
                 blockSamples: this.quantum,
                 attenuationLimitDb: this.limitDb,
                 bypass: !this.enabled,
+                residual: this.residual,
             };
         }
 
@@ -195,7 +203,7 @@ export function registerPercepNet(): void {
                 return true;
             }
             try {
-                this.enhance(this.ladder, input, output, parameters["attenuationLimit"]!);
+                this.enhance(this.ladder, input, inputs[1], output, parameters["attenuationLimit"]!);
             } catch (thrown) {
                 this.fail(thrown);
                 pass(input, output);
@@ -203,7 +211,9 @@ export function registerPercepNet(): void {
             return true;
         }
 
-        private enhance(ladder: Ladder, input: Float32Array[], output: Float32Array[], limit: Float32Array): void {
+        private enhance(
+            ladder: Ladder, input: Float32Array[], far: Float32Array[] | undefined, output: Float32Array[], limit: Float32Array,
+        ): void {
             const samples = output[0]!.length;
             if (samples !== this.quantum) {
                 this.changeQuantum(ladder, samples);
@@ -211,7 +221,7 @@ export function registerPercepNet(): void {
             this.setLimit(ladder, limit[0]!);
             const seconds = samples / sampleRate;
             const start = clock();
-            ladder.process(input.length ? input : undefined, seconds);
+            ladder.process(input.length ? input : undefined, far, seconds);
             for (let c = 0; c < output.length; c++) {
                 output[c]!.set(ladder.stream.output(c));
             }

@@ -27,31 +27,40 @@ export function serve(): void {
 function answer(order: ToWorker, say: Say): void {
     const core = Core.compile(order.wasm);
     if (order.type === "load") {
-        const image = core.image(order.models.map((bytes) => core.loadModel(new Uint8Array(bytes))));
+        const addresses = order.models.map((bytes) => core.loadModel(new Uint8Array(bytes)));
+        const image = core.image(addresses, residualOf(core, order.residual));
         say({ id: order.id, type: "loaded", image }, image.parts.map((part) => part.bytes));
         return;
     }
     const model = core.loadModel(new Uint8Array(order.model));
+    const residual = residualOf(core, order.residual);
     if (order.type === "measure") {
-        say({ id: order.id, type: "measured", hopMs: measure(core, model), kernel: core.kernel });
+        say({ id: order.id, type: "measured", hopMs: measure(core, model, residual), kernel: core.kernel });
     } else {
-        const channels = enhanceAll(core, model, order, (done) => say({ id: order.id, type: "progress", done }));
+        const channels = enhanceAll(core, model, residual, order, (done) => say({ id: order.id, type: "progress", done }));
         say({ id: order.id, type: "enhanced", channels }, channels.map((channel) => channel.buffer));
     }
 }
 
-/** Median of what hops of noise take, in milliseconds, when caches and compilers are warm. */
-function measure(core: Core, model: number): number {
-    const stream = core.createStream(model, { sampleRate: MEASURE_RATE_HZ, channels: 1, blockSamples: MEASURE_HOP });
+function residualOf(core: Core, bytes: ArrayBuffer | null): number {
+    return bytes ? core.loadModel(new Uint8Array(bytes)) : 0;
+}
+
+/** Median of what hops of noise take, in milliseconds, when caches and compilers are warm. A far end is other noise. */
+function measure(core: Core, model: number, residual: number): number {
+    const options = { sampleRate: MEASURE_RATE_HZ, channels: 1, blockSamples: MEASURE_HOP, residual };
+    const stream = core.createStream(model, options);
     stream.prepare(MEASURE_HOP);
     const noise = new Float32Array(MEASURE_HOP);
+    const far = new Float32Array(MEASURE_HOP);
     const times: number[] = [];
     for (let hop = 0; hop < MEASURE_WARM_HOPS + MEASURE_HOPS; hop++) {
         for (let i = 0; i < MEASURE_HOP; i++) {
             noise[i] = 0.1 * (Math.random() - 0.5);
+            far[i] = 0.1 * (Math.random() - 0.5);
         }
         const start = performance.now();
-        stream.process([noise]);
+        stream.process([noise], [far]);
         if (hop >= MEASURE_WARM_HOPS) {
             times.push(performance.now() - start);
         }
@@ -66,16 +75,23 @@ interface Recording {
     channels: Float32Array[];
     sampleRate: number;
     attenuationLimitDb: number;
+    far: Float32Array | null;
 }
 
 /** As long as they were, and not delayed. */
-function enhanceAll(core: Core, model: number, recording: Recording, progress: (done: number) => void): Float32Array[] {
-    const { channels, sampleRate, attenuationLimitDb } = recording;
+function enhanceAll(
+    core: Core, model: number, residual: number, recording: Recording, progress: (done: number) => void,
+): Float32Array[] {
+    const { channels, sampleRate, attenuationLimitDb, far } = recording;
     const length = channels[0]?.length ?? 0;
     if (!length || channels.some((channel) => channel.length !== length)) {
         throw new PercepNetError("a recording needs one channel or more, all equally long, with samples in them");
     }
-    const stream = core.createStream(model, { sampleRate, channels: channels.length, blockSamples: 0, attenuationLimitDb });
+    if (far && far.length !== length) {
+        throw new PercepNetError(`a far end of ${far.length} samples: give ${length}, as many as the recording has`);
+    }
+    const options = { sampleRate, channels: channels.length, blockSamples: 0, attenuationLimitDb, residual };
+    const stream = core.createStream(model, options);
     stream.useBlock(model, BLOCK_HOPS);
     const chunk = Math.round(CHUNK_S * sampleRate);
     stream.prepare(chunk);
@@ -91,7 +107,7 @@ function enhanceAll(core: Core, model: number, recording: Recording, progress: (
     };
     for (let start = 0; start < length; start += chunk) {
         const count = Math.min(chunk, length - start);
-        keep(stream.processPart(channels, start, count));
+        keep(stream.processPart(channels, start, count, far));
         progress((start + count) / length);
     }
     keep(stream.flush());

@@ -50,6 +50,31 @@ async function bits(rate, binary) {
     return { differing: differing(y, expected), hopMs, kernel: node.kernel, latency: node.latency, seconds: x.length / rate };
 }
 
+/** The same with a second input; and whether a node that nothing plays into is one without. */
+async function farBits(rate, binary) {
+    const binaries = await load({ measure: false, farEnd: true, wasm: new URL(binary, BASE).href });
+    const [x, far, expected] = await Promise.all(["near", "far", "z"].map((name) => floats(`${name}_${rate}.f32`)));
+    const render = async (options, played) => {
+        const context = new OfflineAudioContext(1, x.length, rate);
+        const node = await PercepNetNode.create(context, binaries, options);
+        [x, ...(played ? [played] : [])].forEach((samples, input) => {
+            const buffer = new AudioBuffer({ length: samples.length, sampleRate: rate });
+            buffer.copyToChannel(samples, 0);
+            const source = new AudioBufferSourceNode(context, { buffer });
+            source.connect(node, 0, input);
+            source.start();
+        });
+        node.connect(context.destination);
+        return { y: (await context.startRendering()).getChannelData(0), inputs: node.numberOfInputs };
+    };
+    const [heard, alone, plain] = [await render({ farEnd: true }, far), await render({ farEnd: true }), await render({})];
+    const silent = await render({ farEnd: true }, new Float32Array(x.length));
+    return {
+        differing: differing(heard.y, expected), unconnected: differing(alone.y, plain.y), silent: differing(silent.y, plain.y),
+        heard: differing(heard.y, plain.y), inputs: [heard.inputs, plain.inputs],
+    };
+}
+
 /** A MediaStream from a file, where the browser has no microphone of that kind. */
 async function fileStream(context) {
     const samples = await floats("microphone.f32");
@@ -181,6 +206,6 @@ async function call({ isReal, seconds, rate = 48000 }) {
 
 Object.assign(window, {
     percepnet, addPercepNetModule, enhanceSamples, loadPercepNet, PercepNetNode, processStream, PercepNetTrackProcessor,
-    PercepNetAudioProcessor, BASE, load, words, bits, call, callWith, fileStream, microphone, record, wait, floats, power, differing,
-    delayOf, isReady: true,
+    PercepNetAudioProcessor, BASE, load, words, bits, farBits, call, callWith, fileStream, microphone, record, wait, floats, power,
+    differing, delayOf, isReady: true,
 });

@@ -1,4 +1,5 @@
-/* h <- (1 - z) n + z h, n = tanh(W x + b + r (U h + c)); the rows of the matrices are reset, update and new gates. */
+/* h <- (1 - z) n + z h, n = tanh(W x + b + r (U h + c)); the rows of the matrices are reset, update and new gates. What
+   has a memory keeps 1 - 1 / memory of h in each frame. */
 
 #include <string.h>
 
@@ -25,6 +26,15 @@ static size_t scratch(const layer *l, int streams, int frames) {
     return 3 * (size_t)l->units * (size_t)(streams * frames + streams);
 }
 
+static void forget(float *state, int units, float kept) {
+    if (kept == 1.0f) {
+        return;
+    }
+    for (int i = 0; i < units; i++) {
+        state[i] *= kept;
+    }
+}
+
 /* All frames through the input's matrix, then step by step. */
 static void run(const layer *l, const layer_work *w) {
     int all = w->streams * w->frames, units = l->units;
@@ -42,6 +52,7 @@ static void run(const layer *l, const layer_work *w) {
             size_t at = (size_t)(stream * w->frames + t);
             l->kernel->gates(from_input + at * gates, from_state + (size_t)stream * gates, w->rows[stream], units,
                              w->output + at * size);
+            forget(w->output + at * size, units, l->kept);
         }
     }
     for (int stream = 0; stream < w->streams; stream++) {
@@ -54,6 +65,7 @@ const layer_kind LAYER_GRU = {
     .name = "gru",
     .has_units = 1,
     .has_precision = 1,
+    .has_memory = 1,
     .inputs_min = 1,
     .inputs_max = 1,
     .tensors = tensors,

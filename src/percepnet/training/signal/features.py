@@ -9,19 +9,22 @@ from percepnet.params import FEATURE_SIZES, RELATIVE_BINS, SignalParams
 from percepnet.reference import features as reference
 from percepnet.reference.bands import bands_of as reference_bands_of
 from percepnet.reference.pitch import SILENT_PERIOD_SAMPLES
+from percepnet.training.rows import LIFTED
 from percepnet.training.scan import scan
 from percepnet.training.signal.bands import bands_of
+from percepnet.training.signal.gain_control import GainState, gain_state, gains
 
 RELATIVE = ("relative_band_levels", "relative_bin_levels")
 WINDOW_ENERGY = float(reference._WINDOW_ENERGY)
 
 
 class FeatureState(NamedTuple):
-    """Running means of the levels, and how many frames are in them."""
+    """Running means of the levels, how many frames are in them, and how loud the recordings are."""
 
     band_means: Tensor  # (batch, bands)
     bin_means: Tensor  # (batch, 100)
     heard: Tensor  # (batch,)
+    gain: GainState
 
 
 def feature_state(batch: int, params: SignalParams, device: torch.device) -> FeatureState:
@@ -30,6 +33,7 @@ def feature_state(batch: int, params: SignalParams, device: torch.device) -> Fea
         torch.zeros(batch, params.bands, device=device),
         torch.zeros(batch, RELATIVE_BINS, device=device),
         torch.zeros(batch, device=device),
+        gain_state(batch, device),
     )
 
 
@@ -72,9 +76,13 @@ def features(
         "coherences": coherences,
         "pitch": torch.stack([torch.log2(periods_samples / SILENT_PERIOD_SAMPLES), 2.0 * correlations - 1.0], dim=-1),
     }
+    sounding = powers.amax(dim=-1) >= float(reference.RELATIVE_SILENCE)
+    if LIFTED in params.feature_blocks:
+        lifted, gain = gains(energies.sum(dim=-1), sounding, state.gain)
+        found[LIFTED] = _scaled(powers * lifted[..., None], float(reference.FLOOR))
+        state = state._replace(gain=gain)
     wanted = [block for block in RELATIVE if block in params.feature_blocks]
     if wanted:
-        sounding = powers.amax(dim=-1) >= float(reference.RELATIVE_SILENCE)
         heard = (state.heard[:, None] + sounding.cumsum(dim=1)).clamp(max=reference.RELATIVE_FRAMES)
         share = torch.where(sounding, 1 / heard.clamp(min=1), 0.0)[..., None]
         sources = {"relative_band_levels": powers, "relative_bin_levels": bins[..., :RELATIVE_BINS] / WINDOW_ENERGY}
@@ -84,7 +92,7 @@ def features(
             running = scan((1 - share).expand_as(levels), share * levels, means[block])
             found[block] = torch.where(heard[..., None] > 0, levels - running, 0.0)
             means[block] = running[:, -1]
-        state = FeatureState(means[RELATIVE[0]], means[RELATIVE[1]], heard[:, -1])
+        state = FeatureState(means[RELATIVE[0]], means[RELATIVE[1]], heard[:, -1], state.gain)
     assert set(found) <= set(FEATURE_SIZES)
     return torch.cat([found[block] for block in params.feature_blocks], dim=-1), state
 
