@@ -54,7 +54,8 @@ if __name__ == "__main__":
     settings = json.loads((folder / "config.json").read_text())
     trainers: list[WatchedTrainer] = []
     run.Trainer = WatchedTrainer
-    run.run_training(Config(**settings | {"speech": tuple(settings["speech"])}))
+    lists = {name: tuple(settings[name]) for name in ("speech", "features")}
+    run.run_training(Config(**settings | lists))
     (trainer,) = trainers
     state = {"weights": trainer.network.state_dict(), "average": trainer.average.state_dict(), **trainer.seen}
     state |= {"updates": trainer.updates, "audio_seen_s": trainer.audio_seen_s, "trained_s": trainer.trained_s}

@@ -134,7 +134,7 @@ def test_the_commands_of_the_documentation(folders, run):
     assert [command[0] for command in commands] == ["corpus"] * 4 + ["train", "export", "enhance"]
     # features are given, since making them has tests of its own; and the first batch is the last one
     (folders / "run" / "shards").mkdir(parents=True)
-    np.save(folders / "run" / "shards" / "shard-00000000.npy", np.full((2, 500, 138), 0.5, np.float16))
+    np.save(folders / "run" / "shards" / "shard-00000000.npy", np.full((2, 500, 172), 0.5, np.float16))
     faster = {"corpus": [], "train": ["--minutes", "0.00002", "--workers", "0", "--batch", "2"]}
     for command in commands:
         jobs = ["--jobs", "0"] if command[:2] == ["corpus", "add"] else []

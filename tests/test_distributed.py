@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from distributed_processes import RECONNECTIONS, STACKS_AFTER_S, STOPPED_AFTER
 from percepnet.model import load_model
+from percepnet.params import PERCEPNET_FEATURES
 from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.config import Config
 from percepnet.training.distributed import ProcessGroup, process_group, writes
@@ -28,7 +29,14 @@ pytestmark = [
 
 LIMIT_S = STACKS_AFTER_S + 60
 BANDS, FEATURES, FRAMES, BATCH = 34, 70, 40, 2
-TINY = {"preset": "tiny", "batch": BATCH, "chunk_frames": FRAMES, "warmup_updates": 1, "seed": 3}
+TINY = {
+    "preset": "tiny",
+    "features": PERCEPNET_FEATURES,
+    "batch": BATCH,
+    "chunk_frames": FRAMES,
+    "warmup_updates": 1,
+    "seed": 3,
+}
 
 
 def equal_weight_shard(seed):

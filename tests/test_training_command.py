@@ -22,7 +22,7 @@ def test_train_resume_and_export(tmp_path):
     (tmp_path / "speech.jsonl").write_text('{"path": "speech.wav", "split": "train"}')
     # features are given, since making them has tests of its own
     (tmp_path / "run" / "shards").mkdir(parents=True)
-    np.save(tmp_path / "run" / "shards" / "shard-00000000.npy", np.full((2, 500, 138), 0.5, np.float16))
+    np.save(tmp_path / "run" / "shards" / "shard-00000000.npy", np.full((2, 500, 172), 0.5, np.float16))
     run = str(tmp_path / "run")
     # a millisecond: the first batch is the last one
     common = ["train", "-o", run, "--minutes", "0.00002", "--workers", "0"]
