@@ -124,10 +124,14 @@ function makeNoGarbage(binary) {
         }
     };
     run(20_000); // until all of it is compiled, which takes memory too
-    const before = v8.getHeapStatistics().used_heap_size;
     const memory = core.exports.memory.buffer;
-    run(4000);
-    const grown = v8.getHeapStatistics().used_heap_size - before;
+    const rounds = Array.from({ length: 5 }, () => {
+        const before = v8.getHeapStatistics().used_heap_size;
+        run(4000);
+        return v8.getHeapStatistics().used_heap_size - before;
+    });
+    // the median: a late compilation adds to one round, a collection takes from one, and garbage is in all of them
+    const grown = rounds.sort((a, b) => a - b)[2];
     assert.ok(grown < 100_000, `${grown} bytes of garbage in 4000 calls`);
     assert.equal(core.exports.memory.buffer, memory, "memory grows");
 }
