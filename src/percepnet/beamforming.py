@@ -8,12 +8,12 @@ import numpy as np
 
 from percepnet.alone import alone
 from percepnet.array_stream import ArrayStream, array_stream
-from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
+from percepnet.arrays import AnySamples, as_array, to_samples
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import AudioError, PercepNetError
-from percepnet.live_stream import SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Settings
+from percepnet.live_stream import SILENCE, Inputs, LiveStream, Settings
 from percepnet.params import SAMPLE_RATE_HZ
-from percepnet.stream import BEST, ModelLike, enhance_blocks, model_of, of_quality
+from percepnet.stream import BEST, ModelLike, enhance_whole, model_of, of_quality
 
 MICROPHONES_MIN, MICROPHONES_MAX = 2, 16
 
@@ -254,7 +254,8 @@ def beamform(
     >>> percepnet.beamform(microphones, 16000).shape
     (16000,)
     """
-    samples = to_samples(as_array(x))
+    x = as_array(x)
+    samples = to_samples(x)
     with Beamformer(
         sample_rate,
         samples.shape[0],
@@ -267,9 +268,6 @@ def beamform(
         engine=engine,
         quality=quality,
     ) as beamformer:
-        rate_hz = beamformer.sample_rate
-        if samples.dtype != np.int16:
-            check_finite(samples, start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
-        blocks = (samples[:, start : start + rate_hz] for start in range(0, samples.shape[1], rate_hz))
-        y = np.concatenate(list(enhance_blocks(beamformer, blocks)), axis=1)[0]
-        return y.astype(as_array(x).dtype, copy=False)
+        y = np.empty((1, samples.shape[1]), x.dtype)
+        enhance_whole(beamformer, samples, y, beamformer.sample_rate)
+        return y[0]

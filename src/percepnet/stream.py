@@ -272,6 +272,33 @@ def enhance_blocks(
     yield enhancer.flush()[..., skip:]
 
 
+def enhance_whole(enhancer: Processor, x: AnySamples, y: AnySamples, rate_hz: int) -> None:
+    """A whole signal that lies in memory, second by second and without the delay.
+
+    Parameters
+    ----------
+    enhancer : Processor
+        At the start of a stream.
+    x : np.ndarray [shape=(samples,) or (channels, samples)]
+    y : np.ndarray [shape=(..., samples)]
+        Filled.
+    rate_hz : int
+        Of both.
+
+    Raises
+    ------
+    AudioError
+        For NaN or infinity, with the position in seconds, before anything is calculated.
+    """
+    if x.dtype != np.int16:
+        check_finite(to_samples(x), start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
+    blocks = (x[..., start : start + rate_hz] for start in range(0, x.shape[-1], rate_hz))
+    done = 0
+    for block in enhance_blocks(enhancer, blocks):
+        y[..., done : done + block.shape[-1]] = block
+        done += block.shape[-1]
+
+
 def enhance(
     x: AnySamples,
     sample_rate: SupportsIndex,
@@ -334,13 +361,6 @@ def enhance(
         engine=engine,
         quality=quality,
     ) as enhancer:
-        rate_hz = enhancer.sample_rate
-        if samples.dtype != np.int16:
-            check_finite(samples, start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
-        blocks = (x[..., start : start + rate_hz] for start in range(0, x.shape[-1], rate_hz))
         y = np.empty_like(x)
-        done = 0
-        for block in enhance_blocks(enhancer, blocks):
-            y[..., done : done + block.shape[-1]] = block
-            done += block.shape[-1]
+        enhance_whole(enhancer, x, y, enhancer.sample_rate)
         return y

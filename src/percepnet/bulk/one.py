@@ -70,27 +70,17 @@ class Settings:
     beamform: bool = False
 
     def enhancer(self, sample_rate_hz: int, channels: int, *, link_channels: bool) -> Enhancer | Beamformer:
+        common: dict[str, Any] = {
+            "model": self.model,
+            "comb_filter": self.comb_filter,
+            "post_filter": self.post_filter,
+            "attenuation_limit_db": self.attenuation_limit_db,
+            "quality": self.quality,
+        }
         if self.beamform:
-            return Beamformer(
-                sample_rate_hz,
-                channels,
-                model=self.model,
-                comb_filter=self.comb_filter,
-                post_filter=self.post_filter,
-                attenuation_limit_db=self.attenuation_limit_db,
-                quality=self.quality,
-            )
-        return Enhancer(
-            sample_rate_hz,
-            channels,
-            model=self.model,
-            comb_filter=self.comb_filter,
-            post_filter=self.post_filter,
-            attenuation_limit_db=self.attenuation_limit_db,
-            link_channels=link_channels,
-            far_end=self.far_end is not None,
-            quality=self.quality,
-        )
+            return Beamformer(sample_rate_hz, channels, **common)
+        far_end = self.far_end is not None
+        return Enhancer(sample_rate_hz, channels, link_channels=link_channels, far_end=far_end, **common)
 
     def described(self) -> dict[str, Any]:
         """What decides the output, for a ledger; the model is its owner's to name."""

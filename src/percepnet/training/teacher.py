@@ -43,9 +43,8 @@ class Teachers:
             if wrong := [field for field in same if getattr(model.params, field) != getattr(params, field)]:
                 raise ModelError(f"[teacher] {name}: its {wrong[0]} differ from those of the network that learns")
             # levels as they are: for all but quiet recordings the same
-            blocks = [LEVELS if block == LIFTED else block for block in model.params.feature_blocks]
-            if LIFTED in analysed.feature_blocks:
-                blocks = list(model.params.feature_blocks)
+            lifted = LIFTED if LIFTED in analysed.feature_blocks else LEVELS
+            blocks = [lifted if block == LIFTED else block for block in model.params.feature_blocks]
             if missing := set(blocks) - set(analysed.feature_blocks):
                 raise ModelError(
                     f"[teacher] {name} is given {sorted(missing)[0]}, which the network that learns is not: add it to "

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,8 +85,9 @@ class Trainer:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
                 torch.use_deterministic_algorithms(True, warn_only=True)
         resumed = Path(config.out) / CHECKPOINT_NAME
-        if config.resume and not config.features:  # which a run begins with is not what it always was
-            config = replace(config, features=checkpoint_features(read_checkpoint(resumed)))
+        state = read_checkpoint(resumed) if config.resume else None
+        if state is not None and not config.features:  # which a run begins with is not what it always was
+            config = replace(config, features=checkpoint_features(state))
         self.network = _initial_network(config).to(self.device)
         _leave_all_but(config.layers, self.network)
         self.average = deepcopy(self.network).requires_grad_(False)
@@ -104,8 +106,8 @@ class Trainer:
         self.validation: dict[str, float] = {}
         self._state: State | None = None  # of sequences that go on
         self._losses = Late()
-        if config.resume:
-            self._load(resumed)
+        if state is not None:
+            self._load(resumed, state)
         self.pruning = Pruning(config.sparsity)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
         self.parallel = self.group.parallel(self.network)
@@ -251,8 +253,7 @@ class Trainer:
             torch.save(state, temporary)
         save_model(to_model(self.average, model_info(state)), run / MODEL_NAME)
 
-    def _load(self, path: Path) -> None:
-        state = read_checkpoint(path)
+    def _load(self, path: Path, state: dict[str, Any]) -> None:
         load_weights(path, self.network, state, "network")
         load_weights(path, self.average, state, "average")
         self.optimiser.load_state_dict(state["optimiser"])
