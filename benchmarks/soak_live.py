@@ -3,8 +3,10 @@
     python benchmarks/soak_live.py [--minutes 10] [--server pulseaudio pipewire] [--model default]
 
 Needs Linux with PulseAudio or PipeWire (apt install pulseaudio pipewire pipewire-pulse wireplumber libasound2-plugins),
-and for the comparison RNNoise (pip install pyrnnoise). On PipeWire one program records what goes into the microphone
-and what comes out of the loudspeaker together, so that their distance is the whole delay, to the sample.
+and for the comparison RNNoise (pip install pyrnnoise). One program records what goes into the microphone and what comes
+out of the loudspeaker. On PipeWire both lie in one graph, so that their distance is the whole delay, to the sample. On
+PulseAudio the two files begin at times of their own, some milliseconds apart: their distance tells to the sample
+whether the delay stays, and the ages of samples, by libpulse, tell what it is.
 """
 
 import argparse
@@ -27,6 +29,8 @@ RATE_HZ = 48000
 WINDOW_S = 5
 LAG_MAX_S = 2  # the clip is repeated: more would find its next turn
 FRAME_S = 0.01
+SETTLING_S = 60  # until both clocks are known
+CLOCK_S = 30  # over which the ages of samples are averaged
 
 
 def lag_samples(x: np.ndarray, y: np.ndarray) -> int:
@@ -37,60 +41,83 @@ def lag_samples(x: np.ndarray, y: np.ndarray) -> int:
 
 
 def record_both(server: Server, name: str, path: Path) -> subprocess.Popen:
-    """One program that records microphone and loudspeaker; of PulseAudio two, whose own distance is constant."""
-    if name == "pipewire":
-        properties = "{ node.name=both node.autoconnect=false }"
-        options = ["--rate", str(RATE_HZ), "--channels", "2", "--format", "f32"]
-        process = server.start("pw-record", "-P", properties, *options, str(path))
-        server.until("pw-dump", shows='"both"')
-        time.sleep(0.5)
-        ports = {}
-        for kind in ("-o", "-i"):
-            ports[kind] = server.run("pw-link", kind).stdout.split()
-        inputs = [port for port in ports["-i"] if port.startswith("both:")]
-        for node, port in zip(("fakemic", "speaker"), inputs, strict=True):
-            server.run("pw-link", next(x for x in ports["-o"] if x.startswith(f"{node}:monitor")), port)
-        return process
-    for device in ("fakemic", "speaker"):
-        file = str(path.with_name(f"{device}.wav"))
-        options = ["--rate=48000", "--channels=1", "--format=float32le", "--file-format=wav", "--latency-msec=50"]
-        process = server.start("parec", "-d", f"{device}.monitor", *options, file)
+    """One program that records microphone and loudspeaker."""
+    if name == "pulseaudio":
+        program = str(ROOT / "benchmarks/pulse_monitors.py")
+        return server.start(sys.executable, program, str(path), "fakemic.monitor", "speaker.monitor")
+    properties = "{ node.name=both node.autoconnect=false }"
+    options = ["--rate", str(RATE_HZ), "--channels", "2", "--format", "f32"]
+    process = server.start("pw-record", "-P", properties, *options, str(path))
+    server.until("pw-dump", shows='"both"')
+    time.sleep(0.5)
+    ports = {}
+    for kind in ("-o", "-i"):
+        ports[kind] = server.run("pw-link", kind).stdout.split()
+    inputs = [port for port in ports["-i"] if port.startswith("both:")]
+    for node, port in zip(("fakemic", "speaker"), inputs, strict=True):
+        server.run("pw-link", next(x for x in ports["-o"] if x.startswith(f"{node}:monitor")), port)
     return process
 
 
-def read_both(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    if name == "pipewire":
-        both = soundfile.read(path, dtype="float32")[0]
-        return both[:, 0], both[:, 1]
-    files = [soundfile.read(path.with_name(f"{d}.wav"), dtype="float32")[0] for d in ("fakemic", "speaker")]
-    return files[0], files[1]
+class Both:
+    """What was recorded of microphone and loudspeaker."""
+
+    def __init__(self, path: Path) -> None:
+        if path.suffix == ".wav":
+            samples = soundfile.read(path, dtype="float32")[0]
+            self.x, self.y = samples[:, 0], samples[:, 1]
+            self._times = None
+        else:
+            found = np.load(path)
+            self.x, self.y = found["samples0"], found["samples1"]
+            self._times = found["times0"], found["times1"]
+
+    def delay_ms(self, start: int, lag: int) -> float:
+        """From the microphone to the loudspeaker, where it is so many samples in the files."""
+        if self._times is None:  # both are in one graph, and on one clock
+            return 1000 * lag / RATE_HZ
+        middle = start + WINDOW_S * RATE_HZ // 2
+        heard_s, played_s = (self._time_s(*pair) for pair in zip(self._times, (middle, middle + lag), strict=True))
+        return 1000 * (played_s - heard_s)
+
+    @staticmethod
+    def _time_s(times: np.ndarray, sample: int) -> float:
+        near = times[np.abs(times[:, 0] - sample) < CLOCK_S * RATE_HZ / 2]
+        return float(np.mean(near[:, 1] - (near[:, 0] - sample) / RATE_HZ))
 
 
 def soak(name: str, minutes: float, model: str, buffer_ms: float) -> dict[str, object]:
     """Run it, and measure."""
     with pulseaudio() if name == "pulseaudio" else pipewire(pulse=True) as server:
         command = [sys.executable, "-m", "percepnet", "live", "--model", model, "--json", "--buffer", str(buffer_ms)]
+        noisy, _ = soundfile.read(CLIP, dtype="float32")
+        # one program that never stops, as a microphone does not: where one begins, a null sink takes back what it had
+        turns = int(60 * (minutes + 2) * RATE_HZ / len(noisy)) + 1
+        soundfile.write(server.folder / "noisy.wav", np.tile(noisy, turns), RATE_HZ, "PCM_16")
+        server.start("paplay", "-d", "fakemic", str(server.folder / "noisy.wav"))
+        time.sleep(2)
         # with a terminal, so that the view is drawn
-        quoted = " ".join(command) + f" --duration {60 * minutes + 15}"
-        live = server.start("script", "-qefc", quoted, "/dev/null", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        time.sleep(12)
-        path = server.folder / "both.wav"
-        record_both(server, name, path)
-        end = time.monotonic() + 60 * minutes - 12
-        while time.monotonic() < end:
-            server.run("paplay", "-d", "fakemic", str(CLIP))
-        for process in server.processes:
-            if process is not live and process.args[-1].endswith(".wav"):
-                process.send_signal(signal.SIGINT)
-        output = live.communicate(timeout=60)[0].decode(errors="replace")
+        quoted = " ".join(command) + f" --duration {60 * minutes + SETTLING_S + 3}"
+        shown = server.folder / "shown.txt"  # a terminal that is not read would hold up the program
+        with shown.open("wb") as file:
+            live = server.start("script", "-qefc", quoted, "/dev/null", stdout=file, stderr=subprocess.STDOUT)
+        time.sleep(10)  # until it runs: who comes to a server later may change how it moves sound
+        path = server.folder / ("both.npz" if name == "pulseaudio" else "both.wav")
+        recorder = record_both(server, name, path)
+        time.sleep(SETTLING_S + 60 * minutes - 10)
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait(60)
+        live.wait(60)
+        output = shown.read_text(errors="replace")
         figures = json.loads(output[output.rindex("\n{") if "\n{" in output else output.index("{") :])
-        x, y = read_both(name, path)
-    count = min(len(x), len(y))
-    window, lags = WINDOW_S * RATE_HZ, []
-    for start in range(0, count - window - LAG_MAX_S * RATE_HZ, window):
-        part = x[start : start + window]
+        both = Both(path)
+    count = min(len(both.x), len(both.y))
+    window, lags, delays = WINDOW_S * RATE_HZ, [], []
+    for start in range(SETTLING_S * RATE_HZ, count - window - LAG_MAX_S * RATE_HZ, window):
+        part = both.x[start : start + window]
         if np.abs(part).max() > 0.01:
-            lags.append(lag_samples(part, y[start : start + window + LAG_MAX_S * RATE_HZ]))
+            lags.append(lag_samples(part, both.y[start : start + window + LAG_MAX_S * RATE_HZ]))
+            delays.append(both.delay_ms(start, lags[-1]))
     lags_ms = 1000 * np.array(lags) / RATE_HZ
     return {
         "server": name,
@@ -98,7 +125,13 @@ def soak(name: str, minutes: float, model: str, buffer_ms: float) -> dict[str, o
         "dropouts": figures["dropouts"],
         "reopened": figures["reopened"],
         "reported_ms": figures["delay_ms"],
-        "measured_ms": [float(lags_ms.min()), float(np.median(lags_ms)), float(lags_ms.max())],
+        "reported_device_ms": figures["device_ms"],
+        "flags": figures["flags"],
+        # of the sound of the two in the files; every 5 s
+        "in_files_ms": [float(lags_ms.min()), float(np.median(lags_ms)), float(lags_ms.max())],
+        "in_files_each_minute_ms": [round(float(lag), 2) for lag in lags_ms[:: 60 // WINDOW_S]],
+        "measured_ms": [float(min(delays)), float(np.median(delays)), float(max(delays))],
+        "measured_each_minute_ms": [round(float(delay), 2) for delay in delays[:: 60 // WINDOW_S]],
         "load": figures["load"],
         "processor_ms_a_frame": 1000 * FRAME_S * figures["processor_running"],
     }

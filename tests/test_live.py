@@ -156,7 +156,8 @@ class Driver:
         self.session._prepare(48000, 480)
 
     def block(self, x, flags=""):
-        return self.session._block(x, None, flags)
+        self.session._note_flags(flags)
+        return self.session._block(x)
 
     def blocks(self, x):
         return np.concatenate([self.block(part) for part in x.reshape(-1, 480)])
@@ -218,24 +219,12 @@ def test_a_computer_that_is_too_slow_hears_itself_as_late_as_ever(monkeypatch):
     np.testing.assert_allclose(y[-480 * 50 :], expected[-480 * 50 :], atol=0.05)
 
 
-def test_a_delay_that_has_grown_is_found():
-    session = Driver().session
-    now = [10.0]
-
-    def blocks(delay_s, count):
-        for _ in range(count):
-            now[0] += 0.01
-            session._last_call_s = now[0]
-            session._note_device_delay(delay_s)
-        return session._delay_has_grown()
-
-    session._opened_s = 10.0
-    assert not blocks(0.08, 1000)
-    assert not blocks(0.1, 1000)  # as drivers round
-    assert blocks(0.2, 300)
-    session._opened_s, session._delay_now_s, session._delay_least_s = now[0], 0.0, float("inf")
-    assert not blocks(2.0, 300)  # not settled yet
-    assert blocks(2.0, 300)
+def test_a_stream_whose_driver_never_returned_is_not_heard_after_the_next_was_opened():
+    session, played = Driver().session, np.ones((480, 1), np.float32)
+    session._hear(session._opening - 1, played, 480, None, "")
+    assert session.status.blocks == 0
+    session._speak(session._opening - 1, played, 480, None, "")
+    assert not played.any()
 
 
 def test_blocks_are_whole_steps_at_every_rate():

@@ -65,7 +65,7 @@ TARGET INLINE void four_blocks(const int8_t *weights, const int32_t *correction,
     quad a = quad_start(correction), b = a, c = a, d = a;
     for (int i = 0; i < groups; i++, weights += GROUP_BYTES, x += KERNEL_COLUMNS) {
         quad group = quad_load(weights, block_bytes);
-        for (size_t block = 0; block < 4; block++) {
+        for (size_t block = 0; vectors == 1 && block < 4; block++) {
             FETCH_AHEAD(weights + block * block_bytes);
         }
         a = quad_add(a, group, four_of(x));

@@ -12,7 +12,9 @@ TARGET INLINE void block(const int8_t *weights, const int32_t *correction, const
     rows a = rows_start(correction), b = a, c = a, d = a;
     for (int i = 0; i < count; i++, weights += GROUP_BYTES) {
         rows group = rows_load(weights);
-        FETCH_AHEAD(weights);
+        if (vectors == 1) {
+            FETCH_AHEAD(weights);
+        }
         const int8_t *from = x + KERNEL_COLUMNS * (kept ? kept[i] : i);
         a = rows_add(a, group, four_of(from));
         if (vectors > 1) {

@@ -36,7 +36,7 @@
 
 /* In a call the weights have left the caches before each frame. Processors fetch ahead by themselves, but only to the end
    of a page of 4 kB, and so spend most of a frame waiting: a wish for what comes two pages later ends that. It may be
-   for memory behind the weights. */
+   for memory behind the weights. Where several vectors share what is read there is nothing to wait for. */
 #define AHEAD_BYTES 8192
 #ifdef __GNUC__
 #define FETCH_AHEAD(weights) __builtin_prefetch((const char *)(weights) + AHEAD_BYTES, 0, 2)
@@ -163,60 +163,87 @@ TARGET INLINE lanes lanes_at(const float *x) {
     return found;
 }
 
-TARGET INLINE four_lanes four_lanes_at(const float *const part[4], size_t at) {
-    four_lanes found = {lanes_at(part[0] + at), lanes_at(part[1] + at), lanes_at(part[2] + at), lanes_at(part[3] + at)};
+/* Those of the first `parts`; the others are never looked at. */
+TARGET INLINE four_lanes four_lanes_at(const float *const part[4], size_t at, int parts) {
+    four_lanes found = {lanes_at(part[0] + at), lanes_at(part[0] + at), lanes_at(part[0] + at), lanes_at(part[0] + at)};
+    if (parts > 1) {
+        found.b = lanes_at(part[1] + at);
+    }
+    if (parts > 2) {
+        found.c = lanes_at(part[2] + at);
+    }
+    if (parts > 3) {
+        found.d = lanes_at(part[3] + at);
+    }
     return found;
 }
 
-TARGET INLINE four_lanes add_scaled(four_lanes sum, four_lanes weight, float x) {
+TARGET INLINE four_lanes add_scaled(four_lanes sum, four_lanes weight, float x, int parts) {
     sum.a += weight.a * x;
-    sum.b += weight.b * x;
-    sum.c += weight.c * x;
-    sum.d += weight.d * x;
+    if (parts > 1) {
+        sum.b += weight.b * x;
+    }
+    if (parts > 2) {
+        sum.c += weight.c * x;
+    }
+    if (parts > 3) {
+        sum.d += weight.d * x;
+    }
     return sum;
 }
 
-TARGET INLINE void store_lanes(four_lanes sum, float *const to[4]) {
-    memcpy(to[3], &sum.d, sizeof sum.d);
-    memcpy(to[2], &sum.c, sizeof sum.c);
-    memcpy(to[1], &sum.b, sizeof sum.b);
-    memcpy(to[0], &sum.a, sizeof sum.a);
+TARGET INLINE void store_lanes(four_lanes sum, float *to, int parts) {
+    memcpy(to, &sum.a, sizeof sum.a);
+    if (parts > 1) {
+        memcpy(to + LANES, &sum.b, sizeof sum.b);
+    }
+    if (parts > 2) {
+        memcpy(to + 2 * LANES, &sum.c, sizeof sum.c);
+    }
+    if (parts > 3) {
+        memcpy(to + 3 * LANES, &sum.d, sizeof sum.d);
+    }
 }
 
 #define FLOATS_TOGETHER (LANES > 8 ? 4 : 2) /* vectors, as many as there are registers for */
 
-/* Four registers' rows, those from `row` on, or fewer: then the last ones are calculated more than once. */
-TARGET INLINE void floats_tile(const float *weights, const float *bias, int row, int rows, int columns,
-                               const float *const *x, float sums[][KERNEL_SUMS], int vectors) {
+/* The rows of one to four registers, those from `row` on. */
+TARGET INLINE void floats_tile(const float *weights, const float *bias, int row, int columns, const float *const *x,
+                               float sums[][KERNEL_SUMS], int vectors, int parts) {
     const float *part[4], *part_bias[4];
-    float *to[4];
-    int rows_of[4];
-    for (int i = 0; i < 4; i++) {
-        int at = row + i * LANES < rows ? row + i * LANES : rows - LANES;
-        rows_of[i] = at;
+    for (int i = 0; i < parts; i++) {
+        int at = row + i * LANES;
         part[i] = weights + (size_t)(at / KERNEL_ROWS * KERNEL_ROWS) * (size_t)columns + at % KERNEL_ROWS;
         part_bias[i] = bias + at;
     }
-    four_lanes a = four_lanes_at(part_bias, 0), b = a, c = a, d = a;
+    four_lanes a = four_lanes_at(part_bias, 0, parts), b = a, c = a, d = a;
     for (int column = 0; column < columns; column++) {
-        four_lanes weight = four_lanes_at(part, (size_t)column * KERNEL_ROWS);
-        for (int i = 0; i < 4; i++) {
+        four_lanes weight = four_lanes_at(part, (size_t)column * KERNEL_ROWS, parts);
+        for (int i = 0; vectors == 1 && i < parts; i++) {
             FETCH_AHEAD(part[i] + (size_t)column * KERNEL_ROWS);
         }
-        a = add_scaled(a, weight, x[0][column]);
+        a = add_scaled(a, weight, x[0][column], parts);
         if (vectors > 1) {
-            b = add_scaled(b, weight, x[1][column]);
+            b = add_scaled(b, weight, x[1][column], parts);
         }
         if (vectors > 2) {
-            c = add_scaled(c, weight, x[2][column]);
-            d = add_scaled(d, weight, x[3][column]);
+            c = add_scaled(c, weight, x[2][column], parts);
+            d = add_scaled(d, weight, x[3][column], parts);
         }
     }
     for (int v = 0; v < vectors; v++) {
-        for (int i = 0; i < 4; i++) {
-            to[i] = sums[v] + rows_of[i];
-        }
-        store_lanes(v == 0 ? a : v == 1 ? b : v == 2 ? c : d, to);
+        store_lanes(v == 0 ? a : v == 1 ? b : v == 2 ? c : d, sums[v] + row, parts);
+    }
+}
+
+TARGET INLINE void floats_part(const float *weights, const float *bias, int row, int columns, const float *const *x,
+                               int vectors, float sums[][KERNEL_SUMS], int parts) {
+    int v = 0;
+    for (; v + FLOATS_TOGETHER <= vectors; v += FLOATS_TOGETHER) {
+        floats_tile(weights, bias, row, columns, x + v, sums + v, FLOATS_TOGETHER, parts);
+    }
+    for (; v < vectors; v++) {
+        floats_tile(weights, bias, row, columns, x + v, sums + v, 1, parts);
     }
 }
 
@@ -224,12 +251,11 @@ TARGET static void floats(const float *weights, const float *bias, int blocks, i
                           int vectors, float sums[][KERNEL_SUMS]) {
     int rows = blocks * KERNEL_ROWS;
     for (int row = 0; row < rows; row += 4 * LANES) {
-        int v = 0;
-        for (; v + FLOATS_TOGETHER <= vectors; v += FLOATS_TOGETHER) {
-            floats_tile(weights, bias, row, rows, columns, x + v, sums + v, FLOATS_TOGETHER);
-        }
-        for (; v < vectors; v++) {
-            floats_tile(weights, bias, row, rows, columns, x + v, sums + v, 1);
+        switch ((rows - row) / LANES) {
+        case 1: floats_part(weights, bias, row, columns, x, vectors, sums, 1); break;
+        case 2: floats_part(weights, bias, row, columns, x, vectors, sums, 2); break;
+        case 3: floats_part(weights, bias, row, columns, x, vectors, sums, 3); break;
+        default: floats_part(weights, bias, row, columns, x, vectors, sums, 4); break;
         }
     }
 }

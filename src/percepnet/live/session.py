@@ -1,7 +1,8 @@
 """A microphone through an `Enhancer` to a loudspeaker or a file, for hours.
 
-The device's own callback enhances: nothing is queued, so that no delay can grow. Where a device goes away the session
-waits for it and opens it again; where the computer is too slow the sound passes through for a while, as late as ever.
+The microphone's own callback enhances, and the loudspeaker's takes the sound at the pace of its own clock. Where a
+device goes away the session waits for it and opens it again; where the computer is too slow the sound passes through
+for a while, as late as ever.
 """
 
 import collections
@@ -9,28 +10,33 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from percepnet.arrays import AnySamples
 from percepnet.errors import AudioError
-from percepnet.live.devices import Device, block_samples, choose_rate_hz, find_device, portaudio, refusals
+from percepnet.live.asrc import AsyncResampler
+from percepnet.live.clocks import SlowMean
+from percepnet.live.devices import IN, OUT, block_samples, choose_rate_hz, find_device, portaudio, refusals
 from percepnet.live.recording import Recording
 from percepnet.model import Model
 from percepnet.stream import Enhancer
 
 SILENT_S = 5.0  # without a callback a device is gone; PortAudio takes 2 s to get over a gap
 BUFFER_S = 0.05
+# Blocks that a device brings or takes at once, which costs less, where what a driver may hold back leaves time for it.
+TOGETHER, TOGETHER_FROM_S = 2, 0.04
+PATIENCE = 0.5  # of what a driver holds back: so long the loudspeaker's callback may wait for the microphone's
 RETRY_S = 1.0
 OVERLOAD = 0.95  # of the time that a block lasts
 OVERLOAD_BLOCKS = 10  # in a row
-# What a gap has left in a driver, above twice its buffer at first, and then above the least delay so far. A driver that
-# has sound waiting also never lets its thread sleep.
-GROWN_AT_FIRST_S, GROWN_S = 0.25, 0.05
-SETTLED_S = 4.0  # after which a delay counts
 PASS_S = 5.0  # that the sound passes through after it
-SMOOTHING = 0.02  # of load and delay, a block
+BEGINNING_S = 20.0  # in which drivers say something else
+SETTLED_S = 60.0  # after which a delay counts
+DRIVER_S = 120.0  # over which what a driver says is averaged: it wanders by milliseconds
+SMOOTHING = 0.02  # of the load, a block
 
 
 @dataclass
@@ -40,7 +46,7 @@ class Status:
     rate_hz: int = 0
     block_samples: int = 0
     latency_s: float = 0.0  # of the enhancer
-    device_s: float = 0.0  # from the microphone to the loudspeaker, as the driver says
+    device_s: float = 0.0  # from the microphone to the loudspeaker but for the enhancer, as far as drivers say
     device_min_s: float = float("inf")
     device_max_s: float = 0.0
     blocks: int = 0
@@ -104,14 +110,19 @@ class Session:
         self._wanted = (source, target)
         self._play = play
         self._buffer_s = buffer_s
+        self._together = TOGETHER if buffer_s >= TOGETHER_FROM_S else 1
         self._recording = recording
         self._post_filter = post_filter
         self._limit_db = attenuation_limit_db
         self._bypass = False
         self._enhancer: Enhancer | None = None
-        self._stream: Any = None
-        self._last_call_s = self._opened_s = 0.0
-        self._delay_now_s, self._delay_least_s = 0.0, float("inf")
+        self._streams: list[Any] = []
+        self._last_s = {IN: 0.0, OUT: 0.0}  # calls
+        self._between: AsyncResampler | None = None
+        self._drivers: dict[str, SlowMean] = {}
+        self._beginning: set[str] = set()
+        self._opened_s = 0.0
+        self._opening = 0  # a stream of one before, whose driver never returned, is not heard any more
         self._slow = 0
         self._pass_until_s = 0.0
         self._late: collections.deque[AnySamples] = collections.deque()
@@ -152,19 +163,18 @@ class Session:
             while wait(0.25) and (ends_s is None or time.monotonic() < ends_s):
                 if self._recording is not None and self._recording.error and not self.status.message:
                     self.status.message = self._recording.error
-                if self._delay_has_grown():
-                    self._reopen(wait, ends_s, "the delay had grown: the devices are opened again")
-                elif not self._stream.active or time.monotonic() - self._last_call_s > SILENT_S:
-                    self._reopen(wait, ends_s, "the device is gone: waiting for it")
+                if self._is_gone():
+                    self._reopen(wait, ends_s)
+                    if not self._streams:  # ended while it waited
+                        break
         finally:
             self._close()
             self._finish_recording()
 
-    def _delay_has_grown(self) -> bool:
-        """Whether sound waits in a driver, after a gap: there is no way to take it out but to begin anew."""
-        opened_s = self._last_call_s - self._opened_s
-        allowed_s = min(2 * self._buffer_s + GROWN_AT_FIRST_S, self._delay_least_s + GROWN_S)
-        return opened_s > SETTLED_S and self._delay_now_s > allowed_s
+    def _is_gone(self) -> bool:
+        if not all(stream.active for stream in self._streams):
+            return True
+        return time.monotonic() - min(self._last_s.values()) > SILENT_S
 
     def open(self) -> None:
         """Open the devices: sound flows from here on.
@@ -180,18 +190,23 @@ class Session:
         rate_hz = choose_rate_hz(source, target)
         block = block_samples(rate_hz)
         self._prepare(rate_hz, block)
-        with refusals():
-            self._stream = self._make(sd, source, target, rate_hz, block)
-            self._last_call_s = self._opened_s = time.monotonic()
-            self._delay_now_s, self._delay_least_s = 0.0, float("inf")
-            self._stream.start()
-
-    def _make(self, sd: Any, source: Device, target: Device | None, rate_hz: int, block: int) -> Any:
-        settings = {"samplerate": rate_hz, "blocksize": block, "channels": 1, "dtype": "float32"}
+        together = self._together * block
+        settings = {"samplerate": rate_hz, "blocksize": together, "channels": 1, "dtype": "float32"}
         settings["latency"] = self._buffer_s
-        if target is None:
-            return sd.InputStream(device=source.number, callback=self._hear, **settings)
-        return sd.Stream(device=(source.number, target.number), callback=self._hear_and_speak, **settings)
+        # Two streams, as devices with clocks of their own never fit into one: PortAudio then waits for both.
+        self._opening += 1
+        with refusals():
+            self._streams = [
+                sd.InputStream(device=source.number, callback=partial(self._hear, self._opening), **settings)
+            ]
+            if target is not None:
+                self._streams.append(
+                    sd.OutputStream(device=target.number, callback=partial(self._speak, self._opening), **settings)
+                )
+            self._opened_s = time.monotonic()
+            self._last_s = dict.fromkeys((IN, OUT) if target else (IN,), self._opened_s)
+            for stream in self._streams:
+                stream.start()
 
     def _prepare(self, rate_hz: int, block: int) -> None:
         status = self.status
@@ -212,12 +227,17 @@ class Session:
         status.rate_hz, status.block_samples = rate_hz, block
         status.latency_s = self._enhancer.latency_samples / rate_hz
         self._slow, self._pass_until_s = 0, 0.0
+        self._between, together = None, self._together * block
+        if self._play:
+            self._between = AsyncResampler(rate_hz, together, together, self._buffer_s * PATIENCE)
+        self._beginning = {IN, OUT}
+        self._drivers = {kind: SlowMean(round(DRIVER_S * rate_hz / together)) for kind in (IN, OUT)}
         if self._recording is not None:
             self._recording.start(rate_hz, self._enhancer.latency_samples)
 
-    def _reopen(self, wait: Callable[[float], bool], ends_s: float | None, why: str) -> None:
+    def _reopen(self, wait: Callable[[float], bool], ends_s: float | None) -> None:
         status = self.status
-        status.message = why
+        status.message = "the device is gone: waiting for it"
         self._close()
         sd = portaudio()
         while wait(RETRY_S) and (ends_s is None or time.monotonic() < ends_s):
@@ -231,38 +251,59 @@ class Session:
             status.reopened += 1
             status.message = "the device is back"
             return
-        self._stream = _Nothing()
 
     def _close(self) -> None:
-        stream, self._stream = self._stream, _Nothing()
-        if stream is None:
-            return
+        streams, self._streams = self._streams, []
         # a driver whose device is gone may never return
-        closing = threading.Thread(target=_close_quietly, args=(stream,), daemon=True)
-        closing.start()
-        closing.join(2.0)
+        closing = [threading.Thread(target=_close_quietly, args=(stream,), daemon=True) for stream in streams]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join(2.0)
 
     def _finish_recording(self) -> None:
         if self._recording is not None and self._enhancer is not None:
             rest = self._enhancer.flush()
             self._recording.add(np.zeros(0, np.float32), rest)
 
-    # In the audio thread.
+    # In the microphone's thread.
 
-    def _hear(self, indata: Any, frames: int, times: Any, flags: Any) -> None:
-        self._block(indata[:, 0], times, flags)
+    def _hear(self, opening: int, indata: Any, frames: int, times: Any, flags: Any) -> None:
+        if opening != self._opening:
+            return
+        now_s = time.monotonic()
+        self._note_driver(IN, times.currentTime - times.inputBufferAdcTime, now_s)
+        self._note_flags(flags)
+        blocks = indata[:, 0].reshape(-1, self.status.block_samples)
+        y = np.concatenate([self._block(block) for block in blocks])
+        if self._between is not None:
+            self._between.put(y, now_s)
+        self._last_s[IN] = now_s
 
-    def _hear_and_speak(self, indata: Any, outdata: Any, frames: int, times: Any, flags: Any) -> None:
-        outdata[:, 0] = self._block(indata[:, 0], times, flags)
-        self._note_device_delay(times.outputBufferDacTime - times.inputBufferAdcTime)
+    # In the loudspeaker's thread.
 
-    def _block(self, x: AnySamples, times: Any, flags: Any) -> AnySamples:
+    def _speak(self, opening: int, outdata: Any, frames: int, times: Any, flags: Any) -> None:
+        outdata[:] = 0
+        if opening != self._opening:
+            return
+        now_s = time.monotonic()
+        between = self._between
+        assert between is not None
+        self._note_driver(OUT, times.outputBufferDacTime - times.currentTime, now_s)
+        if between.playing:
+            self._note_flags(flags)
+        gaps = between.gaps
+        outdata[:, 0] = between.take(now_s)
+        if between.gaps > gaps:
+            self._note_flags("gap")
+        if between.delay_s:
+            self._note_delay(between.delay_s + sum(mean.value for mean in self._drivers.values()), now_s)
+        self._last_s[OUT] = now_s
+
+    def _block(self, x: AnySamples) -> AnySamples:
         start_s = time.perf_counter()
         status, enhancer = self.status, self._enhancer
         assert enhancer is not None
-        if flags and status.blocks:
-            status.dropouts += 1
-            status.flags[str(flags)] += 1
         self._late.append(x.copy())
         y = self._passed(start_s) if self._pass_until_s else enhancer.process(x)
         if self._recording is not None:
@@ -274,7 +315,6 @@ class Session:
         status.blocks += 1
         end_s = time.perf_counter()
         self._note_load((end_s - start_s) * status.rate_hz / len(x), end_s)
-        self._last_call_s = time.monotonic()
         return y
 
     def _passed(self, now_s: float) -> AnySamples:
@@ -300,26 +340,27 @@ class Session:
             status.passing = True
             status.message = "the processor is too slow: the sound passes through"
 
-    def _note_device_delay(self, delay_s: float) -> None:
-        if not 0 < delay_s < 10:  # drivers that do not know say 0
-            return
+    # In both threads.
+
+    def _note_flags(self, flags: Any) -> None:
+        if flags and self.status.blocks:
+            self.status.dropouts += 1
+            self.status.flags[str(flags)] += 1
+
+    def _note_driver(self, kind: str, held_s: float, now_s: float) -> None:
+        driver = self._drivers[kind]
+        if kind in self._beginning and now_s - self._opened_s > BEGINNING_S:
+            self._beginning.discard(kind)
+            driver.forget()
+        if abs(held_s) < 10:  # drivers that do not know say 0; a monitor may be ahead of its loudspeaker
+            driver.add(held_s)
+
+    def _note_delay(self, delay_s: float, now_s: float) -> None:
         status = self.status
-        # smoothed over a second, as drivers round to what they move at once
-        self._delay_now_s += SMOOTHING * (delay_s - self._delay_now_s) if self._delay_now_s else delay_s
-        status.device_s = self._delay_now_s
-        if self._last_call_s - self._opened_s > SETTLED_S:
-            self._delay_least_s = min(self._delay_least_s, self._delay_now_s)
-            status.device_min_s = min(status.device_min_s, self._delay_now_s)
-            status.device_max_s = max(status.device_max_s, self._delay_now_s)
-
-
-class _Nothing:
-    """A stream that is not there."""
-
-    active = False
-
-    def close(self) -> None:
-        """Nothing to do."""
+        status.device_s = delay_s
+        if now_s - self._opened_s > SETTLED_S:
+            status.device_min_s = min(status.device_min_s, delay_s)
+            status.device_max_s = max(status.device_max_s, delay_s)
 
 
 def _close_quietly(stream: Any) -> None:
