@@ -212,6 +212,11 @@ static void test_floats(const kernel *k) {
                 check(!memcmp(found[v], expected[v], sizeof(float) * (size_t)(blocks * KERNEL_ROWS)), k->name);
             }
         }
+        k->few(weights, bias, COLUMNS, vectors, count, found);
+        KERNEL_PORTABLE.few(weights, bias, COLUMNS, vectors, count, expected);
+        for (int v = 0; v < count; v++) {
+            check(!memcmp(found[v], expected[v], sizeof(float) * KERNEL_FEW), k->name);
+        }
     }
     k->gates(from_input, from_state, from_input, COUNT, y);
     KERNEL_PORTABLE.gates(from_input, from_state, from_input, COUNT, z);

@@ -260,6 +260,62 @@ TARGET static void floats(const float *weights, const float *bias, int blocks, i
     }
 }
 
+#ifdef __GNUC__
+typedef float quarter __attribute__((vector_size(16)));
+
+TARGET INLINE quarter quarter_at(const float *x) {
+    quarter found;
+    memcpy(&found, x, sizeof found);
+    return found;
+}
+
+TARGET INLINE void few_of(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
+                          float sums[][KERNEL_SUMS]) {
+    quarter a = quarter_at(bias), b = a, c = a, d = a;
+    for (int column = 0; column < columns; column++, weights += KERNEL_FEW) {
+        quarter weight = quarter_at(weights);
+        if (vectors == 1) {
+            FETCH_AHEAD(weights);
+        }
+        a += weight * x[0][column];
+        if (vectors > 1) {
+            b += weight * x[1][column];
+            c += weight * x[2][column];
+            d += weight * x[3][column];
+        }
+    }
+    memcpy(sums[0], &a, sizeof a);
+    if (vectors > 1) {
+        memcpy(sums[1], &b, sizeof b);
+        memcpy(sums[2], &c, sizeof c);
+        memcpy(sums[3], &d, sizeof d);
+    }
+}
+#else
+static void few_of(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
+                   float sums[][KERNEL_SUMS]) {
+    for (int v = 0; v < vectors; v++) {
+        memcpy(sums[v], bias, KERNEL_FEW * sizeof *bias);
+        for (int column = 0; column < columns; column++) {
+            for (int row = 0; row < KERNEL_FEW; row++) {
+                sums[v][row] += weights[column * KERNEL_FEW + row] * x[v][column];
+            }
+        }
+    }
+}
+#endif
+
+TARGET static void few(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
+                       float sums[][KERNEL_SUMS]) {
+    int v = 0;
+    for (; v + 4 <= vectors; v += 4) {
+        few_of(weights, bias, columns, x + v, 4, sums + v);
+    }
+    for (; v < vectors; v++) {
+        few_of(weights, bias, columns, x + v, 1, sums + v);
+    }
+}
+
 /* Half of the widest registers: those would cross a line of the cache with each window that they read. */
 #if defined(__GNUC__) && LANES > 8
 #define DOT_LANES 8
@@ -279,14 +335,6 @@ TARGET INLINE dot_lanes dot_lanes_at(const float *x) {
 
 /* In fours, because compilers find no good way to add single numbers of a register. */
 #ifdef __GNUC__
-typedef float quarter __attribute__((vector_size(16)));
-
-TARGET INLINE quarter quarter_at(const float *x) {
-    quarter found;
-    memcpy(&found, x, sizeof found);
-    return found;
-}
-
 TARGET INLINE float add_by_halves(const float *sums) {
     quarter four = (quarter_at(sums) + quarter_at(sums + 8)) + (quarter_at(sums + 4) + quarter_at(sums + 12));
     return (four[0] + four[2]) + (four[1] + four[3]);
@@ -356,7 +404,7 @@ INLINE int32_t four_of(const int8_t *x) {
 
 /* What of a kernel stands here, and the products, which each instruction set has by the same names. */
 #define NETWORK_LOOPS                                                                                                  \
-    .dense = dense, .sparse = sparse, .floats = floats, .round = round_to_8_bits, .scale = scale_sums,                 \
+    .dense = dense, .sparse = sparse, .floats = floats, .few = few, .round = round_to_8_bits, .scale = scale_sums,     \
     .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise,         \
     .dot = dot
 

@@ -10,6 +10,7 @@
 
 #define KERNEL_ROWS 16   /* of a block */
 #define KERNEL_COLUMNS 4 /* of a group: one 32-bit lane of each row */
+#define KERNEL_FEW 4     /* rows of a last block in single precision, if there are no more */
 /* At most, of one call: so many sums stay in registers, and each weight that is read serves all vectors. */
 #define KERNEL_BLOCKS 4
 #define KERNEL_VECTORS 4
@@ -38,6 +39,9 @@ typedef struct kernel {
        column. Rounded in the order of the columns, however many vectors there are. */
     void (*floats)(const float *weights, const float *bias, int blocks, int columns, const float *const *x, int vectors,
                    float sums[][KERNEL_SUMS]);
+    /* The same for one block of KERNEL_FEW rows. */
+    void (*few)(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
+                float sums[][KERNEL_SUMS]);
 
     /* x in [-1, 1], rounded to 1/127 and limited. */
     void (*round)(const float *x, int count, uint8_t flip, int8_t *rounded);

@@ -64,15 +64,28 @@ static size_t count_kept(const matrix *from) {
     return kept;
 }
 
+/* Rows in the last block, in single precision, if they are few; those in front of it are whole blocks. */
+static int few_of(int rows) {
+    int rest = rows % KERNEL_ROWS;
+    return rest <= KERNEL_FEW ? rest : 0;
+}
+
+static size_t floats_of(int rows, int columns) {
+    int few = few_of(rows), padded = blocks_of(rows - few) * KERNEL_ROWS + (few ? KERNEL_FEW : 0);
+    return (size_t)padded * (size_t)columns;
+}
+
 static void pack_floats(matvec *m, const matrix *from) {
     size_t columns = (size_t)m->columns;
-    memset(m->weight, 0, sizeof(float) * KERNEL_ROWS * (size_t)blocks_of(m->rows) * columns);
+    int whole = m->rows - few_of(m->rows);
+    memset(m->weight, 0, sizeof(float) * floats_of(m->rows, m->columns));
     for (int row = 0; row < m->rows; row++) {
         float *block = m->weight + (size_t)(row / KERNEL_ROWS) * KERNEL_ROWS * columns;
+        size_t in_block = row < whole ? KERNEL_ROWS : KERNEL_FEW;
         for (int place = 0; place < m->columns; place++) {
             int column = place % from->taps * from->inputs + place / from->taps;
             float weight = tensor_float(from->weight, (size_t)row * columns + (size_t)place);
-            block[(size_t)column * KERNEL_ROWS + (size_t)(row % KERNEL_ROWS)] = weight;
+            block[(size_t)column * in_block + (size_t)(row % KERNEL_ROWS)] = weight;
         }
     }
 }
@@ -132,7 +145,7 @@ void matvec_init(matvec *m, const matrix *from, const kernel *k, arena *a) {
         m->starts = sparse ? ARENA_TAKE(a, int32_t, blocks + 1) : NULL;
         m->kept = sparse ? ARENA_TAKE(a, uint16_t, kept) : NULL;
     } else {
-        m->weight = ARENA_TAKE(a, float, padded * (size_t)m->columns);
+        m->weight = ARENA_TAKE(a, float, floats_of(m->rows, m->columns));
     }
     if (!a->memory) {
         return;
@@ -153,16 +166,20 @@ int matvec_rounded(const matvec *m) {
 
 static void apply_floats(const matvec *m, const float *const *x, int count, float *y, int stride) {
     float sums[KERNEL_VECTORS][KERNEL_SUMS];
-    int all = blocks_of(m->rows);
-    for (int block = 0; block < all; block += KERNEL_BLOCKS) {
-        int blocks = smaller(KERNEL_BLOCKS, all - block), row = block * KERNEL_ROWS;
-        size_t size = sizeof(float) * (size_t)smaller(blocks * KERNEL_ROWS, m->rows - row);
+    int whole = m->rows - few_of(m->rows), rows;
+    for (int row = 0; row < m->rows; row += rows) {
+        int blocks = blocks_of(smaller(KERNEL_BLOCKS * KERNEL_ROWS, whole - row));
+        rows = blocks > 0 ? smaller(blocks * KERNEL_ROWS, whole - row) : m->rows - row;
         const float *weight = m->weight + (size_t)row * (size_t)m->columns;
         for (int first = 0; first < count; first += KERNEL_VECTORS) {
             int vectors = smaller(KERNEL_VECTORS, count - first);
-            m->kernel->floats(weight, m->bias + row, blocks, m->columns, x + first, vectors, sums);
+            if (blocks > 0) {
+                m->kernel->floats(weight, m->bias + row, blocks, m->columns, x + first, vectors, sums);
+            } else {
+                m->kernel->few(weight, m->bias + row, m->columns, x + first, vectors, sums);
+            }
             for (int v = 0; v < vectors; v++) {
-                memcpy(y + (size_t)(first + v) * (size_t)stride + row, sums[v], size);
+                memcpy(y + (size_t)(first + v) * (size_t)stride + row, sums[v], sizeof(float) * (size_t)rows);
             }
         }
     }
