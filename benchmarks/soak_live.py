@@ -5,8 +5,8 @@
 Needs Linux with PulseAudio or PipeWire (apt install pulseaudio pipewire pipewire-pulse wireplumber libasound2-plugins),
 and for the comparison RNNoise (pip install pyrnnoise). One program records what goes into the microphone and what comes
 out of the loudspeaker. On PipeWire both lie in one graph, so that their distance is the whole delay, to the sample. On
-PulseAudio the two files begin at times of their own, some milliseconds apart: their distance tells to the sample
-whether the delay stays, and the ages of samples, by libpulse, tell what it is.
+PulseAudio each has a clock of its own, of which the ages of samples tell, by libpulse: straight lines through them.
+The first minute, in which clocks are not known yet, is left out.
 """
 
 import argparse
@@ -30,7 +30,6 @@ WINDOW_S = 5
 LAG_MAX_S = 2  # the clip is repeated: more would find its next turn
 FRAME_S = 0.01
 SETTLING_S = 60  # until both clocks are known
-CLOCK_S = 30  # over which the ages of samples are averaged
 
 
 def lag_samples(x: np.ndarray, y: np.ndarray) -> int:
@@ -82,8 +81,8 @@ class Both:
 
     @staticmethod
     def _time_s(times: np.ndarray, sample: int) -> float:
-        near = times[np.abs(times[:, 0] - sample) < CLOCK_S * RATE_HZ / 2]
-        return float(np.mean(near[:, 1] - (near[:, 0] - sample) / RATE_HZ))
+        """By a straight line through all ages, each of which is off by some milliseconds."""
+        return float(np.polynomial.Polynomial.fit(times[:, 0], times[:, 1], 1)(sample))
 
 
 def soak(name: str, minutes: float, model: str, buffer_ms: float) -> dict[str, object]:

@@ -42,6 +42,17 @@ def test_core_is_the_definition(core, rate_hz, link):
     assert np.sqrt(np.mean((y - z) ** 2)) < 1e-3 * np.sqrt(np.mean(y**2))
 
 
+def test_echo_alone_is_turned_down_further_and_a_talker_is_not():
+    suppressor = ResidualSuppressor(RESIDUAL)
+    quiet, spoken = np.full(34, 0.09, np.float32), np.full(34, 0.8, np.float32)
+    factors = [suppressor._alone(quiet) for _ in range(200)]
+    assert factors[0] == 1
+    assert np.all(np.diff(factors) <= 0)
+    assert factors[-1] == pytest.approx((0.09 / 0.45) ** 3, rel=1e-4)
+    assert suppressor._alone(spoken) == 1  # at once
+    assert [suppressor._alone(quiet) for _ in range(20)] == [1] * 20  # and in a pause
+
+
 def test_long_calls_are_as_short_ones(core):
     far = speech(TALKER, 2.0)
     near = echo(far, 1)[None] + noise(3, len(far), 0.01).astype(np.float32)

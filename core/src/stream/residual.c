@@ -1,5 +1,6 @@
 #include "stream/residual.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What is known of the bands: energies, and what they are made of. */
@@ -32,6 +33,7 @@ void residual_init(residual *r, const percepnet_model *model, int channels, aren
 void residual_reset(residual *r) {
     network_reset(&r->network, &r->model->network);
     memset(r->past, 0, sizeof(float) * past_hops(r) * HOP_SAMPLES);
+    r->spoken = 1.0f;
     r->heard = 0;
 }
 
@@ -82,6 +84,24 @@ static void put(const residual *r, enum feature_block block, int what, int chann
     }
 }
 
+/* While nobody speaks but the loudspeaker, what is left of it is all there is to hear: it is turned down further. */
+static void quieten_echo_alone(residual *r) {
+    int bands = r->model->tables.bands.count;
+    double energy = 0.0;
+    for (int band = 0; band < bands; band++) {
+        energy += (double)r->gains[band] * (double)r->gains[band];
+    }
+    float rms = (float)sqrt(energy / bands), before = ECHO_ALONE_DECAY * r->spoken;
+    r->spoken = rms > before ? rms : before;
+    float share = r->spoken / ECHO_ALONE_GAIN, factor = 1.0f;
+    for (int i = 0; share < 1.0f && i < ECHO_ALONE_EXPONENT; i++) {
+        factor *= share;
+    }
+    for (int band = 0; band < bands; band++) {
+        r->gains[band] *= factor;
+    }
+}
+
 void residual_hear(residual *r, network_work *work, const float *left, int64_t left_stride, const float *echo,
                    int64_t echo_stride, const float *far) {
     const analysis_tables *tables = &r->model->tables;
@@ -102,6 +122,7 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     }
     network_run(&r->model->network, work, &state, 1, 1);
     memcpy(r->gains, work->gains, size);
+    quieten_echo_alone(r);
     r->heard = 1;
 }
 

@@ -10,7 +10,8 @@
 typedef struct residual {
     const percepnet_model *model;
     int channels;
-    int heard; /* whether `gains` are of this hop; otherwise there is no far end */
+    float spoken; /* root of the mean square of the gains, while nothing more has come for a while a little less */
+    int heard;    /* whether `gains` are of this hop; otherwise there is no far end */
     network_state network;
     float *past;     /* the hop before the newest: 480 each of what is left, channel after channel, of the echo, and of
                          the far end */

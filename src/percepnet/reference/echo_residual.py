@@ -2,8 +2,8 @@
 
 A loudspeaker that distorts, a room longer than the filter, a path that moves: the rest of an echo sounds like speech,
 and the enhancement keeps it. This network hears what is left, the echo that was taken away and the far end, and nothing
-else; its gains go on top of those of the enhancement, whichever network has decided them. Without a far end it is not
-there.
+else; its gains go on top of those of the enhancement, whichever network has decided them. Where for some time hardly
+anything was but echo, frames are turned down further. Without a far end it is not there.
 """
 
 import numpy as np
@@ -17,6 +17,11 @@ from percepnet.reference.features import band_levels, silent_energy
 from percepnet.reference.network import Network, NetworkModel
 
 RESIDUAL_FEATURES = ("band_levels", *ECHO_FEATURES)
+
+# While nobody speaks but the loudspeaker, what is left of it is the more annoying for being all there is to hear.
+ALONE_GAIN = np.float32(0.45)  # rms over bands: where gains stay below for a while, there is hardly anything but echo
+ALONE_EXPONENT = 3  # by which such frames are turned down further
+ALONE_DECAY = np.float32(0.98)  # in a frame: the pauses of a talker are no such while
 
 
 def is_residual(params: SignalParams) -> bool:
@@ -54,6 +59,7 @@ class ResidualSuppressor:
         """Forget what was heard."""
         self._state = self._network.initial_state()
         self._past = np.zeros((2 * self.channels + 1, HOP_SAMPLES), np.float32)
+        self._spoken = np.float32(1)
 
     def push(self, left: Samples, echo: Samples, far: Samples) -> Array:
         """The next hop.
@@ -71,7 +77,13 @@ class ResidualSuppressor:
         """
         features = residual_features(self._bands, self.params, self._spectra(left, echo, far))
         decided = self._network.outputs(features, self._state)[self._gains]
-        return np.asarray(self._bands.to_bins(decided[None])[0], np.float32)
+        return np.asarray(self._bands.to_bins((decided * self._alone(decided))[None])[0], np.float32)
+
+    def _alone(self, gains: Array) -> np.float32:
+        """By how much a frame is turned down, 0 to 1, as nobody has spoken for a while."""
+        rms = np.float32(np.sqrt(np.mean(np.square(gains, dtype=np.float64))))
+        self._spoken = max(rms, ALONE_DECAY * self._spoken)
+        return min(np.float32(1), self._spoken / ALONE_GAIN) ** ALONE_EXPONENT
 
     def _spectra(self, left: Samples, echo: Samples, far: Samples) -> np.ndarray:
         """Of the newest frames, in the order of `past`."""
