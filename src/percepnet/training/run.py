@@ -92,8 +92,18 @@ def prepare(config: Config) -> None:
     PercepNetError
         If a recording is unreadable.
     """
-    recordings = _recordings(config, _clips(config))
-    decode_all(recordings, config.source, config.seed)
+    decode_all(recordings_of(config), config.source, config.seed)
+
+
+def recordings_of(config: Config) -> Recordings:
+    """What a run mixes, and how; decoded audio is kept in the run's folder.
+
+    Raises
+    ------
+    PercepNetError
+        If a manifest or a recording is unreadable.
+    """
+    return _recordings(config, _clips(config))
 
 
 def _clips(config: Config) -> dict[str, list[Clip]]:
