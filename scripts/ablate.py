@@ -1,7 +1,7 @@
 """What each part of a training is worth: variants of one recipe, trained alike on the same mixtures, in one table.
 
-    python scripts/ablate.py recipes/ablations/gated.toml --speech SPEECH.jsonl --noise NOISE.jsonl --rooms ROOMS.jsonl \\
-        --pairs DEV [--pairs DEV2] -o ablations
+    python scripts/ablate.py recipes/ablations/gated.toml --speech SPEECH.jsonl --noise NOISE.jsonl \\
+        --rooms ROOMS.jsonl --pairs DEV [--pairs DEV2] -o ablations
 
 A variant is the `base` of the file but for what it says. Mixtures are made once, with all the features that any variant
 is given, and every variant draws them in the same order. What has been trained or scored is not done again, so that
