@@ -18,9 +18,8 @@ import numpy as np
 
 RATE_HZ = 48000
 BLOCK = 96
-READS = (
-    50  # of which the youngest sample counts: libpulse says how old the beginning of a fragment is, until it is read
-)
+# Of so many the youngest sample counts: libpulse says how old the beginning of a fragment is, until it is read.
+READS = 50
 RECORD, FLOAT32LE = 2, 5
 FRAGMENT_BYTES = 4 * 960
 

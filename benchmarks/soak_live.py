@@ -30,6 +30,7 @@ WINDOW_S = 5
 LAG_MAX_S = 2  # the clip is repeated: more would find its next turn
 FRAME_S = 0.01
 SETTLING_S = 60  # until both clocks are known
+STARTING_S = 10  # until the program runs: who comes to a server later may change how it moves sound
 
 
 def lag_samples(x: np.ndarray, y: np.ndarray) -> int:
@@ -100,10 +101,10 @@ def soak(name: str, minutes: float, model: str, buffer_ms: float) -> dict[str, o
         shown = server.folder / "shown.txt"  # a terminal that is not read would hold up the program
         with shown.open("wb") as file:
             live = server.start("script", "-qefc", quoted, "/dev/null", stdout=file, stderr=subprocess.STDOUT)
-        time.sleep(10)  # until it runs: who comes to a server later may change how it moves sound
+        time.sleep(STARTING_S)
         path = server.folder / ("both.npz" if name == "pulseaudio" else "both.wav")
         recorder = record_both(server, name, path)
-        time.sleep(SETTLING_S + 60 * minutes - 10)
+        time.sleep(SETTLING_S + 60 * minutes - STARTING_S)
         recorder.send_signal(signal.SIGINT)
         recorder.wait(60)
         live.wait(60)

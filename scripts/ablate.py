@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Variant:
         return convert(settings, Config, Path(self.name))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """What a file of variants says.
 
@@ -82,8 +82,8 @@ class Plan:
         Blocks that any of them is given.
     """
 
-    variants: list[Variant] = field(default_factory=list)
-    features: tuple[str, ...] = ()
+    variants: list[Variant]
+    features: tuple[str, ...]
 
 
 def read_plan(path: Path, places: dict[str, list[str]]) -> Plan:
@@ -96,7 +96,7 @@ def read_plan(path: Path, places: dict[str, list[str]]) -> Plan:
     """
     found = read_toml(path, "file of variants")
     base = found.get("base", {}) | {kind: [str(Path(x).resolve()) for x in given] for kind, given in places.items()}
-    plan = Plan()
+    variants = []
     for told in found.get("variant", []):
         own = dict(told)
         name, group = own.pop("name"), own.pop("group", "")
@@ -107,10 +107,9 @@ def read_plan(path: Path, places: dict[str, list[str]]) -> Plan:
             settings[key] = settings.get(key, {}) | value if isinstance(value, dict) else value
         variant = Variant(name, group, seeds, hours, settings)
         variant.config(Path("out"), 0)  # which says what is wrong with it
-        plan.variants.append(variant)
-    blocks = {block for variant in plan.variants for block in variant.settings["features"]}
-    plan.features = tuple(block for block in HEARD_FEATURES if block in blocks)
-    return plan
+        variants.append(variant)
+    blocks = {block for variant in variants for block in variant.settings["features"]}
+    return Plan(variants, tuple(block for block in HEARD_FEATURES if block in blocks))
 
 
 def mixtures_of(variant: Variant, out: Path, features: tuple[str, ...], workers: int) -> Path:
@@ -171,7 +170,7 @@ def train(variant: Variant, seed: int, out: Path, mixtures: Path, features: tupl
         config = variant.config(run, seed)
         cut_shards(config, mixtures, features, shards_in(config, variant.hours))
         started = time.monotonic()
-        run_training(config, lambda progress: print(f"{variant.name}: {progress}", flush=True), validate=False)
+        run_training(config, lambda progress: print(f"{variant.name}: {progress.line()}", flush=True), validate=False)
         print(f"{variant.name!r}, seed {seed}: {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
         shutil.copy(run / MODEL_NAME, model)
         shutil.rmtree(run)

@@ -269,8 +269,8 @@ TARGET INLINE quarter quarter_at(const float *x) {
     return found;
 }
 
-TARGET INLINE void few_of(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
-                          float sums[][KERNEL_SUMS]) {
+TARGET INLINE void few_tile(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
+                            float sums[][KERNEL_SUMS]) {
     quarter a = quarter_at(bias), b = a, c = a, d = a;
     for (int column = 0; column < columns; column++, weights += KERNEL_FEW) {
         quarter weight = quarter_at(weights);
@@ -292,8 +292,8 @@ TARGET INLINE void few_of(const float *weights, const float *bias, int columns, 
     }
 }
 #else
-static void few_of(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
-                   float sums[][KERNEL_SUMS]) {
+static void few_tile(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
+                     float sums[][KERNEL_SUMS]) {
     for (int v = 0; v < vectors; v++) {
         memcpy(sums[v], bias, KERNEL_FEW * sizeof *bias);
         for (int column = 0; column < columns; column++) {
@@ -309,10 +309,10 @@ TARGET static void few(const float *weights, const float *bias, int columns, con
                        float sums[][KERNEL_SUMS]) {
     int v = 0;
     for (; v + 4 <= vectors; v += 4) {
-        few_of(weights, bias, columns, x + v, 4, sums + v);
+        few_tile(weights, bias, columns, x + v, 4, sums + v);
     }
     for (; v < vectors; v++) {
-        few_of(weights, bias, columns, x + v, 1, sums + v);
+        few_tile(weights, bias, columns, x + v, 1, sums + v);
     }
 }
 

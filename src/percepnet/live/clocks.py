@@ -100,17 +100,15 @@ class Clock:
         self._doubted = 2
 
     def _settle(self) -> None:
-        offsets = sorted(self._times)
-        few = len(offsets) // EARLIEST
-        start_s = offsets[few]
-        self.late_s = offsets[-1 - few] - start_s  # but for those which were late by chance
-        self._lateness.add(statistics.fmean(offsets) - start_s)
-        self._line = (self.samples - len(offsets) * self._block, start_s, self._nominal_s)
+        start_s, end_s = _earliest_and_latest(self._times)
+        self.late_s = end_s - start_s
+        self._lateness.add(statistics.fmean(self._times) - start_s)
+        self._line = (self.samples - len(self._times) * self._block, start_s, self._nominal_s)
         self._times.clear()
 
     def _follow(self) -> None:
         """What a window of calls says."""
-        off_s = sorted(self._times)[len(self._times) // EARLIEST]
+        off_s, _ = _earliest_and_latest(self._times)
         self._lateness.add(statistics.fmean(min(time_s - off_s, self.late_s + OUTLIER_S) for time_s in self._times))
         self._times.clear()
         if self._doubted:
@@ -146,6 +144,12 @@ class Clock:
         self._slope = min(max(slope, -RATE_OFF_MAX), RATE_OFF_MAX)
         end_s = self.due_s(self.samples) + end_gain * off_s
         self._line = (self.samples, end_s, self._nominal_s * (1 + self._slope))
+
+
+def _earliest_and_latest(times: list[float]) -> tuple[float, float]:
+    """But for those which were so by chance."""
+    few, ordered = len(times) // EARLIEST, sorted(times)
+    return ordered[few], ordered[-1 - few]
 
 
 class SlowMean:
