@@ -66,18 +66,21 @@ export async function loadPercepNet(options: LoadOptions = {}): Promise<Binaries
     const { signal } = options;
     const at = addresses(options);
     const names = modelNames(options.model ?? "small");
-    const wasm = fetchOnce(at.wasm, signal);
+    const fetchedWasm = fetchOnce(at.wasm, signal);
     const cheapest = fetchOnce(at.model(names[names.length - 1]!), signal);
     const fetchedResidual = options.farEnd ? fetchOnce(at.residual, signal) : null;
-    const [, , residual] = await Promise.all([wasm, cheapest, fetchedResidual]);
-    checkWasm(await wasm, at.wasm);
+    // fetched at once and awaited in turn: where several are missing, the words name the same one each time
+    const wasm = await fetchedWasm;
+    await cheapest;
+    const residual = await fetchedResidual;
+    checkWasm(wasm, at.wasm);
     const worker = new EngineWorker(at.worklet);
     try {
-        const chosen = await choose(worker, await wasm, residual, names, at, options);
-        const loaded = worker.load(await wasm, chosen.models.map((model) => model.bytes), residual);
+        const chosen = await choose(worker, wasm, residual, names, at, options);
+        const loaded = worker.load(wasm, chosen.models.map((model) => model.bytes), residual);
         // what is wrong with it is for the nodes to say: without a measurement, nothing was to run yet
         const image = await loaded.catch(() => null);
-        return { wasm: await wasm, worklet: at.worklet, image, residual, ...chosen };
+        return { wasm, worklet: at.worklet, image, residual, ...chosen };
     } finally {
         worker.end();
     }
