@@ -98,6 +98,35 @@ def test_every_kind_of_layer_grows(features, units):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_more_features_change_nothing_at_first(model, features):
+    blocks = ("relative_band_levels", *PARAMS.feature_blocks)
+    wider = widened(model, WIDER, features=blocks)
+    assert wider.params == replace(PARAMS, feature_blocks=blocks)
+    given = np.random.default_rng(1).uniform(-1, 1, (len(features), wider.params.features)).astype(np.float32)
+    for block, place in PARAMS.feature_slices.items():
+        given[:, wider.params.feature_slices[block]] = features[:, place]
+    for found, expected in zip(Network(wider).run(given), Network(model).run(features), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    network = from_model(wider)
+    heads, _ = network(torch.from_numpy(given)[None])
+    (heads["gains"].mean() + heads["strengths"].mean()).backward()
+    assert network.dense.weight.grad[: UNITS["dense"], : PARAMS.bands].abs().min() > 0
+
+
+def test_features_cannot_be_taken_away(model):
+    message = "features: the model is given band_levels, coherences, pitch, and can be given more; pitch is missing"
+    with pytest.raises(ModelError, match=message):
+        widened(model, SIZES, features=("coherences", "band_levels"))
+
+
+def test_features_in_front_of_a_normalisation_are_refused():
+    model = to_model(TrainingNetwork(PARAMS, mixed(5, 4, 5)))
+    with pytest.raises(
+        ModelError, match=r"layers\.norm: expected 8 units, since what is new would be an input, found 11"
+    ):
+        widened(model, model.architecture, features=(*PARAMS.feature_blocks, "relative_band_levels"))
+
+
 def changed(architecture, name, **fields):
     layers = tuple(replace(layer, **fields) if layer.name == name else layer for layer in architecture.layers)
     return Architecture(layers, architecture.heads)

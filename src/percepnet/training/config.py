@@ -51,8 +51,8 @@ class Config:
     highpass_hz : float
         Corner of the high-pass in front of everything, 0 for none; of a network that does not start from `init`.
     features : tuple of str
-        Blocks that the network is given (`percepnet.params.FEATURE_SIZES`), if not those of `TRAINED_FEATURES` there;
-        the same.
+        Blocks that the network is given (`percepnet.params.FEATURE_SIZES`); none for those of `init`, which are among
+        any that are named here, or for `TRAINED_FEATURES`.
     seed : int
     batch : int
         Sequences trained on side by side, by each process.

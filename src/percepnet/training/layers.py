@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from percepnet.reference.layers import GRU_GATES, NORMALISATION_FLOOR, Activation, Shape, kept
+from percepnet.training.gru import gru
 from percepnet.training.scan import scan
 
 UPDATE_BIAS = -1.0  # of new gated recurrences: a memory of some frames, through which gradients reach back
@@ -95,12 +96,11 @@ class Gru(SequenceLayer, nn.GRU):
 
     def run(self, inputs: Sequence[Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
         x = inputs[0]
-        if cast(Tensor, self.weight_hh_l0).requires_grad:
+        if x.is_cuda:
             y, after = self(x, state[None])  # torch's states have an axis for layers in front
-        else:  # autocast keeps no copies of weights that are not trained, and would make them anew for every frame
-            with torch.autocast(x.device.type, enabled=False):
-                y, after = self(x.to(state.dtype), state[None])
-        return y, after[0] * self.kept ** x.shape[1]
+            return y, after[0] * self.kept ** x.shape[1]
+        y, last = gru(x, state, *(cast(Tensor, weights) for weights in self.all_weights[0]))
+        return y, last * self.kept ** x.shape[1]
 
 
 class GatedRecurrence(SequenceLayer, nn.Linear):

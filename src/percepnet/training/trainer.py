@@ -336,7 +336,10 @@ def _initial_network(config: Config) -> TrainingNetwork:
     model = load_model(config.init)
     if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
         model = rebanded(model, BAND_EDGES[config.bands])
-    wanted = None if config.preset is None else PRESETS[config.preset].remembering(model.architecture.memories)
-    if wanted is not None and wanted != model.architecture:
-        model = widened(model, wanted, config.seed)
+    wanted = model.architecture
+    if config.preset is not None:
+        wanted = PRESETS[config.preset].remembering(model.architecture.memories)
+    blocks = config.features or model.params.feature_blocks
+    if wanted != model.architecture or blocks != model.params.feature_blocks:
+        model = widened(model, wanted, config.seed, blocks)
     return from_model(model)

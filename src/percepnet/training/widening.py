@@ -1,12 +1,13 @@
 """A trained network made wider without forgetting: the start of a larger network that is not from nothing.
 
 As in Net2Net (Chen, Goodfellow and Shlens, ICLR 2016) the wider network gives at first exactly what the narrower one
-gives. Its new units start at random, and no old unit and no output depends on them until training makes it so. For
-other bands, inputs and outputs of the network are interpolated (`percepnet.training.rebanding`).
+gives. Its new units start at random, and no old unit and no output depends on them until training makes it so. What it
+is given besides counts nothing at first, either. For other bands, inputs and outputs of the network are interpolated
+(`percepnet.training.rebanding`).
 """
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import torch
 from percepnet.errors import ModelError
 from percepnet.model import Model
 from percepnet.model.table import Architecture, Layer, Node
+from percepnet.params import SignalParams
 from percepnet.reference.layers import FEATURES
 from percepnet.training.network import TrainingNetwork, to_model
 
@@ -22,7 +24,7 @@ from percepnet.training.network import TrainingNetwork, to_model
 Places = Mapping[str, npt.NDArray[np.intp]]
 
 
-def widened(model: Model, architecture: Architecture, seed: int = 0) -> Model:
+def widened(model: Model, architecture: Architecture, seed: int = 0, features: Sequence[str] = ()) -> Model:
     """A model of another architecture, at least as wide in every layer, that gives the same gains and strengths.
 
     Parameters
@@ -32,6 +34,8 @@ def widened(model: Model, architecture: Architecture, seed: int = 0) -> Model:
         The same layers, of which any may be wider.
     seed : int
         Of the new units' weights.
+    features : sequence of str
+        Blocks that it is given (`percepnet.params.FEATURE_SIZES`), in any order; those of the model if there are none.
 
     Returns
     -------
@@ -41,13 +45,14 @@ def widened(model: Model, architecture: Architecture, seed: int = 0) -> Model:
     ------
     ModelError
         If a layer would become narrower, or if the architectures differ in more than widths, or if it cannot be said
-        which of the new units are the old ones: normalisations depend on all their inputs.
+        which of the new units are the old ones: normalisations depend on all their inputs. If a block would be missing.
     """
     _check_alike(model.architecture, architecture)
     torch.manual_seed(seed)
-    weights = to_model(TrainingNetwork(model.params, architecture)).weights
-    places = {FEATURES: np.arange(model.params.features)}
-    for old, new in zip(model.architecture.nodes(model.params), architecture.nodes(model.params), strict=True):
+    params = replace(model.params, feature_blocks=tuple(features) or model.params.feature_blocks)
+    weights = to_model(TrainingNetwork(params, architecture)).weights
+    places = {FEATURES: _feature_places(model.params, params)}
+    for old, new in zip(model.architecture.nodes(model.params), architecture.nodes(params), strict=True):
         own = places[old.layer.name] = _places(old, new, places)
         for name, tensor in old.tensors.items():
             gates = tensor.shape[0] // old.shape.units  # a GRU's rows are three times its units
@@ -60,7 +65,16 @@ def widened(model: Model, architecture: Architecture, seed: int = 0) -> Model:
             columns = np.arange(1) if old.shape.depthwise else sources
             weights[name][rows] = 0
             weights[name][np.ix_(rows, columns)] = weight
-    return Model(model.params, architecture, weights, dict(model.info))
+    return Model(params, architecture, weights, dict(model.info))
+
+
+def _feature_places(old: SignalParams, new: SignalParams) -> npt.NDArray[np.intp]:
+    """Where the features that a model was given are among those that it is given now."""
+    if missing := [block for block in old.feature_blocks if block not in new.feature_blocks]:
+        given = ", ".join(old.feature_blocks)
+        raise ModelError(f"features: the model is given {given}, and can be given more; {missing[0]} is missing")
+    found = np.arange(new.features)
+    return np.concatenate([found[new.feature_slices[block]] for block in old.feature_blocks])
 
 
 def _check_alike(old: Architecture, new: Architecture) -> None:
