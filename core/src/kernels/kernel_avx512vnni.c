@@ -23,6 +23,11 @@ TARGET INLINE rows rows_add(rows sum, rows group, int32_t four) {
 
 TARGET INLINE void rows_store(rows sum, int32_t *to) { _mm512_storeu_si512(to, sum); }
 
+TARGET INLINE rows rows_none(void) { return _mm512_setzero_si512(); }
+
+TARGET INLINE rows rows_sum(rows x, rows y) { return _mm512_add_epi32(x, y); }
+
+#define SUMS 16 /* a product waits for four cycles, in which there is room for eight */
 #define dense dense_blocks
 #include "kernels/kernel_blocks.h"
 #undef dense

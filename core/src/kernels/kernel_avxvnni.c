@@ -37,6 +37,17 @@ TARGET INLINE void rows_store(rows sum, int32_t *to) {
     _mm256_storeu_si256((__m256i *)(to + 8), sum.high);
 }
 
+TARGET INLINE rows rows_none(void) {
+    rows zero = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    return zero;
+}
+
+TARGET INLINE rows rows_sum(rows x, rows y) {
+    rows sum = {_mm256_add_epi32(x.low, y.low), _mm256_add_epi32(x.high, y.high)};
+    return sum;
+}
+
+#define SUMS 4
 #include "kernels/kernel_blocks.h"
 
 const kernel KERNEL_AVXVNNI = {

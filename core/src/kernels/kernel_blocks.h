@@ -5,37 +5,93 @@
    rows_add(sums, group, x)    add the products of a group, with x in all lanes,
    rows_store(sums, to)        write the sums;
 
-   all on values of the type `rows`: variables with a name each, which every compiler keeps in registers. */
+   all on values of the type `rows`: variables with a name each, which every compiler keeps in registers. Where a product
+   waits some cycles for the sum that it is added to, a vector has several: of SUMS registers, and then also
 
-TARGET INLINE void block(const int8_t *weights, const int32_t *correction, const uint16_t *kept, int count,
-                         const int8_t *x, int stride, int32_t *sums, int vectors) {
-    rows a = rows_start(correction), b = a, c = a, d = a;
-    for (int i = 0; i < count; i++, weights += GROUP_BYTES) {
-        rows group = rows_load(weights);
-        if (vectors == 1) {
-            FETCH_AHEAD(weights);
-        }
-        const int8_t *from = x + KERNEL_COLUMNS * (kept ? kept[i] : i);
-        a = rows_add(a, group, four_of(from));
-        if (vectors > 1) {
-            b = rows_add(b, group, four_of(from + stride));
-        }
-        if (vectors > 2) {
-            c = rows_add(c, group, four_of(from + 2 * stride));
-        }
-        if (vectors > 3) {
-            d = rows_add(d, group, four_of(from + 3 * stride));
-        }
+   rows_none()                 begin sums of nothing,
+   rows_sum(sums, sums)        add up. */
+
+#ifndef SUMS
+#define SUMS 0
+#endif
+
+typedef struct four_rows {
+    rows a, b, c, d; /* of a vector each */
+} four_rows;
+
+/* `x` is at the four columns that the group is for. */
+TARGET INLINE four_rows four_add(four_rows sums, const int8_t *weights, const int8_t *x, int stride, int vectors) {
+    rows group = rows_load(weights);
+    if (vectors == 1) {
+        FETCH_AHEAD(weights);
     }
-    rows_store(a, sums);
+    sums.a = rows_add(sums.a, group, four_of(x));
     if (vectors > 1) {
-        rows_store(b, sums + KERNEL_SUMS);
+        sums.b = rows_add(sums.b, group, four_of(x + stride));
     }
     if (vectors > 2) {
-        rows_store(c, sums + 2 * KERNEL_SUMS);
+        sums.c = rows_add(sums.c, group, four_of(x + 2 * stride));
     }
     if (vectors > 3) {
-        rows_store(d, sums + 3 * KERNEL_SUMS);
+        sums.d = rows_add(sums.d, group, four_of(x + 3 * stride));
+    }
+    return sums;
+}
+
+/* As size_t, the number of a group is part of an address. */
+TARGET INLINE const int8_t *columns_of(const int8_t *x, const uint16_t *kept, int i) {
+    return x + KERNEL_COLUMNS * (kept ? (size_t)kept[i] : (size_t)i);
+}
+
+#if SUMS
+TARGET INLINE four_rows four_none(void) {
+    four_rows sums = {rows_none(), rows_none(), rows_none(), rows_none()};
+    return sums;
+}
+
+TARGET INLINE four_rows four_sum(four_rows x, four_rows y) {
+    four_rows sums = {rows_sum(x.a, y.a), rows_sum(x.b, y.b), rows_sum(x.c, y.c), rows_sum(x.d, y.d)};
+    return sums;
+}
+
+/* Sums of as many groups as go four, or two, at a time; the number of those is `done`. */
+TARGET INLINE four_rows apart(four_rows first, const int8_t *weights, const uint16_t *kept, int count, const int8_t *x,
+                              int stride, int vectors, int *done) {
+    int parts = 4 * vectors <= SUMS ? 4 : 2 * vectors <= SUMS ? 2 : 1, i = 0;
+    four_rows second = four_none(), third = second, fourth = second;
+    for (; parts > 1 && i + parts <= count; i += parts, weights += parts * GROUP_BYTES) {
+        first = four_add(first, weights, columns_of(x, kept, i), stride, vectors);
+        second = four_add(second, weights + GROUP_BYTES, columns_of(x, kept, i + 1), stride, vectors);
+        if (parts > 2) {
+            third = four_add(third, weights + 2 * GROUP_BYTES, columns_of(x, kept, i + 2), stride, vectors);
+            fourth = four_add(fourth, weights + 3 * GROUP_BYTES, columns_of(x, kept, i + 3), stride, vectors);
+        }
+    }
+    *done = i;
+    return four_sum(four_sum(first, second), four_sum(third, fourth));
+}
+#endif
+
+TARGET INLINE void block(const int8_t *weights, const int32_t *correction, const uint16_t *kept, int count,
+                         const int8_t *x, int stride, int32_t *to, int vectors) {
+    rows start = rows_start(correction);
+    four_rows sums = {start, start, start, start};
+    int i = 0;
+#if SUMS
+    sums = apart(sums, weights, kept, count, x, stride, vectors, &i);
+#endif
+    for (; i < count; i++) {
+        sums = four_add(sums, weights + i * GROUP_BYTES, columns_of(x, kept, i), stride, vectors);
+    }
+    rows_store(sums.a, to);
+    if (vectors > 1) {
+        rows_store(sums.b, to + KERNEL_SUMS);
+    }
+    if (vectors > 2) {
+        rows_store(sums.c, to + 2 * KERNEL_SUMS);
+    }
+    if (vectors > 3) {
+        rows_store(sums.d, to + 3 * KERNEL_SUMS);
     }
 }
 
