@@ -17,7 +17,6 @@ from percepnet.model import PRESETS, load_model
 from percepnet.params import BINS, ERB_EDGES_48, HIGHPASS_HZ, PERCEPNET_FEATURES, TRAINED_FEATURES, SignalParams
 from percepnet.reference.features import Features
 from percepnet.reference.network import Network
-from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.config import Config
 from percepnet.training.export import export_model
@@ -89,17 +88,29 @@ def test_some_layers_are_trained_and_the_others_stay(config, tmp_path):
 
 def test_layers_that_are_not_there_are_named(config, tmp_path):
     with pytest.raises(PercepNetError, match=r"no 'gains'; it has: dense, conv1, .*gain, strength"):
-        run_training(replace(prepared(config), preset=None, init="small", layers=("gains",), updates=1))
+        run_training(replace(prepared(config), preset=None, init="small", features=(), layers=("gains",), updates=1))
     with pytest.raises(PercepNetError, match="does not start from another is trained whole"):
         run_training(replace(config, out=str(tmp_path / "other"), layers=("gain",), updates=1))
 
 
 @pytest.mark.parametrize("init", [None, "small"])
 def test_other_bands(config, init):
+    config = replace(config, features=() if init else config.features)
     run_training(replace(config, bands=48, init=init, preset=None, workers=1, updates=1, shard_sequences=4, ring=1))
     model = load_model(Path(config.out) / "model.safetensors")
     assert model.params.band_edges == ERB_EDGES_48
     assert model.architecture.remembering(0) == PRESETS["small"]
+
+
+def test_more_features(config):
+    blocks = (*load_model("small").params.feature_blocks, "relative_band_levels")
+    config = replace(
+        config, features=blocks, init="small", preset=None, workers=1, updates=1, shard_sequences=4, ring=1
+    )
+    run_training(config)
+    model = load_model(Path(config.out) / "model.safetensors")
+    assert model.params.feature_blocks == blocks
+    assert np.any(model.weights["dense.weight"][:, model.params.feature_slices["relative_band_levels"]])
 
 
 def test_bands_that_there_are_not(config):
@@ -120,9 +131,7 @@ def test_learns(config, monkeypatch):
     assert "held out" in (Path(config.out) / "training.log").read_text()
 
 
-@pytest.mark.parametrize("adversarial", [AdversarialConfig(), AdversarialConfig(share=0.5, warmup_updates=1)])
-def test_resumed_is_the_same_as_in_one_go(config, tmp_path, adversarial):
-    config = replace(config, adversarial=adversarial)
+def test_resumed_is_the_same_as_in_one_go(config, tmp_path):
     whole = prepared(replace(config, updates=6))
     run_training(whole)
     parts = prepared(replace(config, out=str(tmp_path / "parts"), updates=2))
@@ -138,22 +147,6 @@ def test_resumed_is_the_same_as_in_one_go(config, tmp_path, adversarial):
     state = read_checkpoint(Path(parts.out) / "checkpoint.pt")
     assert state["updates"] == 6
     assert state["audio_seen_s"] == pytest.approx(3 * 2 * 0.4)  # 3 batches of 2 sequences of 40 frames, 2 updates each
-
-
-def test_the_adversary_has_a_say(config, tmp_path):
-    alone = prepared(replace(config, updates=6))
-    run_training(alone)
-    adversarial = AdversarialConfig(share=0.5, warmup_updates=2)
-    watched = prepared(replace(config, updates=6, out=str(tmp_path / "watched"), adversarial=adversarial))
-    seen = []
-    run_training(watched, seen.append)
-    assert seen[-1].judged.keys() == {"clean", "enhanced"}
-    assert "judged" in (Path(watched.out) / "training.log").read_text()
-    assert not torch.equal(weights_of(alone)["gain.weight"], weights_of(watched)["gain.weight"])
-    assert weights_of(watched, "adversary")["updates"] == 6
-    for run, said in ((alone, None), (watched, 0.5)):
-        info = load_model(Path(run.out) / "model.safetensors").info
-        assert json.loads(info.get("adversarial", "{}")).get("share") == said
 
 
 def test_interrupted_leaves_a_checkpoint(config):

@@ -33,8 +33,8 @@ def test_settings_of_all_kinds(tmp_path):
             room_share = 1
             [loss]
             kind = "P20"
-            [adversarial]
-            share = 0.5
+            [teacher]
+            share = 0.7
             """,
         )
     )
@@ -45,7 +45,7 @@ def test_settings_of_all_kinds(tmp_path):
     assert config.mixing.room_share == 1
     assert config.mixing.filter_share == Config(out="").mixing.filter_share
     assert config.loss.kind == "P20"
-    assert config.adversarial.share == 0.5
+    assert config.teacher.share == 0.7
 
 
 @pytest.mark.parametrize(

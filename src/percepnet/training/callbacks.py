@@ -131,7 +131,6 @@ class Reports:
             float(strength_loss),
             (trainer.audio_seen_s - self._audio_seen_s) / self._timer.elapsed_s,
             batch.validation,
-            trainer.adversary.verdicts if trainer.adversary else None,
         )
         if trainer.group.main:
             _log(Path(trainer.config.out), progress)
@@ -164,7 +163,7 @@ def _log(run: Path, progress: Progress) -> None:
     if progress.validation:
         with (run / VALIDATION_NAME).open("a") as file:
             row = asdict(progress)
-            del row["validation"], row["judged"]
+            del row["validation"]
             print(json.dumps(row | progress.validation), file=file)
         save_curves(run)
 
@@ -174,6 +173,5 @@ def _show(board: Board, progress: Progress, learning_rate: float) -> None:
     board.scalars("loss", losses, progress.updates)
     state = {"learning_rate": learning_rate, "seconds_per_second": progress.speed, "hours_seen": progress.hours_seen}
     board.scalars("training", state, progress.updates)
-    board.scalars("judged", progress.judged or {}, progress.updates)
     for name, value in (progress.validation or {}).items():
         board.scalars("held out" if name in LOSSES else "scores", {name: value}, progress.updates)

@@ -10,7 +10,6 @@ from percepnet.acoustics.mixing import MixingConfig
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS
 from percepnet.params import BAND_EDGES, HIGHPASS_HZ
-from percepnet.training.adversarial import AdversarialConfig
 from percepnet.training.checkpoint import CHECKPOINT_NAME
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.features import RING_SHARDS, SEQUENCE_SECONDS, SHARD_SEQUENCES
@@ -82,7 +81,6 @@ class Config:
     tensorboard : bool
         Also write the events that TensorBoard shows.
     loss : LossWeights
-    adversarial : AdversarialConfig
     mixing : MixingConfig
     source : SourceConfig
         Whether mixtures are made on the device that trains; processes, shards and `reproducible` are then not needed.
@@ -130,7 +128,6 @@ class Config:
     expected_reuse: float = 2.0
     tensorboard: bool = False
     loss: LossWeights = field(default_factory=LossWeights)
-    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     echo: EchoConfig = field(default_factory=EchoConfig)

@@ -54,8 +54,6 @@ def model_info(checkpoint: dict[str, Any]) -> dict[str, str]:
         "speech_weights": json.dumps(settings["speech_weights"]),
         "excluded": json.dumps(settings["exclude"]),
     }
-    if (adversarial := settings.get("adversarial", {})).get("share"):
-        info["adversarial"] = json.dumps(adversarial)
     if (teacher := settings.get("teacher", {})).get("models"):
         # models by name, or by file without the path
         named = [Path(name).name for name in teacher["models"]]

@@ -16,9 +16,6 @@ LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
 PROBABILITY_MIN = 1e-4
-# Speech over everything else. In between, settings for noisy and for clear speech both count.
-NOISY_DB = 10.0
-CLEAR_DB = 30.0
 
 
 @dataclass(frozen=True)
@@ -42,18 +39,6 @@ class LossWeights:
     loudness : float
         Weight of the loudness loss relative to the gain loss. Not published: the others count every band of every frame
         alike, however little of it is to be heard.
-    exponent : float or None
-        Of the gains in the gain loss; None for the published one, 0.6 (P21, 2 gamma) or 0.5 (P20, gamma). A network
-        that is not sure decides for a gain in between: the lower the exponent, the nearer to nothing.
-    loudness_exponent : float
-        Of the gains in the loudness loss. Zwicker's is 0.46, twice 0.23 of power.
-    over_attenuation : float
-        Exponent on the target gains; above 1 what is noisy is turned down further than to the level of the speech in
-        it. It offsets that a network which is not sure decides for a gain in between. Not published.
-    clear_exponent, clear_loudness_exponent, clear_over_attenuation : float or None
-        The same three where speech is at least 30 dB above everything else, in the sequence as a whole; from 10 to
-        30 dB they lie between. None for no difference. What frees noisy speech of noise takes more from clear speech
-        than noise would.
     """
 
     kind: LossKind = "P21"
@@ -62,36 +47,9 @@ class LossWeights:
     speech: float = 0.1
     strength_floor: float = 0.05
     loudness: float = 5.0
-    exponent: float | None = None
-    loudness_exponent: float = 2 * LOUDNESS_EXPONENT
-    over_attenuation: float = 1.0
-    clear_exponent: float | None = None
-    clear_loudness_exponent: float | None = None
-    clear_over_attenuation: float | None = None
 
 
-def clearness(target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
-    """How clear the speech of each sequence is: 0 where it is up to 10 dB above everything else, 1 from 30 dB on.
-
-    Parameters
-    ----------
-    target, mask, energies : Tensor [shape=(batch, frames, bands)]
-        Gains wanted, where they are known, and the energies of the noisy bands.
-
-    Returns
-    -------
-    Tensor [shape=(batch, 1, 1)]
-    """
-    tiny = torch.finfo(energies.dtype).tiny
-    speech = target.clamp(0, 1) ** 2 * energies * mask
-    rest = energies * mask - speech
-    speech, rest = (part.sum(dim=(1, 2), keepdim=True) + tiny for part in (speech, rest))
-    return ((10 * torch.log10(speech / rest) - NOISY_DB) / (CLEAR_DB - NOISY_DB)).clamp(0, 1)
-
-
-def gain_loss(
-    found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None, clear: Tensor | float = 0.0
-) -> Tensor:
+def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None) -> Tensor:
     """Distance of band gains from their targets, mean over the bands that count.
 
     Parameters
@@ -101,16 +59,13 @@ def gain_loss(
     mask : Tensor [shape=(..., bands)]
         1 where the target is known, 0 where it is not.
     weights : LossWeights, optional
-    clear : Tensor [shape=(batch, 1, 1)] or float
-        How clear the speech is, from 0 to 1.
 
     Returns
     -------
     Tensor [shape=()]
     """
     weights = weights or LossWeights()
-    published = P21_EXPONENT if weights.kind == "P21" else P20_EXPONENT
-    exponent = _between(published if weights.exponent is None else weights.exponent, weights.clear_exponent, clear)
+    exponent = P21_EXPONENT if weights.kind == "P21" else P20_EXPONENT
     a, b = _power(found, exponent), _power(target, exponent)
     distance = (a - b) ** 2
     if weights.kind == "P21":
@@ -138,14 +93,7 @@ def strength_loss(
     return _mean(distance, mask * audible)
 
 
-def loudness_loss(
-    found: Tensor,
-    target: Tensor,
-    mask: Tensor,
-    energies: Tensor,
-    weights: LossWeights | None = None,
-    clear: Tensor | float = 0.0,
-) -> Tensor:
+def loudness_loss(found: Tensor, target: Tensor, mask: Tensor, energies: Tensor) -> Tensor:
     """Distance of the loudness that gains leave of each band, in units of its mean square over a sequence.
 
     Parameters
@@ -153,20 +101,15 @@ def loudness_loss(
     found, target, mask : Tensor [shape=(batch, frames, bands)]
     energies : Tensor [shape=(batch, frames, bands)]
         Of the noisy speech, in any unit.
-    weights : LossWeights, optional
-    clear : Tensor [shape=(batch, 1, 1)] or float
-        How clear the speech is, from 0 to 1.
 
     Returns
     -------
     Tensor [shape=()]
     """
-    weights = weights or LossWeights()
-    exponent = _between(weights.loudness_exponent, weights.clear_loudness_exponent, clear)
     loudness = (energies + torch.finfo(energies.dtype).tiny) ** LOUDNESS_EXPONENT
     weight = mask * loudness**2
     weight = weight / weight.mean(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(energies.dtype).tiny)
-    distance = (_power(found, exponent) - _power(target, exponent)) ** 2
+    distance = (_power(found, 2 * LOUDNESS_EXPONENT) - _power(target, 2 * LOUDNESS_EXPONENT)) ** 2
     return (weight * distance).mean()
 
 
@@ -206,21 +149,15 @@ def total_loss(
     total, gain, strength : Tensor [shape=()]
     """
     weights = weights or LossWeights()
-    clear = clearness(gain_target, mask, energies)
-    wanted = gain_target.clamp(0, 1) ** _between(weights.over_attenuation, weights.clear_over_attenuation, clear)
-    gain = gain_loss(gains, wanted, mask, weights, clear)
+    gain = gain_loss(gains, gain_target, mask, weights)
     strength = strength_loss(strengths, strength_target, gain_target, mask, weights)
     total = gain + weights.strength * strength
     if weights.loudness:
-        total = total + weights.loudness * loudness_loss(gains, wanted, mask, energies, weights, clear)
+        total = total + weights.loudness * loudness_loss(gains, gain_target, mask, energies)
     return total, gain, strength
 
 
-def _between(value: float, clear_value: float | None, clear: Tensor | float) -> Tensor | float:
-    return value if clear_value is None else value + (clear_value - value) * clear
-
-
-def _power(x: Tensor, exponent: Tensor | float) -> Tensor:
+def _power(x: Tensor, exponent: float) -> Tensor:
     return (x.clamp(0, 1) + POWER_FLOOR) ** exponent
 
 

@@ -21,8 +21,6 @@ class Progress:
         Seconds of audio a second.
     validation : dict of str to float, optional
         Losses on held-out mixtures, and scores of the validation audio, where there was time for it.
-    judged : dict of str to float, optional
-        Last verdicts of the adversary, on `clean` speech (1 if it is not deceived) and on `enhanced` (0).
     """
 
     updates: int
@@ -32,7 +30,6 @@ class Progress:
     strength_loss: float
     speed: float
     validation: dict[str, float] | None = None
-    judged: dict[str, float] | None = None
 
     def line(self) -> str:
         """As text."""
@@ -40,8 +37,6 @@ class Progress:
             f"{self.minutes:7.1f} min  update {self.updates:6d}  seen {self.hours_seen:7.2f} h  "
             f"gain {self.gain_loss:.4f}  strength {self.strength_loss:.4f}  {self.speed:5.1f} s/s"
         )
-        if self.judged:
-            text += f"  judged {self.judged['clean']:.2f} clean, {self.judged['enhanced']:.2f} enhanced"
         if self.validation:
             text += f"  | held out: gain {self.validation['gain']:.4f}  strength {self.validation['strength']:.4f}"
             for name in SCORES.values():

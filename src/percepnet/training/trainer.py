@@ -18,7 +18,6 @@ from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, TRAINED_FEATURES, SignalParams
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import CENTRE_DB, SPAN_DB
-from percepnet.training.adversarial import Adversary
 from percepnet.training.checkpoint import (
     CHECKPOINT_NAME,
     checkpoint_features,
@@ -98,7 +97,6 @@ class Trainer:
             weight_decay=WEIGHT_DECAY,
             fused=self.device.type == "cuda",
         )
-        self.adversary = Adversary(config.adversarial, self.group) if config.adversarial.share else None
         self.rng = np.random.default_rng([config.seed, 2])
         self.updates = 0
         self.audio_seen_s = 0.0
@@ -201,8 +199,6 @@ class Trainer:
                 loss = loss + config.signal.weight * signal_loss(
                     gains.float(), strengths.float(), Spectra(*sounds), mask, self.network.params, config.signal
                 )
-            if self.adversary is not None:
-                loss = loss + self.adversary.judge(loss, gains, gain_target, mask, energies)
             self._update(loss)
             state = detach(state)
             losses.append(torch.stack([gain, strength]).detach())
@@ -240,7 +236,6 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "adversary": self.adversary.state_dict() if self.adversary else None,
             "rng": self.rng.bit_generator.state,
             "updates": self.updates,
             "audio_seen_s": self.audio_seen_s,
@@ -257,8 +252,6 @@ class Trainer:
         load_weights(path, self.network, state, "network")
         load_weights(path, self.average, state, "average")
         self.optimiser.load_state_dict(state["optimiser"])
-        if self.adversary is not None:
-            self.adversary.load_state_dict(state["adversary"])
         self.rng.bit_generator.state = state["rng"]
         self.updates = state["updates"]
         self.audio_seen_s = audio_seen_s(state)
