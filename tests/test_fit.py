@@ -113,6 +113,25 @@ def test_more_features(config):
     assert np.any(model.weights["dense.weight"][:, model.params.feature_slices["relative_band_levels"]])
 
 
+def test_mean_with_a_model_of_fewer_features(config, tmp_path):
+    before = load_model("small")
+    blocks = (*before.params.feature_blocks, "relative_band_levels")
+    config = replace(
+        config, features=blocks, init="small", preset=None, workers=1, updates=1, shard_sequences=4, ring=1
+    )
+    run_training(config)
+    after = load_model(Path(config.out) / "model.safetensors")
+    mean = export_model(["small", config.out], tmp_path / "mean.safetensors")
+    assert mean.params == after.params
+    known = before.params.features
+    wanted = (before.weights["dense.weight"] + after.weights["dense.weight"][:, :known]) / 2
+    np.testing.assert_allclose(mean.weights["dense.weight"][:, :known], wanted, atol=1e-6)
+    new = after.weights["dense.weight"][:, known:]
+    np.testing.assert_allclose(mean.weights["dense.weight"][:, known:], new / 2, atol=1e-6)
+    with pytest.raises(PercepNetError, match="another network than"):
+        export_model([config.out, "small"], tmp_path / "none.safetensors")
+
+
 def test_bands_that_there_are_not(config):
     with pytest.raises(PercepNetError, match="bands is 40; there are: 34, 48"):
         run_training(replace(config, bands=40))

@@ -13,6 +13,7 @@ from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, r
 from percepnet.training.info import model_info
 from percepnet.training.network import to_model
 from percepnet.training.sparsity import SparsityConfig, pruned
+from percepnet.training.widening import widened
 
 BIAS_DIGITS = 3  # more than matrices, which are many
 
@@ -36,7 +37,8 @@ def export_model(
     ----------
     runs : str, path, or sequence of them
         A run's folder, a checkpoint, or a model by name or file; of several, in the order of the training: the card
-        is that of the last. One that is given twice counts twice.
+        is that of the last. One that is given twice counts twice. Features that were added on the way count nothing in
+        those before.
     target : str or path
         The model file to write.
     info : dict of str to str, optional
@@ -68,6 +70,7 @@ def export_model(
         raise PercepNetError("name a run to export")
     models = [_model(path) for path in paths]
     last = models[-1]
+    models = [_given_as_much(model, last) for model in models]
     for path, model in zip(paths, models, strict=True):
         if (model.params, model.architecture) != (last.params, last.architecture):
             raise PercepNetError(f"{path}: another network than {paths[-1]}; only runs of the same can be averaged")
@@ -81,6 +84,13 @@ def export_model(
     model = _rounded(pruned(model, sparsity), digits)
     save_model(model, target)
     return model
+
+
+def _given_as_much(model: Model, last: Model) -> Model:
+    blocks = last.params.feature_blocks
+    if not set(model.params.feature_blocks) < set(blocks):
+        return model
+    return widened(model, model.architecture, features=blocks)
 
 
 def _rounded(model: Model, digits: int) -> Model:
