@@ -61,9 +61,8 @@ static int is_silent(const bands *b, const features_input *in) {
 }
 
 static void relative_levels(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
-                            float *features) {
+                            int silent, float *features) {
     int of_bands = layout->start[FEATURE_RELATIVE_BAND_LEVELS], of_bins = layout->start[FEATURE_RELATIVE_BIN_LEVELS];
-    int silent = is_silent(b, in);
     s->heard += !silent && s->heard < RELATIVE_FRAMES;
     if (of_bands >= 0) {
         for (int band = 0; band < b->count; band++) {
@@ -79,12 +78,12 @@ static void relative_levels(features_state *s, const feature_layout *layout, con
     }
 }
 
-static void lifted_levels(features_state *s, const bands *b, const features_input *in, float *levels) {
+static void lifted_levels(features_state *s, const bands *b, const features_input *in, int silent, float *levels) {
     float energy = 0.0f, gain = 1.0f;
     for (int band = 0; band < b->count; band++) {
         energy += in->energy[band];
     }
-    if (!is_silent(b, in)) {
+    if (!silent) {
         gain = gain_control_push(&s->gain, energy);
     }
     for (int band = 0; band < b->count; band++) {
@@ -95,7 +94,8 @@ static void lifted_levels(features_state *s, const bands *b, const features_inpu
 void features_finish(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
                      float *features) {
     int levels = layout->start[FEATURE_BAND_LEVELS], coherences = layout->start[FEATURE_COHERENCES];
-    int pitch = layout->start[FEATURE_PITCH];
+    int pitch = layout->start[FEATURE_PITCH], lifted = layout->start[FEATURE_LIFTED_BAND_LEVELS];
+    int is_relative = s->band_means || s->bin_means, silent = (lifted >= 0 || is_relative) && is_silent(b, in);
     if (levels >= 0) {
         for (int band = 0; band < b->count; band++) {
             features[levels + band] = features_level(b, in->energy[band], band);
@@ -108,10 +108,10 @@ void features_finish(features_state *s, const feature_layout *layout, const band
         features[pitch] = log2_rounded(in->period_samples / SILENT_PERIOD_SAMPLES);
         features[pitch + 1] = 2.0f * in->correlation - 1.0f;
     }
-    if (layout->start[FEATURE_LIFTED_BAND_LEVELS] >= 0) {
-        lifted_levels(s, b, in, features + layout->start[FEATURE_LIFTED_BAND_LEVELS]);
+    if (lifted >= 0) {
+        lifted_levels(s, b, in, silent, features + lifted);
     }
-    if (s->band_means || s->bin_means) {
-        relative_levels(s, layout, b, in, features);
+    if (is_relative) {
+        relative_levels(s, layout, b, in, silent, features);
     }
 }
