@@ -91,7 +91,7 @@ def build_package() -> None:
     for left in DIST.glob("worklet.*"):
         left.unlink()
     worklet = ["src/worklet.ts", "--bundle", "--format=iife", "--target=es2021", "--minify-syntax"]
-    npx("esbuild", *worklet, "--sourcemap", "--sources-content=false", f"--outfile={DIST / 'worklet.js'}")
+    npx("esbuild", *worklet, f"--outfile={DIST / 'worklet.js'}")
     shutil.copyfile(WEB.parent / "LICENSE", DIST / "LICENSE")
     for model in ("small", "default"):
         shutil.copyfile(MODELS / f"{model}.safetensors", DIST / f"{model}.safetensors")

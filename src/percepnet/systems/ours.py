@@ -1,6 +1,7 @@
 """percepnet among the systems that are compared: the recording itself, the models with their settings, the oracle."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from percepnet.arrays import Samples
 from percepnet.engine import engine
 from percepnet.model import Model, load_model
 from percepnet.model.file import model_path
-from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.params import PERCEPNET_FEATURES, SAMPLE_RATE_HZ
 from percepnet.reference.oracle import oracle_steps
 from percepnet.stream import BEST, QUALITIES, Enhancer, enhance
 from percepnet.systems.digest import digest
@@ -63,7 +64,10 @@ def _version_of_best(_model: str | None) -> str:
 def _version_of_oracle(model: str | None) -> str:
     """The signal path in NumPy, which is all that decides and runs where the decisions are perfect."""
     folder = Path(percepnet.__file__).parent / "reference"
-    return digest(repr(load_model(model).params), sorted(folder.glob("*.py")))
+    params = replace(
+        load_model(model).params, feature_blocks=PERCEPNET_FEATURES
+    )  # a network's features have no part in it
+    return digest(repr(params), sorted(folder.glob("*.py")))
 
 
 def _with(title: str, name: str | None = None, **settings: bool) -> System:

@@ -99,7 +99,12 @@ class Gru(SequenceLayer, nn.GRU):
         if x.is_cuda:
             y, after = self(x, state[None])  # torch's states have an axis for layers in front
             return y, after[0] * self.kept ** x.shape[1]
-        y, last = gru(x, state, *(cast(Tensor, weights) for weights in self.all_weights[0]))
+        weights = [cast(Tensor, weights) for weights in self.all_weights[0]]
+        # what is not trained stays exact
+        with torch.autocast(
+            x.device.type, enabled=weights[0].requires_grad and torch.is_autocast_enabled(x.device.type)
+        ):
+            y, last = gru(x if weights[0].requires_grad else x.to(state.dtype), state, *weights)
         return y, last * self.kept ** x.shape[1]
 
 
