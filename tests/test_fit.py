@@ -102,26 +102,27 @@ def test_other_bands(config, init):
     assert model.architecture.remembering(0) == PRESETS["small"]
 
 
-def test_more_features(config):
+@pytest.fixture
+def with_more_features(config):
+    """An update of `small`, which is given relative levels besides."""
     blocks = (*load_model("small").params.feature_blocks, "relative_band_levels")
     config = replace(
         config, features=blocks, init="small", preset=None, workers=1, updates=1, shard_sequences=4, ring=1
     )
     run_training(config)
-    model = load_model(Path(config.out) / "model.safetensors")
-    assert model.params.feature_blocks == blocks
+    return config
+
+
+def test_more_features(with_more_features):
+    model = load_model(Path(with_more_features.out) / "model.safetensors")
+    assert model.params.feature_blocks == with_more_features.features
     assert np.any(model.weights["dense.weight"][:, model.params.feature_slices["relative_band_levels"]])
 
 
-def test_mean_with_a_model_of_fewer_features(config, tmp_path):
-    before = load_model("small")
-    blocks = (*before.params.feature_blocks, "relative_band_levels")
-    config = replace(
-        config, features=blocks, init="small", preset=None, workers=1, updates=1, shard_sequences=4, ring=1
-    )
-    run_training(config)
-    after = load_model(Path(config.out) / "model.safetensors")
-    mean = export_model(["small", config.out], tmp_path / "mean.safetensors")
+def test_mean_with_a_model_of_fewer_features(with_more_features, tmp_path):
+    run = with_more_features.out
+    before, after = load_model("small"), load_model(Path(run) / "model.safetensors")
+    mean = export_model(["small", run], tmp_path / "mean.safetensors")
     assert mean.params == after.params
     known = before.params.features
     wanted = (before.weights["dense.weight"] + after.weights["dense.weight"][:, :known]) / 2
@@ -129,7 +130,7 @@ def test_mean_with_a_model_of_fewer_features(config, tmp_path):
     new = after.weights["dense.weight"][:, known:]
     np.testing.assert_allclose(mean.weights["dense.weight"][:, known:], new / 2, atol=1e-6)
     with pytest.raises(PercepNetError, match="another network than"):
-        export_model([config.out, "small"], tmp_path / "none.safetensors")
+        export_model([run, "small"], tmp_path / "none.safetensors")
 
 
 def test_bands_that_there_are_not(config):

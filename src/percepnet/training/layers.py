@@ -96,15 +96,17 @@ class Gru(SequenceLayer, nn.GRU):
 
     def run(self, inputs: Sequence[Tensor], state: Tensor) -> tuple[Tensor, Tensor]:
         x = inputs[0]
+        if cast(Tensor, self.weight_hh_l0).requires_grad:
+            return self._run(x, state)
+        with torch.autocast(x.device.type, enabled=False):  # what is not trained stays exact
+            return self._run(x.to(state.dtype), state)
+
+    def _run(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         if x.is_cuda:
             y, after = self(x, state[None])  # torch's states have an axis for layers in front
-            return y, after[0] * self.kept ** x.shape[1]
-        weights = [cast(Tensor, weights) for weights in self.all_weights[0]]
-        # what is not trained stays exact
-        with torch.autocast(
-            x.device.type, enabled=weights[0].requires_grad and torch.is_autocast_enabled(x.device.type)
-        ):
-            y, last = gru(x if weights[0].requires_grad else x.to(state.dtype), state, *weights)
+            last = after[0]
+        else:
+            y, last = gru(x, state, *(cast(Tensor, weights) for weights in self.all_weights[0]))
         return y, last * self.kept ** x.shape[1]
 
 
