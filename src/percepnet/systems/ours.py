@@ -64,9 +64,8 @@ def _version_of_best(_model: str | None) -> str:
 def _version_of_oracle(model: str | None) -> str:
     """The signal path in NumPy, which is all that decides and runs where the decisions are perfect."""
     folder = Path(percepnet.__file__).parent / "reference"
-    params = replace(
-        load_model(model).params, feature_blocks=PERCEPNET_FEATURES
-    )  # a network's features have no part in it
+    # what a network is given has no part in it
+    params = replace(load_model(model).params, feature_blocks=PERCEPNET_FEATURES)
     return digest(repr(params), sorted(folder.glob("*.py")))
 
 
