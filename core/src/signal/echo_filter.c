@@ -234,7 +234,7 @@ static float leak_of(echo_filter *f, const echo_hop *hop) {
     f->shared += rate * ((shared[0] + shared[2]) + (shared[1] + shared[3]) - f->shared);
     f->own += rate * ((own[0] + own[2]) + (own[1] + own[3]) - f->own);
     double leak = f->shared / (f->own + TINY_ENERGY);
-    return leak < 0.0 ? 0.0f : leak > 1.0 ? 1.0f : (float)leak;
+    return ECHO_LEAK_SHARE * (leak < 0.0 ? 0.0f : leak > 1.0 ? 1.0f : (float)leak);
 }
 
 /* Until an echo is found, the path may be as strong as the microphone is louder than the far end. */

@@ -26,7 +26,6 @@ void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_mo
     e->strengths = ARENA_TAKE(a, float, bands);
     e->enhanced = ARENA_TAKE(a, complex32, channels * BINS);
     e->overlap = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
-    e->frame = ARENA_TAKE(a, float, WINDOW_SAMPLES);
 }
 
 void enhancer_reset(enhancer *e) {
@@ -75,11 +74,12 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
 
 static void overlap_add(enhancer *e, int channel, float *y) {
     float *overlap = e->overlap + channel * HOP_SAMPLES;
-    stft_synthesis(&e->model->tables.stft, e->enhanced + channel * BINS, e->frame, e->analysis.work);
+    _Alignas(ARENA_ALIGNMENT) float frame[WINDOW_SAMPLES];
+    stft_synthesis(&e->model->tables.stft, e->enhanced + channel * BINS, frame, e->analysis.work);
     for (int n = 0; n < HOP_SAMPLES; n++) {
-        y[n] = overlap[n] + e->frame[n];
+        y[n] = overlap[n] + frame[n];
     }
-    memcpy(overlap, e->frame + HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
+    memcpy(overlap, frame + HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
     subnormals_clear(overlap, HOP_SAMPLES);
     subnormals_clear(y, HOP_SAMPLES);
 }

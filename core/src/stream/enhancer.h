@@ -31,7 +31,6 @@ typedef struct enhancer {
     float speech;        /* probability that the last frame was speech; -1 if nobody said */
     complex32 *enhanced; /* channels * 481 */
     float *overlap;      /* channels * 480 */
-    float *frame;        /* 960 */
 } enhancer;
 
 /* `residual` is a model that residual_serves, or NULL. */

@@ -6,6 +6,7 @@
 
 #include "model.h"
 #include "network/network.h"
+#include "signal/echo_shape.h"
 
 typedef struct residual {
     const percepnet_model *model;
@@ -17,6 +18,7 @@ typedef struct residual {
                          the far end */
     float *of_bands; /* bands each: see residual.c */
     float *gains;    /* bands, of the frame that is decided */
+    echo_shape shape;
 } residual;
 
 /* Whether a model is one of these: its features are of echo, and of nothing else. */

@@ -40,6 +40,7 @@ FLOOR = 1e-7
 
 POWER_SMOOTHING = 0.1  # Valin 2007: of powers, whose changes are correlated
 LEAK_RATE = 0.06
+LEAK_SHARE = 1.25  # of it: a path that has become another errs by both, the old and the new
 
 SMOOTHING = (0.6, 0.9)  # of energies, fast and slow
 BETTER = (0.9, 0.97)  # background over foreground: it is taken over
@@ -194,7 +195,7 @@ class EchoFilter:
         rate = LEAK_RATE * min(echo / (error + TINY), 1.0)
         self._shared += rate * (float(of_error @ of_echo) - self._shared)
         self._own += rate * (float(of_echo @ of_echo) - self._own)
-        return min(max(self._shared / (self._own + TINY), 0.0), 1.0)
+        return LEAK_SHARE * min(max(self._shared / (self._own + TINY), 0.0), 1.0)
 
     def _start(self, near_energy: float, far_energy: float) -> None:
         """Until an echo is found, the path may be as strong as the microphone is louder than the far end."""
