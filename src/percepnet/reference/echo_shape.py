@@ -1,9 +1,9 @@
 """Where in its bands the rest of an echo lies: where the echo lies that was taken away.
 
-A voice has harmonics, and between those of the far end there is hardly any echo. A gain for all of a band takes from the
-talker there, and leaves more than is needed on the harmonics. So the rest of the echo, of which the network says how much
-there is in a band, is spread over the bins of the band as the echo that was taken away is. Where next to nothing was taken
-away, nothing is known of that, and the band's gain is that of its bins.
+A voice has harmonics, and between those of the far end there is hardly any echo. A gain for all of a band takes from
+the talker there, and leaves more than is needed on the harmonics. So the rest of the echo, of which the network says
+how much there is in a band, is spread over the bins of the band as the echo that was taken away is. Where next to
+nothing was taken away, nothing is known of that, and the band's gain is that of its bins.
 """
 
 import numpy as np
