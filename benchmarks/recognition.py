@@ -2,10 +2,11 @@
 
     pip install moonshine-voice==0.0.68 pyopen-wakeword     # their weights are in these wheels
     apt install flite                                       # speaks the wake words
-    python benchmarks/recognition.py [--speech FILE.wav ...]
+    python benchmarks/recognition.py [--speech FILE.wav ...] [--pairs FOLDER]
 
 Without --speech it reads the two recordings of books that come with moonshine. The text is what moonshine hears in the
-clean recording. The noises are those of the example clips. Every setting hears the same mixtures.
+clean recording. The noises are those of the example clips. Every setting hears the same mixtures. With --pairs it hears
+the mixtures of a folder that `percepnet heldout` has made, in their stead.
 """
 
 import argparse
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT / "examples/clips"
 SNRS_DB = (20, 10, 5, 0, -5)
 RATE_HZ = 16000
+WORDS_MIN = 4  # that moonshine hears in a clean recording, for it to count
 WAKE_WORDS = {"alexa": "alexa", "hey_jarvis": "hey jarvis", "hey_mycroft": "hey mycroft", "okay_nabu": "okay nabu"}
 VOICES = ("awb", "rms", "slt")
 # openWakeWord takes 0.7 s of processor for the 4 s around a word: three noises, and one where they are not heard
@@ -61,9 +63,13 @@ def mixed(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     return (0.9 * y / max(1.0, float(np.abs(y).max()))).astype(np.float32)
 
 
+def words_of(text: str) -> list[str]:
+    return "".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split()
+
+
 def words_wrong(found: str, text: str) -> float:
     """Word error rate: the least substitutions, insertions and deletions, for each word of the text."""
-    a, b = ("".join(c if c.isalnum() or c == "'" else " " for c in words.lower()).split() for words in (found, text))
+    a, b = words_of(found), words_of(text)
     row = np.arange(len(b) + 1)
     for i, word in enumerate(a, 1):
         before, row = row, np.empty_like(row)
@@ -73,8 +79,8 @@ def words_wrong(found: str, text: str) -> float:
     return float(row[-1]) / len(b)
 
 
-def recognition(paths: list[Path]) -> dict[str, dict[str, float]]:
-    """Word error rates by setting and ratio; the text is what is heard in the clean recording."""
+def moonshine() -> Callable[[np.ndarray], str]:
+    """What is heard in a signal at 16 kHz."""
     from moonshine_voice import ModelArch, get_model_path
     from moonshine_voice.transcriber import Transcriber
 
@@ -83,10 +89,39 @@ def recognition(paths: list[Path]) -> dict[str, dict[str, float]]:
     def heard(x: np.ndarray) -> str:
         return " ".join(line.text for line in listener.transcribe_without_streaming(x.tolist(), RATE_HZ).lines)
 
+    return heard
+
+
+def of_pairs(folder: Path) -> dict[str, dict[str, float]]:
+    """Word error rates by setting and ratio, over all words of the mixtures that have some, and how many words."""
+    heard, words = moonshine(), dict.fromkeys(["all"], 0)
+    wrong: dict[str, dict[str, float]] = {name: {} for name in FOR_RECORDINGS}
+    for mixture in json.loads((folder / "mixtures.json").read_text(encoding="utf-8"))["mixtures"]:
+        clean, noisy = (read_at_rate(folder / kind / f"{mixture['name']}.wav") for kind in ("clean", "noisy"))
+        text, at = heard(clean), f"{mixture['snr_db']:.0f} dB"
+        if (count := len(words_of(text))) < WORDS_MIN:
+            continue
+        for key in (at, "all"):
+            words[key] = words.get(key, 0) + count
+        for name, enhance in FOR_RECORDINGS.items():
+            errors = count * words_wrong(heard(enhance(noisy)), text)
+            for key in (at, "all"):
+                wrong[name][key] = wrong[name].get(key, 0.0) + errors
+    rates = {name: {key: round(value / words[key], 3) for key, value in of.items()} for name, of in wrong.items()}
+    return rates | {"words": {key: float(count) for key, count in words.items()}}
+
+
+def read_at_rate(path: Path) -> np.ndarray:
+    x, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.asarray(soxr.resample(x[:, 0], rate_hz, RATE_HZ))
+
+
+def recognition(paths: list[Path]) -> dict[str, dict[str, float]]:
+    """Word error rates by setting and ratio; the text is what is heard in the clean recording."""
+    heard = moonshine()
     rates: dict[str, dict[str, list[float]]] = {name: {} for name in FOR_RECORDINGS}
     for path in paths:
-        x, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-        speech = soxr.resample(x[:, 0], rate_hz, RATE_HZ)
+        speech = read_at_rate(path)
         text = heard(speech)
         for snr_db in SNRS_DB:
             for noise in noises():
@@ -131,10 +166,13 @@ def wake_words() -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--pairs", type=Path, metavar="FOLDER", help="with clean/, noisy/ and mixtures.json")
     parser.add_argument("--skip-wake-words", action="store_true")
     parser.add_argument("--skip-words", action="store_true")
     arguments = parser.parse_args()
-    if not arguments.skip_words:
+    if arguments.pairs:
+        print(json.dumps({"word error rate": of_pairs(arguments.pairs)}, indent=1), flush=True)
+    elif not arguments.skip_words:
         paths = arguments.speech
         if not paths:
             found = importlib.util.find_spec("moonshine_voice")

@@ -104,8 +104,8 @@ def test_other_bands(config, init):
 
 @pytest.fixture
 def with_more_features(config):
-    """An update of `small`, which is given relative levels besides."""
-    blocks = (*load_model("small").params.feature_blocks, "relative_band_levels")
+    """An update of `small`, which is given levels of bins besides."""
+    blocks = (*load_model("small").params.feature_blocks, "relative_bin_levels")
     config = replace(
         config, features=blocks, init="small", preset=None, workers=1, updates=1, shard_sequences=4, ring=1
     )
@@ -116,7 +116,7 @@ def with_more_features(config):
 def test_more_features(with_more_features):
     model = load_model(Path(with_more_features.out) / "model.safetensors")
     assert model.params.feature_blocks == with_more_features.features
-    assert np.any(model.weights["dense.weight"][:, model.params.feature_slices["relative_band_levels"]])
+    assert np.any(model.weights["dense.weight"][:, model.params.feature_slices["relative_bin_levels"]])
 
 
 def test_mean_with_a_model_of_fewer_features(with_more_features, tmp_path):

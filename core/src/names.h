@@ -71,6 +71,10 @@
 #define echo_range_at percepnet_inside_echo_range_at
 #define echo_reset percepnet_inside_echo_reset
 #define echo_run percepnet_inside_echo_run
+#define echo_shape_gains percepnet_inside_echo_shape_gains
+#define echo_shape_init percepnet_inside_echo_shape_init
+#define echo_shape_push percepnet_inside_echo_shape_push
+#define echo_shape_reset percepnet_inside_echo_shape_reset
 #define echo_spread percepnet_inside_echo_spread
 #define emphasis_begin percepnet_inside_emphasis_begin
 #define emphasis_push percepnet_inside_emphasis_push
