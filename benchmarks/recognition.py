@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ import soundfile
 import soxr
 
 import percepnet
+from percepnet.evaluation.mixtures import read_mixtures
+from percepnet.evaluation.recordings import find_pairs
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT / "examples/clips"
@@ -94,20 +97,19 @@ def moonshine() -> Callable[[np.ndarray], str]:
 
 def of_pairs(folder: Path) -> dict[str, dict[str, float]]:
     """Word error rates by setting and ratio, over all words of the mixtures that have some, and how many words."""
-    heard, words = moonshine(), dict.fromkeys(["all"], 0)
-    wrong: dict[str, dict[str, float]] = {name: {} for name in FOR_RECORDINGS}
-    for mixture in json.loads((folder / "mixtures.json").read_text(encoding="utf-8"))["mixtures"]:
-        clean, noisy = (read_at_rate(folder / kind / f"{mixture['name']}.wav") for kind in ("clean", "noisy"))
-        text, at = heard(clean), f"{mixture['snr_db']:.0f} dB"
-        if (count := len(words_of(text))) < WORDS_MIN:
+    heard, words = moonshine(), Counter[str]()
+    wrong = {name: Counter[str]() for name in FOR_RECORDINGS}
+    for pair in find_pairs(folder, read_mixtures(folder).snrs_db):
+        text, noisy = heard(read_at_rate(pair.clean)), read_at_rate(pair.noisy)
+        count = len(words_of(text))
+        if count < WORDS_MIN:
             continue
-        for key in (at, "all"):
-            words[key] = words.get(key, 0) + count
+        keys = ["all"] if pair.snr_db is None else [f"{pair.snr_db:.0f} dB", "all"]
+        words.update(dict.fromkeys(keys, count))
         for name, enhance in FOR_RECORDINGS.items():
-            errors = count * words_wrong(heard(enhance(noisy)), text)
-            for key in (at, "all"):
-                wrong[name][key] = wrong[name].get(key, 0.0) + errors
-    rates = {name: {key: round(value / words[key], 3) for key, value in of.items()} for name, of in wrong.items()}
+            errors = round(count * words_wrong(heard(enhance(noisy)), text))
+            wrong[name].update(dict.fromkeys(keys, errors))
+    rates = {name: {key: round(wrong[name][key] / words[key], 3) for key in words} for name in wrong}
     return rates | {"words": {key: float(count) for key, count in words.items()}}
 
 
@@ -166,7 +168,7 @@ def wake_words() -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--pairs", type=Path, metavar="FOLDER", help="with clean/, noisy/ and mixtures.json")
+    parser.add_argument("--pairs", type=Path, metavar="FOLDER", help="with clean/ and noisy/")
     parser.add_argument("--skip-wake-words", action="store_true")
     parser.add_argument("--skip-words", action="store_true")
     arguments = parser.parse_args()
