@@ -11,7 +11,7 @@ from percepnet.reference.echo import EchoCanceller
 from percepnet.reference.echo_delay import DelayFinder
 from percepnet.reference.echo_emphasis import Deemphasis, Emphasis
 from percepnet.reference.echo_filter import BLOCKS, IN_FILTER, RANGES, EchoFilter
-from percepnet.reference.echo_past import DELAY_BLOCKS_MAX, FarPast
+from percepnet.reference.echo_past import DELAY_BLOCKS_MAX, Past
 from voices import RATE_HZ, noise
 
 TALKER, OTHER = "sea_female", "helicopter_male"
@@ -39,18 +39,18 @@ def test_an_offset_is_no_step():
 
 
 def test_what_was_played_is_remembered_in_16_bits():
-    past, hops = FarPast(), hops_of(noise(0, (DELAY_BLOCKS_MAX + 2) * HOP_SAMPLES, 0.1).astype(np.float32))
+    past, hops = Past(), hops_of(noise(0, (DELAY_BLOCKS_MAX + 2) * HOP_SAMPLES, 0.1).astype(np.float32))
     for level, hop in enumerate(hops):
         past.push(np.float32(10.0 ** (-level / 10)) * hop)
     for back in (0, 7, DELAY_BLOCKS_MAX):
         newest = len(hops) - 1 - back
         wanted = np.float32(10.0 ** (-newest / 10)) * hops[newest]
-        error = past.frame(back)[HOP_SAMPLES:] - wanted
+        error = past.read(back)[HOP_SAMPLES:] - wanted
         assert np.sqrt(np.mean(error**2)) < 1e-4 * np.sqrt(np.mean(wanted**2))
     past.push(np.zeros(HOP_SAMPLES, np.float32))
-    assert not past.frame(0)[HOP_SAMPLES:].any()
+    assert not past.read(0)[HOP_SAMPLES:].any()
     past.forget()
-    assert not past.frame(DELAY_BLOCKS_MAX).any()
+    assert not past.read(DELAY_BLOCKS_MAX).any()
 
 
 @pytest.mark.parametrize("delay_ms", [0, 120, 380, 490])

@@ -70,7 +70,7 @@ def test_after_the_far_end_has_gone_it_has_gone_too(core):
     first = [suppressor.push(hop, 0.1 * hop, hop[0]) for hop in hops]
     suppressor.reset()
     again = [suppressor.push(hop, 0.1 * hop, hop[0]) for hop in hops]
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal([rest.gains for rest in first], [rest.gains for rest in again])
     near, far = noise(5, 480 * 400, 0.1).astype(np.float32), noise(6, 480 * 400, 0.1).astype(np.float32)
     far[480 * 50 :] = 0
     with_it = native.Stream(MODEL, far_end=True, residual=RESIDUAL).process(near[None], far[None])[0]

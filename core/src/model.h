@@ -6,6 +6,7 @@
 #include "network/network.h"
 #include "percepnet.h"
 #include "signal/analysis.h"
+#include "signal/echo_shape.h"
 
 /* Programs that have no far end, such as the browsers' smaller binary, can leave its code out. */
 #ifdef PERCEPNET_WITHOUT_FAR_END
@@ -20,6 +21,7 @@ struct percepnet_model {
     network network;
 #if FAR_ENDS
     real_fft lag_fft; /* for the delay of an echo */
+    echo_shape_tables shape;
 #endif
 };
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet import native, native_analysis, native_echo, native_gains
-from percepnet.arrays import AnySamples, Array
+from percepnet.arrays import AnySamples
 from percepnet.blas import one_thread
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
@@ -19,6 +19,7 @@ from percepnet.reference import analysis as reference_analysis
 from percepnet.reference import echo as reference_echo
 from percepnet.reference import stream as reference
 from percepnet.reference.analysis import FrontHalf
+from percepnet.reference.echo_shape import Rest
 from percepnet.reference.enhancer import FrameEnhancer
 
 VARIABLE = "PERCEPNET_ENGINE"
@@ -180,7 +181,7 @@ def open_stream(
 class NumpyDecider(FrameEnhancer):
     """The definition as an engine."""
 
-    def process(self, hops: np.ndarray, residual: Sequence[Array | None] | None = None) -> np.ndarray:
+    def process(self, hops: np.ndarray, residual: Sequence[Rest | None] | None = None) -> np.ndarray:
         """As of :class:`percepnet.reference.enhancer.FrameEnhancer`."""
         with one_thread:
             return super().process(hops, residual)

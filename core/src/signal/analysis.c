@@ -39,7 +39,6 @@ void analysis_init(analysis *s, const analysis_tables *tables, int channels, are
     s->energy_comb = ARENA_TAKE(a, float, bands);
     s->correlation = ARENA_TAKE(a, float, bands);
     s->one_channel = ARENA_TAKE(a, float, bands);
-    s->work = ARENA_TAKE(a, complex32, PITCH_WORK > STFT_WORK ? PITCH_WORK : STFT_WORK);
     pitch_init(&s->pitch, lookahead_frames, channels, a);
 }
 
@@ -76,11 +75,12 @@ float *analysis_input(analysis *s, int channel) {
 static void find_pitch(analysis *s, const analysis_tables *tables) {
     double periods[COMB_CONTOUR_MAX];
     float path[PITCH_PATH_MAX];
+    _Alignas(ARENA_ALIGNMENT) complex32 work[PITCH_WORK];
     for (int channel = 0; channel < s->channels; channel++) {
         const float *newest = s->samples + channel * s->capacity + s->end;
         pitch_hear(&s->pitch, &tables->pitch, channel, newest - PITCH_INPUT_SAMPLES);
     }
-    pitch_correlate(&s->pitch, &tables->pitch, s->work);
+    pitch_correlate(&s->pitch, &tables->pitch, work);
     s->pitch_correlation = pitch_step(&s->pitch, path);
     s->period_samples = path[0];
     memcpy(periods, s->contour, sizeof s->contour);
@@ -95,10 +95,11 @@ static void find_pitch(analysis *s, const analysis_tables *tables) {
 }
 
 static void comb_channel(analysis *s, const analysis_tables *tables, int channel) {
+    _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
     float filtered[WINDOW_SAMPLES];
     int start = s->end - s->future_samples - WINDOW_SAMPLES;
     comb_filter(tables->kernel, s->samples + channel * s->capacity + start, s->tap_delays, s->tap_weights, filtered);
-    stft_analysis(&tables->stft, filtered, s->comb + channel * BINS, s->work);
+    stft_analysis(&tables->stft, filtered, s->comb + channel * BINS, work);
 }
 
 static void accumulate(float *sum, const float *values, int count, int first) {
@@ -108,6 +109,7 @@ static void accumulate(float *sum, const float *values, int count, int first) {
 }
 
 static void take_in(analysis *s, const analysis_tables *tables) {
+    _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
     int spectrum_size = s->channels * BINS;
     complex32 *newest = s->spectra + s->lookahead_frames * spectrum_size;
     if (tables->highpass.is_on) {
@@ -125,7 +127,7 @@ static void take_in(analysis *s, const analysis_tables *tables) {
     memmove(s->spectra, s->spectra + spectrum_size, sizeof(complex32) * (size_t)(s->lookahead_frames * spectrum_size));
     for (int channel = 0; channel < s->channels; channel++) {
         const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
-        stft_analysis(&tables->stft, frame, newest + channel * BINS, s->work);
+        stft_analysis(&tables->stft, frame, newest + channel * BINS, work);
     }
 }
 

@@ -46,7 +46,6 @@ typedef struct analysis {
     float *energy_comb;
     float *correlation;
     float *one_channel;
-    complex32 *work;
     double contour[COMB_PAST_FRAMES]; /* periods of the frames before the decided one */
     double tap_delays[COMB_ALL_TAPS];
     float tap_weights[COMB_ALL_TAPS];

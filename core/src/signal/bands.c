@@ -61,23 +61,23 @@ static inline float sum_of(lanes four) {
     return (of[0] + of[1]) + (of[2] + of[3]);
 }
 
-static void gather(const bands *b, const float *bins, float *values) {
-    values[0] = 0.0f;
+void bands_sums(const bands *b, const float *powers, float *energy) {
+    energy[0] = 0.0f;
     for (int band = 0; band < b->count - 1; band++) {
         int k = b->edges[band], end = band < b->count - 2 ? b->edges[band + 1] : BINS;
         lanes lower = {0}, upper = lower;
         float lower_rest = 0.0f, upper_rest = 0.0f;
         for (; k + 4 <= end; k += 4) {
-            lanes four = lanes_at(bins + k);
+            lanes four = lanes_at(powers + k);
             lower = add_products(lower, lanes_at(b->to_lower + k), four);
             upper = add_products(upper, lanes_at(b->to_upper + k), four);
         }
         for (; k < end; k++) {
-            lower_rest += b->to_lower[k] * bins[k];
-            upper_rest += b->to_upper[k] * bins[k];
+            lower_rest += b->to_lower[k] * powers[k];
+            upper_rest += b->to_upper[k] * powers[k];
         }
-        values[band] += sum_of(lower) + lower_rest;
-        values[band + 1] = sum_of(upper) + upper_rest;
+        energy[band] += sum_of(lower) + lower_rest;
+        energy[band + 1] = sum_of(upper) + upper_rest;
     }
 }
 
@@ -86,7 +86,7 @@ void bands_energy(const bands *b, const complex32 *x, float *energy) {
     for (int k = 0; k < BINS; k++) {
         bins[k] = x[k].re * x[k].re + x[k].im * x[k].im;
     }
-    gather(b, bins, energy);
+    bands_sums(b, bins, energy);
 }
 
 void bands_correlation(const bands *b, const complex32 *x, const complex32 *p, float *correlation) {
@@ -94,7 +94,7 @@ void bands_correlation(const bands *b, const complex32 *x, const complex32 *p, f
     for (int k = 0; k < BINS; k++) {
         bins[k] = x[k].re * p[k].re + x[k].im * p[k].im;
     }
-    gather(b, bins, correlation);
+    bands_sums(b, bins, correlation);
 }
 
 void bands_to_bins(const bands *b, const float *values, float *bins) {

@@ -18,6 +18,9 @@ typedef struct bands {
 /* `edges` are `count` increasing bins from 0 to at most 480. */
 void bands_init(bands *b, const int32_t *edges, int count, arena *a);
 
+/* E_b = sum_k w_b(k) x(k) */
+void bands_sums(const bands *b, const float *powers, float *energy);
+
 /* E_b = sum_k w_b(k) |X(k)|^2 */
 void bands_energy(const bands *b, const complex32 *x, float *energy);
 

@@ -19,7 +19,7 @@ void echo_init(echo *e, int channels, const real_fft *fft, const real_fft *lag_f
     for (int channel = 0; channel < channels; channel++) {
         echo_filter_init(a->memory ? &e->filters[channel] : NULL, a);
     }
-    echo_past_init(&e->past, a);
+    echo_past_init(&e->past, ECHO_PAST_BLOCKS, a);
     e->far.re = ARENA_TAKE(a, float, ECHO_PATH);
     e->far.im = ARENA_TAKE(a, float, ECHO_PATH);
 }
@@ -62,7 +62,7 @@ static void transform_far(echo *e, echo_hop *hop, int block) {
     if (back > ECHO_DELAY_BLOCKS_MAX) {
         memset(hop->spectrum, 0, sizeof hop->spectrum);
     } else {
-        echo_past_frame(&e->past, back, hop->frame);
+        echo_past_read(&e->past, back, 2, hop->frame);
         real_fft_forward(e->fft, hop->frame, hop->spectrum, hop->work);
     }
     for (int i = 0; i < ECHO_RANGES; i++) {

@@ -1,25 +1,42 @@
-/* Where in its bands the rest of an echo lies: gains of bands made gains of bins. The definition is echo_shape.py. */
+/* The rest of an echo is taken out of frames bin by bin: it lies where the echo lies that was taken away. The definition is
+   echo_shape.py. */
 
 #ifndef ECHO_SHAPE_H
 #define ECHO_SHAPE_H
 
-#include "signal/bands.h"
+#include "signal/analysis.h"
+#include "signal/echo_past.h"
+
+/* What all streams share. */
+typedef struct echo_shape_tables {
+    real_fft fft;  /* of ECHO_LONG_SAMPLES */
+    float *window; /* ECHO_LONG_SAMPLES */
+} echo_shape_tables;
 
 typedef struct echo_shape {
-    int frames, newest; /* of the ring of shares: look-ahead and one more */
-    float *left;        /* ECHO_SHAPED_BINS: powers of what is left, smoothed */
-    float *shares; /* ECHO_SHAPED_BINS a frame: of the rest of the echo, over what a flat one would have in a bin */
+    const echo_shape_tables *tables;
+    int channels;
+    int missing;       /* samples of the long window that nobody has heard yet: silence */
+    int later;         /* hops between its end and the newest */
+    float *left;       /* ECHO_SHAPED_BINS each, powers: of what is left, smoothed */
+    float *echo;       /* of the echo, going down slowly */
+    echo_past *echoes; /* a channel each */
 } echo_shape;
 
-void echo_shape_init(echo_shape *s, int lookahead_frames, arena *a);
+void echo_shape_tables_init(echo_shape_tables *t, const struct kernel *k, arena *a);
+
+void echo_shape_init(echo_shape *s, const echo_shape_tables *t, int lookahead_frames, int channels, arena *a);
 void echo_shape_reset(echo_shape *s);
 
-/* The newest frame: powers of ECHO_SHAPED_BINS + 1 bins, and energies of bands, of what is left and of the echo that was
-   taken away. */
-void echo_shape_push(echo_shape *s, const bands *b, const float *left, const float *echo, const float *left_bands,
-                     const float *echo_bands);
+/* The newest hop of the echo that was taken away from each channel, `stride` apart. */
+void echo_shape_hear(echo_shape *s, const float *echo, int64_t stride);
 
-/* 481 gains, of those of the bands of the frame `lookahead_frames` before the newest. */
-void echo_shape_gains(const echo_shape *s, const bands *b, const float *of_bands, float *gains);
+/* The frame that is decided, `heard` being what is left: of each channel the spectrum without the rest of the echo, by
+   gains of bands, and 481 gains for another spectrum of the same frame. */
+void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_tables *tables, const float *of_bands,
+                         complex32 *noisy, float *gains);
+
+/* What the enhancement decided, where the rest of an echo is taken out before. */
+void echo_shape_beside(int bands, const float *rest, float *gains, float *strengths);
 
 #endif

@@ -38,11 +38,11 @@ void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, 
     for (int channel = 0; channel < channels; channel++) {
         const complex32 *y = noisy + channel * BINS, *p = comb + channel * BINS;
         complex32 *z = out + channel * BINS;
+        bands_energy(b, y, m->noisy_energy + channel * count);
         for (int k = 0; k < BINS; k++) {
             z[k].re = y[k].re + bins[k] * (p[k].re - y[k].re);
             z[k].im = y[k].im + bins[k] * (p[k].im - y[k].im);
         }
-        bands_energy(b, y, m->noisy_energy + channel * count);
         bands_energy(b, z, m->mixed_energy + channel * count);
     }
     for (int band = 0; band < count; band++) {

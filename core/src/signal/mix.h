@@ -15,7 +15,7 @@ typedef struct mix {
 
 void mix_init(mix *m, int bands, int channels, arena *a);
 
-/* Apply gains and strengths to a frame. The spectra are channels * 481. */
+/* Apply gains and strengths to a frame. The spectra are channels * 481; `out` may be `noisy`. */
 void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, const complex32 *comb,
                   const float *gains, const float *strengths, int post_filter, complex32 *out);
 

@@ -75,7 +75,8 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
 static void overlap_add(enhancer *e, int channel, float *y) {
     float *overlap = e->overlap + channel * HOP_SAMPLES;
     _Alignas(ARENA_ALIGNMENT) float frame[WINDOW_SAMPLES];
-    stft_synthesis(&e->model->tables.stft, e->enhanced + channel * BINS, frame, e->analysis.work);
+    _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
+    stft_synthesis(&e->model->tables.stft, e->enhanced + channel * BINS, frame, work);
     for (int n = 0; n < HOP_SAMPLES; n++) {
         y[n] = overlap[n] + frame[n];
     }
@@ -86,12 +87,19 @@ static void overlap_add(enhancer *e, int channel, float *y) {
 
 void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *comb, const network_work *work, int at,
                          float *y, int64_t stride) {
+    float gains[BINS], strengths[BINS];
+    size_t bands = sizeof(float) * (size_t)e->model->network.bands;
+    const complex32 *mixed = noisy;
     take_decisions(e, work, at);
-    mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, noisy, comb, e->gains, e->strengths,
-                 e->settings.post_filter, e->enhanced);
+    memcpy(gains, e->gains, bands);
+    memcpy(strengths, e->strengths, bands);
     if (FAR_ENDS && e->residual && e->residual->heard) {
-        residual_apply(e->residual, e->enhanced);
+        residual_take_out(e->residual, &e->analysis, &e->model->tables, e->enhanced, e->analysis.comb);
+        echo_shape_beside(e->model->network.bands, e->residual->gains, gains, strengths);
+        mixed = e->enhanced;
     }
+    mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, mixed, comb, gains, strengths, e->settings.post_filter,
+                 e->enhanced);
     for (int channel = 0; channel < e->channels; channel++) {
         if (e->settings.dry > 0.0f) {
             add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);

@@ -28,7 +28,7 @@ void residual_init(residual *r, const percepnet_model *model, int channels, aren
     r->past = ARENA_TAKE(a, float, past_hops(r) * HOP_SAMPLES);
     r->of_bands = ARENA_TAKE(a, float, OF_BANDS * bands);
     r->gains = ARENA_TAKE(a, float, bands);
-    echo_shape_init(&r->shape, model->tables.lookahead_frames, a);
+    echo_shape_init(&r->shape, &model->shape, model->tables.lookahead_frames, channels, a);
 }
 
 void residual_reset(residual *r) {
@@ -62,12 +62,7 @@ static void add_energy(const residual *r, const complex32 *spectrum, int what) {
     add(r, what);
 }
 
-/* Powers of the bins in which the rest of the echo gets a shape, all channels together. */
-typedef struct powers {
-    float left[ECHO_SHAPED_BINS + 1], echo[ECHO_SHAPED_BINS + 1];
-} powers;
-
-static void hear_channel(const residual *r, int channel, const float *left, const float *echo, powers *sum) {
+static void hear_channel(const residual *r, int channel, const float *left, const float *echo) {
     complex32 of_left[BINS], of_echo[BINS];
     transform(r, r->past + channel * HOP_SAMPLES, left, of_left);
     transform(r, r->past + (r->channels + channel) * HOP_SAMPLES, echo, of_echo);
@@ -75,10 +70,6 @@ static void hear_channel(const residual *r, int channel, const float *left, cons
     add_energy(r, of_echo, ECHO);
     bands_correlation(&r->model->tables.bands, of_left, of_echo, of_bands(r, ONE_CHANNEL));
     add(r, CORRELATION);
-    for (int k = 0; k <= ECHO_SHAPED_BINS; k++) {
-        sum->left[k] += of_left[k].re * of_left[k].re + of_left[k].im * of_left[k].im;
-        sum->echo[k] += of_echo[k].re * of_echo[k].re + of_echo[k].im * of_echo[k].im;
-    }
 }
 
 static void hear_far(const residual *r, const float *far) {
@@ -119,13 +110,12 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     network_state *state = &r->network;
     int coherences = tables->layout.start[FEATURE_ECHO_COHERENCES];
     size_t size = sizeof(float) * (size_t)tables->bands.count;
-    powers sum = {{0.0f}, {0.0f}};
     memset(r->of_bands, 0, OF_BANDS * size);
     for (int channel = 0; channel < r->channels; channel++) {
-        hear_channel(r, channel, left + channel * left_stride, echo + channel * echo_stride, &sum);
+        hear_channel(r, channel, left + channel * left_stride, echo + channel * echo_stride);
     }
     hear_far(r, far);
-    echo_shape_push(&r->shape, &tables->bands, sum.left, sum.echo, of_bands(r, LEFT), of_bands(r, ECHO));
+    echo_shape_hear(&r->shape, echo, echo_stride);
     put(r, FEATURE_BAND_LEVELS, LEFT, r->channels, work->features);
     put(r, FEATURE_ECHO_LEVELS, ECHO, r->channels, work->features);
     put(r, FEATURE_FAR_LEVELS, FAR, 1, work->features);
@@ -139,13 +129,14 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     r->heard = 1;
 }
 
-void residual_apply(const residual *r, complex32 *enhanced) {
+void residual_take_out(residual *r, const analysis *heard, const analysis_tables *tables, complex32 *noisy,
+                       complex32 *comb) {
     float bins[BINS];
-    echo_shape_gains(&r->shape, &r->model->tables.bands, r->gains, bins);
-    for (int channel = 0; channel < r->channels; channel++, enhanced += BINS) {
+    echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, bins);
+    for (int channel = 0; channel < r->channels; channel++, comb += BINS) {
         for (int k = 0; k < BINS; k++) {
-            enhanced[k].re *= bins[k];
-            enhanced[k].im *= bins[k];
+            comb[k].re *= bins[k];
+            comb[k].im *= bins[k];
         }
     }
 }

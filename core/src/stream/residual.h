@@ -32,7 +32,9 @@ void residual_reset(residual *r);
 void residual_hear(residual *r, network_work *work, const float *left, int64_t left_stride, const float *echo,
                    int64_t echo_stride, const float *far);
 
-/* Take the rest of the echo out of the enhanced spectrum of each channel. */
-void residual_apply(const residual *r, complex32 *enhanced);
+/* The spectrum of each channel without the rest of the echo, of the frame that is decided; its comb-filtered one loses it
+   in place. `heard` is what is left. */
+void residual_take_out(residual *r, const analysis *heard, const analysis_tables *tables, complex32 *noisy,
+                       complex32 *comb);
 
 #endif

@@ -111,6 +111,20 @@ class Analysis:
         self._spectra = spectra[count:]
         return Frames(noisy, combed, inputs, periods, correlations, tap_delays, weights)
 
+    def newest(self, samples: int) -> np.ndarray:
+        """What has been heard last, behind the high-pass.
+
+        Parameters
+        ----------
+        samples : int
+            At most some 3,000: what the comb filter looks back on.
+
+        Returns
+        -------
+        np.ndarray [shape=(channels, samples), dtype=float32]
+        """
+        return self._x[:, -samples:]
+
     def _track(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         periods, correlations, delays = [], [], []
         for peaks, candidates in zip(*pitch.cells(pitch.correlation(x)), strict=True):

@@ -53,7 +53,20 @@ class Bands:
         -------
         np.ndarray [shape=(..., bands)]
         """
-        return (spectrum.real**2 + spectrum.imag**2) @ self._to_bands
+        return self.sums(spectrum.real**2 + spectrum.imag**2)
+
+    def sums(self, powers: np.ndarray) -> np.ndarray:
+        """Energy of each band, from the powers of bins.
+
+        Parameters
+        ----------
+        powers : np.ndarray [shape=(..., 481)]
+
+        Returns
+        -------
+        np.ndarray [shape=(..., bands)]
+        """
+        return powers @ self._to_bands
 
     def correlation(self, x: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Real inner product of two spectra in each band, sum_k w_b(k) Re(X(k)^* P(k)).

@@ -10,7 +10,7 @@ from percepnet.params import BINS, HOP_SAMPLES
 from percepnet.reference.echo_delay import DelayFinder
 from percepnet.reference.echo_emphasis import Deemphasis, Emphasis
 from percepnet.reference.echo_filter import BLOCKS, IN_FILTER, EchoFilter, energy
-from percepnet.reference.echo_past import DELAY_BLOCKS_MAX, FarPast
+from percepnet.reference.echo_past import DELAY_BLOCKS_MAX, Past
 
 QUIET_HOPS = 200  # of no far end at all, after which there is no echo left
 
@@ -40,7 +40,7 @@ class EchoCanceller:
         self._far_emphasis = Emphasis(1)
         self._near_emphasis = Emphasis(self.channels)
         self._deemphasis = Deemphasis(self.channels)
-        self._past = FarPast()
+        self._past = Past()
         self._far = np.zeros((BLOCKS, BINS), np.complex64)
         self._turn = 0
         self.newest_far = np.zeros(HOP_SAMPLES, np.float32)  # of which the echo was looked for
@@ -84,7 +84,7 @@ class EchoCanceller:
         if found is not None:
             self._follow(found)
         self._past.push(self._far_emphasis.push(far[None])[0])
-        frame = self._past.frame(self.delay_blocks)
+        frame = self._past.read(self.delay_blocks)
         self._far = IN_FILTER * np.concatenate([np.fft.rfft(frame)[None].astype(np.complex64), self._far[:-1]])
         emphasised = self._near_emphasis.push(near)
         far_energy = energy(frame[HOP_SAMPLES:])
@@ -116,4 +116,4 @@ class EchoCanceller:
         for block in range(BLOCKS):  # as before the newest hop; what lies too far back is silence until it has come
             back = self.delay_blocks + block
             known = back <= DELAY_BLOCKS_MAX
-            self._far[block] = IN_FILTER[block] * np.fft.rfft(self._past.frame(back)) if known else 0
+            self._far[block] = IN_FILTER[block] * np.fft.rfft(self._past.read(back)) if known else 0

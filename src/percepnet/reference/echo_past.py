@@ -1,6 +1,6 @@
-"""The far end of the last half second, from which the filter hears the part that the echo may be of.
+"""The newest hops of a signal: of the far end the last half second, from which the filter hears what has an echo.
 
-It is kept in 16 bits, each hop with a scale of its own, which takes half of the room of floats. What is lost lies about
+They are kept in 16 bits, each with a scale of its own, which takes half of the room of floats. What is lost lies about
 100 dB below the loudest sample of its hop: far below whatever the filter leaves of an echo.
 """
 
@@ -29,12 +29,18 @@ def to_int16(x: np.ndarray) -> np.ndarray:
     return np.trunc(x + np.copysign(np.float32(0.5), x)).astype(np.int16)
 
 
-class FarPast:
-    """The newest hops of a signal."""
+class Past:
+    """The newest hops of a signal.
 
-    def __init__(self) -> None:
-        self._samples = np.zeros((PAST_BLOCKS, HOP_SAMPLES), np.int16)  # newest first
-        self._scales = np.zeros((PAST_BLOCKS, 1), np.float32)
+    Parameters
+    ----------
+    hops : int
+        How many are kept.
+    """
+
+    def __init__(self, hops: int = PAST_BLOCKS) -> None:
+        self._samples = np.zeros((hops, HOP_SAMPLES), np.int16)  # newest first
+        self._scales = np.zeros((hops, 1), np.float32)
 
     def forget(self) -> None:
         """All of it is silence."""
@@ -54,17 +60,18 @@ class FarPast:
         self._samples = np.concatenate([to_int16(factor * hop)[None], self._samples[:-1]])
         self._scales = np.concatenate([np.full((1, 1), scale, np.float32), self._scales[:-1]])
 
-    def frame(self, back: int) -> np.ndarray:
-        """Two hops, the later one so many before the newest.
+    def read(self, back: int, count: int = 2) -> np.ndarray:
+        """Some hops, the latest of them so many before the newest.
 
         Parameters
         ----------
-        back : int
-            0 to 50.
+        back, count : int
+            Their sum is at most what is kept.
 
         Returns
         -------
-        np.ndarray [shape=(960,), dtype=float32]
+        np.ndarray [shape=(480 * count,), dtype=float32]
         """
-        hops = self._scales[back : back + 2] * self._samples[back : back + 2]
+        part = slice(back, back + count)
+        hops = self._scales[part] * self._samples[part]
         return np.asarray(hops[::-1], np.float32).reshape(-1)

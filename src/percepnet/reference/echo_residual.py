@@ -2,7 +2,7 @@
 
 A loudspeaker that distorts, a room longer than the filter, a path that moves: the rest of an echo sounds like speech,
 and the enhancement keeps it. This network hears what is left, the echo that was taken away and the far end, and nothing
-else; its gains go on top of those of the enhancement, whichever network has decided them, bin by bin (`echo_shape`).
+else; what it finds is taken out of each frame bin by bin (`echo_shape`), whatever network enhances it then.
 Where for some time hardly anything was but echo, frames are turned down further. Without a far end it is not there.
 """
 
@@ -13,7 +13,7 @@ from percepnet.errors import ModelError
 from percepnet.params import ECHO_FEATURES, HOP_SAMPLES, SignalParams
 from percepnet.reference import stft
 from percepnet.reference.bands import Bands, bands_of, coherence
-from percepnet.reference.echo_shape import EchoShape
+from percepnet.reference.echo_shape import Rest
 from percepnet.reference.features import band_levels, silent_energy
 from percepnet.reference.network import Network, NetworkModel
 
@@ -54,7 +54,6 @@ class ResidualSuppressor:
         self._bands = bands_of(model.params.band_edges)
         self._network = Network(model)
         self._gains = model.architecture.heads["gains"]
-        self._shape = EchoShape(self._bands, model.params.lookahead_frames)
         self.reset()
 
     def reset(self) -> None:
@@ -62,9 +61,8 @@ class ResidualSuppressor:
         self._state = self._network.initial_state()
         self._past = np.zeros((2 * self.channels + 1, HOP_SAMPLES), np.float32)
         self._spoken = np.float32(1)
-        self._shape.reset()
 
-    def push(self, left: Samples, echo: Samples, far: Samples) -> Array:
+    def push(self, left: Samples, echo: Samples, far: Samples) -> Rest:
         """The next hop.
 
         Parameters
@@ -75,14 +73,13 @@ class ResidualSuppressor:
 
         Returns
         -------
-        np.ndarray [shape=(481,)]
-            Gains of the bins of the frame `lookahead_frames` before the newest, 0 to 1.
+        Rest
+            Gains are of the frame `lookahead_frames` before the newest, 0 to 1.
         """
         spectra = self._spectra(left, echo, far)
         features = residual_features(self._bands, self.params, spectra)
         decided = self._network.outputs(features, self._state)[self._gains]
-        self._shape.push(*np.split(spectra[:-1], 2))
-        return self._shape.gains(decided * self._alone(decided))
+        return Rest(decided * self._alone(decided), echo)
 
     def _alone(self, gains: Array) -> np.float32:
         """By how much a frame is turned down, 0 to 1, as nobody has spoken for a while."""

@@ -1,83 +1,178 @@
-"""Where in its bands the rest of an echo lies: where the echo lies that was taken away.
+"""The rest of an echo is taken out bin by bin: it lies where the echo lies that was taken away.
 
 A voice has harmonics, and between those of the far end there is hardly any echo. A gain for all of a band takes from
-the talker there, and leaves more than is needed on the harmonics. So the rest of the echo, of which the network says
-how much there is in a band, is spread over the bins of the band as the echo that was taken away is. Where next to
-nothing was taken away, nothing is known of that, and the band's gain is that of its bins.
+the talker there, and leaves more than is needed on the harmonics. So the rest of the echo, of which a network says how
+much there is in a band, is spread over the bins of the band as the echo that was taken away is. Where next to nothing
+was taken away, nothing is known of that, and the band's gain is that of its bins.
+
+The look-ahead of two frames is there to be used: a window of 60 ms around the frame has bins of 16.7 Hz, between which
+two voices are told apart whose harmonics share bins of 50 Hz. Of what the window gives, only the frame is kept.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from percepnet.arrays import Array
+from percepnet.arrays import Array, Samples
+from percepnet.params import HOP_SAMPLES, WINDOW_SAMPLES
+from percepnet.reference import stft
 from percepnet.reference.bands import Bands
+from percepnet.reference.echo_past import Past
 
-SHAPED_BINS = 160  # up to 8 kHz, and one more to smooth with: above, voices hiss
-LEFT_SMOOTHING = np.float32(0.3)  # of what is left, from frame to frame
-UNKNOWN = np.float32(0.01)  # of what is left in a band: an echo below that says nothing of where its rest lies
-LEAST, MOST = np.float32(0.2), np.float32(2.0)  # of the band's gain
-_SILENT = np.float32(1e-12)  # energy
+FINE = 3  # bins of the long window in one of the frame's
+LONG_SAMPLES = FINE * WINDOW_SAMPLES
+LONG_HOPS = LONG_SAMPLES // HOP_SAMPLES
+LONG_BINS = LONG_SAMPLES // 2 + 1
+SHAPED_BINS = FINE * 160  # up to 8 kHz: above, voices hiss
+LEFT_SMOOTHING = np.float32(0.5)  # of what is left, from frame to frame
+ECHO_DECAY = np.float32(0.6)  # of an echo's power, in a frame: rooms go on for a while
+UNKNOWN = np.float32(0.0003)  # of what is left in a band: an echo below that says nothing of where its rest lies
+MORE = np.float32(1.5)  # of the rest than what is left less what is kept: phases differ
+LEAST = np.float32(0.05)  # of the band's gain
+MOST = np.float32(4.0)  # of its square, more than the band's gain: where there is little but echo, hardly more
+SILENT = np.float32(1e-12)  # energy
+TAKEN_TWICE = np.float32(0.1)  # a gain below which no more of the enhancement's is given back
+
+_LEFT_TAPS = (6 / 16, 4 / 16, 1 / 16)  # of neighbours on either side: a window spreads a harmonic over several bins
+_ECHO_TAPS = (2 / 4, 1 / 4)
+
+_LONG_WINDOW = (np.sin(np.pi * (np.arange(LONG_SAMPLES) + 0.5) / LONG_SAMPLES) ** 2).astype(np.float32)
+_FRAME = slice((LONG_SAMPLES - WINDOW_SAMPLES) // 2, (LONG_SAMPLES + WINDOW_SAMPLES) // 2)
+
+
+class Rest(NamedTuple):
+    """What is known of the rest of an echo when a hop has been heard."""
+
+    gains: Array  # (bands,): how much of the frame that is decided is none
+    echo: Samples  # (channels, 480): what was taken away from the hop
+
+
+class WithoutRest(NamedTuple):
+    """The frame that is decided, without the rest of the echo."""
+
+    noisy: np.ndarray  # (channels, 481) spectrum
+    gains: Array  # (481,): for another spectrum of the same frame
 
 
 class EchoShape:
-    """Gains of bands made gains of bins, for the frame that is decided.
+    """Takes the rest of an echo out of frames.
 
     Parameters
     ----------
     bands : Bands
     lookahead_frames : int
-        By which gains come later than the frame that they are for.
+        By which decisions come later than the frame that they are for.
+    channels : int
     """
 
-    def __init__(self, bands: Bands, lookahead_frames: int) -> None:
+    def __init__(self, bands: Bands, lookahead_frames: int, channels: int) -> None:
         self._bands = bands
-        self._lookahead_frames = lookahead_frames
+        # Hops between the end of the long window and what has been heard; with less look-ahead, its end is silence.
+        self._later_hops = lookahead_frames + 1 - LONG_HOPS // 2
+        self._channels = channels
         self.reset()
 
     def reset(self) -> None:
         """Forget what was heard."""
         self._left = np.zeros(SHAPED_BINS, np.float32)
-        self._shares = [np.ones(SHAPED_BINS, np.float32)] * (self._lookahead_frames + 1)
+        self._echo = np.zeros(SHAPED_BINS, np.float32)
+        self._echoes = [Past(max(self._later_hops, 0) + LONG_HOPS) for _ in range(self._channels)]
 
-    def push(self, left: np.ndarray, echo: np.ndarray) -> None:
-        """Hear the newest frame.
+    @property
+    def samples(self) -> int:
+        """How many of the newest samples `push` looks at."""
+        return LONG_SAMPLES + self._later_hops * HOP_SAMPLES
 
-        Parameters
-        ----------
-        left, echo : np.ndarray [shape=(channels, 481), complex]
-            Spectra of what the canceller left, and of what it took away.
-        """
-        power_left, power_echo = (_powers(x)[: SHAPED_BINS + 1] for x in (left, echo))
-        self._left += (1 - LEFT_SMOOTHING) * (_smoothed(power_left) - self._left)
-        of_left, of_echo = (self._bands.energy(x).sum(axis=0) for x in (left, echo))
-        ratio = self._bands.to_bins(of_left / (of_echo + UNKNOWN * of_left + _SILENT))[:SHAPED_BINS]
-        share = ratio * (power_echo[:SHAPED_BINS] / (self._left + _SILENT) + UNKNOWN)
-        self._shares = [*self._shares[1:], share.astype(np.float32)]
-
-    def gains(self, of_bands: Array) -> Array:
-        """Gains of bins.
+    def push(self, rest: Rest, heard: Samples) -> WithoutRest:
+        """The next hop.
 
         Parameters
         ----------
-        of_bands : np.ndarray [shape=(bands,)]
-            0 to 1, of the frame `lookahead_frames` before the newest.
+        rest : Rest
+        heard : np.ndarray [shape=(channels, samples)]
+            The newest of what is left of each channel, as the analysis hears it.
 
         Returns
         -------
-        np.ndarray [shape=(481,), dtype=float32]
+        WithoutRest
         """
-        gains = np.asarray(self._bands.to_bins(of_bands), np.float32)
-        rest = self._bands.to_bins(1 - of_bands * of_bands)[:SHAPED_BINS]
+        for past, hop in zip(self._echoes, rest.echo, strict=True):
+            past.push(hop)
+        echo = np.stack([past.read(max(self._later_hops, 0), self._heard_hops) for past in self._echoes])
+        left = self._long_spectra(heard[:, : LONG_SAMPLES - self._missing])
+        gains = self._gains(rest.gains, _powers(left), _powers(self._long_spectra(echo)))
+        frame = np.fft.irfft(left * gains, n=LONG_SAMPLES, axis=-1)[:, _FRAME] / _LONG_WINDOW[_FRAME]
+        of_frame = _around(gains) / np.float32(FINE)
+        return WithoutRest(np.asarray(stft.analysis(frame), np.complex64), of_frame.astype(np.float32))
+
+    @property
+    def _missing(self) -> int:
+        return max(-self._later_hops, 0) * HOP_SAMPLES
+
+    @property
+    def _heard_hops(self) -> int:
+        return LONG_HOPS - self._missing // HOP_SAMPLES
+
+    def _long_spectra(self, x: Samples) -> np.ndarray:
+        whole = np.concatenate([x, np.zeros((len(x), self._missing), np.float32)], axis=1)
+        return np.asarray(np.fft.rfft(whole * _LONG_WINDOW, axis=-1), np.complex64)
+
+    def _gains(self, of_bands: Array, left: Array, echo: Array) -> Array:
+        echo = _smoothed(echo, _ECHO_TAPS)
+        echo[:SHAPED_BINS] = self._echo = np.maximum(echo[:SHAPED_BINS], ECHO_DECAY * self._echo)
+        self._left += (1 - LEFT_SMOOTHING) * (_smoothed(left, _LEFT_TAPS)[:SHAPED_BINS] - self._left)
+        of_left, of_echo = (self._bands.sums(_around(power)) for power in (left, echo))
+        ratio = self._fine(of_left / (of_echo + UNKNOWN * of_left + SILENT))
+        share = ratio[:SHAPED_BINS] * (MORE * echo[:SHAPED_BINS] / (self._left + SILENT) + UNKNOWN)
+        gains = self._fine(of_bands)
+        rest = self._fine(1 - of_bands * of_bands)[:SHAPED_BINS]
         flat = gains[:SHAPED_BINS]
-        shaped = np.sqrt(np.maximum(1 - rest * self._shares[0], 0))
-        gains[:SHAPED_BINS] = np.clip(shaped, LEAST * flat, np.minimum(MOST * flat, 1))
+        shaped = np.sqrt(np.maximum(1 - rest * share, 0))
+        gains[:SHAPED_BINS] = np.clip(shaped, LEAST * flat, np.minimum(flat + MOST * flat * flat, 1))
         return gains
 
+    def _fine(self, of_bands: Array) -> Array:
+        """Values of bands in the bins of the long window: in straight lines from bin to bin of the frame."""
+        of_frame = np.asarray(self._bands.to_bins(of_bands), np.float32)
+        steps = np.diff(of_frame)[:, None] * (np.arange(FINE, dtype=np.float32) / np.float32(FINE))
+        return np.append(of_frame[:-1, None] + steps, of_frame[-1]).astype(np.float32)
 
-def _powers(spectra: np.ndarray) -> np.ndarray:
+
+def _powers(spectra: np.ndarray) -> Array:
     return np.asarray((spectra.real**2 + spectra.imag**2).sum(axis=0), np.float32)
 
 
-def _smoothed(power: np.ndarray) -> np.ndarray:
-    """Over neighbouring bins, without the last: the window of a frame spreads a harmonic over several."""
-    below = np.concatenate([power[:1], power[:-2]])
-    return np.asarray(0.25 * below + 0.5 * power[:-1] + 0.25 * power[1:], np.float32)
+def _around(fine: Array) -> Array:
+    """Sums of the bins of the long window around each bin of the frame."""
+    return np.asarray(np.pad(fine, FINE // 2, "reflect").reshape(-1, FINE).sum(axis=1), np.float32)
+
+
+def _smoothed(power: Array, taps: tuple[float, ...]) -> Array:
+    """Over neighbouring bins. Beyond both ends a spectrum is its own mirror image."""
+    found = np.float32(taps[0]) * power
+    for distance, tap in enumerate(taps[1:], 1):
+        padded = np.pad(power, distance, "reflect")
+        found += np.float32(tap) * (padded[: -2 * distance] + padded[2 * distance :])
+    return found
+
+
+def beside_the_rest(rest: Array, gains: Array, strengths: Array) -> tuple[Array, Array]:
+    """What the enhancement does where the rest of an echo is taken out before.
+
+    It hears the echo, and takes a part of it for noise: half of what both take, in dB, is given back. The comb filter
+    adds up periods in which there is the echo too, so it gets less to say.
+
+    Parameters
+    ----------
+    rest : np.ndarray [shape=(bands,)]
+        Gains that take it out.
+    gains, strengths : np.ndarray [shape=(bands,)]
+        Decisions of the enhancement.
+
+    Returns
+    -------
+    tuple of two np.ndarray [shape=(bands,), dtype=float32]
+    """
+    root = np.sqrt(rest)
+    given_back = np.minimum(gains / np.maximum(root, np.sqrt(TAKEN_TWICE)), 1)
+    return np.asarray(given_back, np.float32), np.asarray(strengths * rest, np.float32)

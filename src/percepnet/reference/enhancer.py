@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from percepnet.arrays import Array
 from percepnet.params import HOP_SAMPLES
 from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
+from percepnet.reference.echo_shape import EchoShape, Rest, beside_the_rest
 from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network, NetworkModel
@@ -59,23 +59,25 @@ class FrameEnhancer:
         self._bands = bands_of(model.params.band_edges)
         self._analysis = Analysis(model.params, channels)
         self._network = Network(model)
+        self._shape = EchoShape(self._bands, model.params.lookahead_frames, channels)
         self.reset()
 
     def reset(self) -> None:
         """Begin a new stream."""
         self._analysis.reset()
+        self._shape.reset()
         self._state = self._network.initial_state()
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
         self.gains = np.ones(self.model.params.bands, dtype=np.float32)
 
-    def process(self, hops: np.ndarray, residual: Sequence[Array | None] | None = None) -> np.ndarray:
+    def process(self, hops: np.ndarray, residual: Sequence[Rest | None] | None = None) -> np.ndarray:
         """Enhance the next 10 ms, or any number of them.
 
         Parameters
         ----------
         hops : np.ndarray [shape=(channels, 480 * n), dtype=float32]
-        residual : sequence of n np.ndarray [shape=(481,)] or None, optional
-            Gains that take out what is left of an echo, on top.
+        residual : sequence of n Rest or None, optional
+            What is known of the rest of an echo in each hop, which is taken out first.
 
         Returns
         -------
@@ -83,13 +85,11 @@ class FrameEnhancer:
             The enhanced signal, delayed by `model.params.latency_samples`; the same to the bit whatever n is.
         """
         starts = range(0, hops.shape[1], HOP_SAMPLES)
-        gains = residual or [None] * len(starts)
-        steps = zip(starts, gains, strict=True)
-        return np.concatenate(
-            [self._step(hops[:, start : start + HOP_SAMPLES], of_bins) for start, of_bins in steps], axis=1
-        )
+        rests = residual or [None] * len(starts)
+        steps = zip(starts, rests, strict=True)
+        return np.concatenate([self._step(hops[:, start : start + HOP_SAMPLES], rest) for start, rest in steps], axis=1)
 
-    def _step(self, hop: np.ndarray, residual: Array | None) -> np.ndarray:
+    def _step(self, hop: np.ndarray, rest: Rest | None) -> np.ndarray:
         frames = self._analysis.push(hop)
         decided = self._network.outputs(frames.features[0], self._state)
         heads = self.model.architecture.heads
@@ -98,11 +98,16 @@ class FrameEnhancer:
         self.speech_probability = float(decided[heads["speech"]][0]) if "speech" in heads else None
         if not self.comb_filter:
             strengths = np.zeros_like(strengths)
+        noisy, comb = frames.noisy, frames.comb
+        if rest is None:
+            self._shape.reset()
+        else:
+            without = self._shape.push(rest, self._analysis.newest(self._shape.samples))
+            noisy, comb = without.noisy[None], without.gains * comb
+            gains, strengths = beside_the_rest(rest.gains, gains, strengths)
         spectrum = enhance_spectrum(
-            frames.noisy, frames.comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
+            noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
         )[0]
-        if residual is not None:
-            spectrum = spectrum * residual
         dry = np.float32(dry_level(self.attenuation_limit_db))
         if dry:
             spectrum = spectrum + dry * (frames.noisy[0] - spectrum)

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.arrays import AnySamples, Array, Samples, crossfade, from_float32, to_float32
+from percepnet.arrays import AnySamples, Samples, crossfade, from_float32, to_float32
 from percepnet.errors import AudioError
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.echo import EchoCanceller
 from percepnet.reference.echo_residual import ResidualSuppressor
+from percepnet.reference.echo_shape import Rest
 from percepnet.reference.enhancer import FrameEnhancer
 from percepnet.reference.network import NetworkModel
 from percepnet.reference.resample import Resampler, half_width_samples
@@ -30,8 +31,8 @@ class Enhances(Protocol):
     attenuation_limit_db: float | None
     speech_probability: float | None
 
-    def process(self, hops: Samples, residual: Sequence[Array | None] | None = None) -> Samples:
-        """Enhance the next 480 * n samples of each channel; `residual` are gains of what is left of an echo."""
+    def process(self, hops: Samples, residual: Sequence[Rest | None] | None = None) -> Samples:
+        """Enhance the next 480 * n samples of each channel; `residual` is what is left of an echo in each hop."""
 
     def reset(self) -> None:
         """Begin a new stream."""
@@ -274,10 +275,10 @@ class Stream:
         return np.concatenate([self._from_48k.process(part, hop.shape[1]) for part, hop in parts], axis=1)
 
     def _enhanced_48k(self, hops: Samples, far: Samples) -> Samples:
-        gains: list[list[Array | None]] | None = None
+        found: list[list[Rest | None]] | None = None
         if self._canceller:
-            hops, gains = self._without_echo(self._canceller, hops, far[0])
-        of_each: list[list[Array | None] | None] = [*gains] if gains else [None] * len(self._frame_enhancers)
+            hops, found = self._without_echo(self._canceller, hops, far[0])
+        of_each: list[list[Rest | None] | None] = [*found] if found else [None] * len(self._frame_enhancers)
         groups = np.split(hops, len(self._frame_enhancers))
         parts = zip(self._frame_enhancers, groups, of_each, strict=True)
         return np.concatenate(
@@ -289,24 +290,24 @@ class Stream:
 
     def _without_echo(
         self, canceller: EchoCanceller, hops: Samples, far: Samples
-    ) -> tuple[Samples, list[list[Array | None]] | None]:
-        """What the canceller leaves, and for each decision the gains of each hop that take out the rest."""
+    ) -> tuple[Samples, list[list[Rest | None]] | None]:
+        """What the canceller leaves, and for each decision what is known of the rest in each hop."""
         if not self._suppressors:
             return canceller.process(hops, far), None
         left = np.empty_like(hops)
-        gains: list[list[Array | None]] = [[] for _ in self._suppressors]
+        found: list[list[Rest | None]] = [[] for _ in self._suppressors]
         for start in range(0, hops.shape[1], HOP_SAMPLES):
             part = slice(start, start + HOP_SAMPLES)
             left[:, part] = canceller.process(hops[:, part], far[part])
             echo = hops[:, part] - left[:, part]
-            groups = zip(*(np.split(x, len(gains)) for x in (left[:, part], echo)), strict=True)
-            for (rest, taken), suppressor, those in zip(groups, self._suppressors, gains, strict=True):
+            groups = zip(*(np.split(x, len(found)) for x in (left[:, part], echo)), strict=True)
+            for (rest, taken), suppressor, those in zip(groups, self._suppressors, found, strict=True):
                 if canceller.is_quiet:
                     suppressor.reset()
                     those.append(None)
                 else:
                     those.append(suppressor.push(rest, taken, canceller.newest_far))
-        return left, gains
+        return left, found
 
     def _delayed(self, x: Samples) -> Samples:
         """The input of as many samples ago as the enhanced signal is late; what is no audio is 0 in it."""
