@@ -94,7 +94,7 @@ def test_gains_hear_what_is_within_30_ms_of_the_decided_frame(lookahead_frames, 
         of_first.append(gains[first])
         of_second.append(gains[second])
     assert max(of_first[3:]) < 0.05
-    assert int(np.argmax(np.array(of_second[3:]) < 0.7)) + 3 == change + later
+    assert int(np.argmax(np.array(of_second[8:]) < 0.9 * of_second[change - 1])) + 8 == change + later
     assert max(of_second[change + later + 2 :]) < 0.05
 
 
@@ -107,12 +107,22 @@ def test_after_a_reset_it_knows_nothing():
     np.testing.assert_array_equal([shape.push(rest, heard).gains for _ in range(5)], first)
 
 
-def test_the_enhancement_gets_back_half_of_what_both_take_and_combs_less():
-    rest = np.array([1, 0.25, 0.01], np.float32)
-    gains, strengths = beside_the_rest(rest, np.array([0.3, 0.2, 0.1], np.float32), np.full(3, 0.8, np.float32))
-    np.testing.assert_allclose(gains, [0.3, 0.4, 0.1 / 0.1**0.5], rtol=1e-6)
-    np.testing.assert_allclose(strengths, 0.8 * rest, rtol=1e-6)
-    assert beside_the_rest(rest, np.ones(3, np.float32), rest)[0].max() == 1
+def test_the_enhancement_takes_nothing_twice_and_combs_less():
+    taken = np.array([1, 0.8, 0.4, 0.01], np.float32)
+    gains, strengths = beside_the_rest(taken, np.full(4, 0.3, np.float32), np.full(4, 0.8, np.float32))
+    np.testing.assert_allclose(gains, [0.3, 0.375, 0.75, 1], rtol=1e-6)
+    np.testing.assert_allclose(strengths, 0.8 * taken, rtol=1e-6)
+    np.testing.assert_allclose(beside_the_rest(taken, np.zeros(4, np.float32), taken)[0], 1 - taken)
+
+
+def test_where_no_echo_was_taken_away_the_enhancement_decides_alone():
+    shape = EchoShape(BANDS, 2, 1)
+    heard = noise(1, shape.samples, 0.1).astype(np.float32)[None]
+    gains = np.full(34, 0.5, np.float32)
+    for level, taken in ((1e-4, 1.0), (0.1, 0.5)):
+        for _ in range(30):
+            found = shape.push(Rest(gains, np.float32(level) * heard[:, :HOP_SAMPLES]), heard)
+        np.testing.assert_array_equal(found.of_bands, np.float32(taken))
 
 
 @pytest.mark.parametrize("lookahead_frames", [1, 3])

@@ -48,7 +48,7 @@ def test_echo_alone_is_turned_down_further_and_a_talker_is_not():
     factors = [suppressor._alone(quiet) for _ in range(200)]
     assert factors[0] == 1
     assert np.all(np.diff(factors) <= 0)
-    assert factors[-1] == pytest.approx((0.09 / 0.44) ** 4, rel=1e-4)
+    assert factors[-1] == pytest.approx((0.09 / 0.42) ** 8, rel=1e-4)
     assert suppressor._alone(spoken) == 1  # at once
     assert [suppressor._alone(quiet) for _ in range(20)] == [1] * 20  # and in a pause
 

@@ -21,8 +21,8 @@ struct percepnet_model {
     network network;
 #if FAR_ENDS
     real_fft lag_fft; /* for the delay of an echo */
-    echo_shape_tables shape;
 #endif
+    echo_shape_tables shape; /* empty without far ends */
 };
 
 /* NULL without memory, or if there is no kernel of the name. */

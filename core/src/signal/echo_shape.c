@@ -11,7 +11,7 @@
 #define LONG_BINS (ECHO_LONG_SAMPLES / 2 + 1)
 #define LONG_HOPS (ECHO_LONG_SAMPLES / HOP_SAMPLES)
 #define FRAME_START ((ECHO_LONG_SAMPLES - WINDOW_SAMPLES) / 2)
-#define MARGIN 2 /* bins beyond either end, where a spectrum is its own mirror image */
+#define MARGIN 1 /* bins beyond either end, where a spectrum is its own mirror image */
 
 static const double PI = 3.14159265358979323846;
 
@@ -121,7 +121,7 @@ static void smooth_echo(echo_shape *s, float *echo) {
 
 static void smooth_left(echo_shape *s, const float *left) {
     for (int k = 0; k < ECHO_SHAPED_BINS; k++) {
-        float over = 0.375f * left[k] + 0.25f * (left[k - 1] + left[k + 1]) + 0.0625f * (left[k - 2] + left[k + 2]);
+        float over = 0.5f * left[k] + 0.25f * (left[k - 1] + left[k + 1]);
         s->left[k] += (1.0f - ECHO_LEFT_SMOOTHING) * (over - s->left[k]);
     }
 }
@@ -137,15 +137,18 @@ static void spread(const bands *b, const float *of_bands, float *of_frame, int b
     }
 }
 
-/* How much of what is left in a band there is for each of the echo. */
-static void ratios(const bands *b, const float *left, const float *echo, float *of_bands) {
+/* How much of what is left in a band there is for each of the echo, and what is taken out of it where there is one. */
+static void ratios(const bands *b, const float *left, const float *echo, const float *of_bands, float *ratio,
+                   float *taken) {
     float of_frame[BINS], of_left[BINS], of_echo[BINS];
     around(left, of_frame);
     bands_sums(b, of_frame, of_left);
     around(echo, of_frame);
     bands_sums(b, of_frame, of_echo);
     for (int band = 0; band < b->count; band++) {
-        of_bands[band] = of_left[band] / (of_echo[band] + ECHO_UNKNOWN * of_left[band] + ECHO_SILENT);
+        float unknown = ECHO_UNKNOWN * of_left[band];
+        ratio[band] = of_left[band] / (of_echo[band] + unknown + ECHO_SILENT);
+        taken[band] = of_echo[band] > unknown ? of_bands[band] : 1.0f;
     }
 }
 
@@ -162,7 +165,7 @@ static void find_gains(const echo_shape *s, const bands *b, const float *of_band
     for (int k = 0; k < ECHO_SHAPED_BINS; k++) {
         float share = ratio_fine[k] * (ECHO_MORE * s->echo[k] / (s->left[k] + ECHO_SILENT) + ECHO_UNKNOWN);
         float kept = 1.0f - rest_fine[k] * share, gain = kept > 0.0f ? sqrtf(kept) : 0.0f;
-        float least = ECHO_LEAST * gains[k], most = gains[k] + ECHO_MOST * gains[k] * gains[k];
+        float least = ECHO_LEAST * gains[k], most = gains[k] + ECHO_MOST * gains[k] * gains[k] * gains[k];
         most = most < 1.0f ? most : 1.0f;
         gains[k] = gain < least ? least : gain > most ? most : gain;
     }
@@ -185,7 +188,7 @@ static void filter(const echo_shape *s, const analysis_tables *tables, scratch *
 }
 
 void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_tables *tables, const float *of_bands,
-                         complex32 *noisy, float *gains) {
+                         complex32 *noisy, float *gains, float *taken) {
     _Alignas(ARENA_ALIGNMENT) scratch z;
     float *left = z.left + MARGIN, *echo = z.echo + MARGIN, ratio[BINS];
     for (int channel = 0; channel < s->channels; channel++) {
@@ -200,7 +203,7 @@ void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_ta
     mirror(echo);
     smooth_left(s, left);
     smooth_echo(s, echo);
-    ratios(&tables->bands, left, echo, ratio);
+    ratios(&tables->bands, left, echo, of_bands, ratio, taken);
     find_gains(s, &tables->bands, of_bands, ratio, &z);
     for (int channel = 0; channel < s->channels; channel++) {
         if (s->channels > 1) {
@@ -214,11 +217,12 @@ void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_ta
     }
 }
 
-void echo_shape_beside(int bands, const float *rest, float *gains, float *strengths) {
+void echo_shape_beside(int bands, const float *taken, float *gains, float *strengths) {
     for (int band = 0; band < bands; band++) {
-        float root = sqrtf(rest[band] > ECHO_TAKEN_TWICE ? rest[band] : ECHO_TAKEN_TWICE),
-              given_back = gains[band] / root;
-        gains[band] = given_back < 1.0f ? given_back : 1.0f;
-        strengths[band] *= rest[band];
+        float once = gains[band] / (taken[band] > ECHO_TAKEN_TWICE ? taken[band] : ECHO_TAKEN_TWICE);
+        float least = 1.0f - taken[band];
+        once = once < 1.0f ? once : 1.0f;
+        gains[band] = once > least ? once : least;
+        strengths[band] *= taken[band];
     }
 }

@@ -87,15 +87,15 @@ static void overlap_add(enhancer *e, int channel, float *y) {
 
 void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *comb, const network_work *work, int at,
                          float *y, int64_t stride) {
-    float gains[BINS], strengths[BINS];
+    float gains[BINS], strengths[BINS], taken[BINS];
     size_t bands = sizeof(float) * (size_t)e->model->network.bands;
     const complex32 *mixed = noisy;
     take_decisions(e, work, at);
     memcpy(gains, e->gains, bands);
     memcpy(strengths, e->strengths, bands);
     if (FAR_ENDS && e->residual && e->residual->heard) {
-        residual_take_out(e->residual, &e->analysis, &e->model->tables, e->enhanced, e->analysis.comb);
-        echo_shape_beside(e->model->network.bands, e->residual->gains, gains, strengths);
+        residual_take_out(e->residual, &e->analysis, &e->model->tables, e->enhanced, e->analysis.comb, taken);
+        echo_shape_beside(e->model->network.bands, taken, gains, strengths);
         mixed = e->enhanced;
     }
     mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, mixed, comb, gains, strengths, e->settings.post_filter,

@@ -130,9 +130,9 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
 }
 
 void residual_take_out(residual *r, const analysis *heard, const analysis_tables *tables, complex32 *noisy,
-                       complex32 *comb) {
+                       complex32 *comb, float *taken) {
     float bins[BINS];
-    echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, bins);
+    echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, bins, taken);
     for (int channel = 0; channel < r->channels; channel++, comb += BINS) {
         for (int k = 0; k < BINS; k++) {
             comb[k].re *= bins[k];

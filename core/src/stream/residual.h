@@ -33,8 +33,8 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
                    int64_t echo_stride, const float *far);
 
 /* The spectrum of each channel without the rest of the echo, of the frame that is decided; its comb-filtered one loses it
-   in place. `heard` is what is left. */
+   in place. `heard` is what is left. `taken` are gains of bands, as of echo_shape_take_out. */
 void residual_take_out(residual *r, const analysis *heard, const analysis_tables *tables, complex32 *noisy,
-                       complex32 *comb);
+                       complex32 *comb, float *taken);
 
 #endif

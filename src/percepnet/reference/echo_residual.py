@@ -20,8 +20,8 @@ from percepnet.reference.network import Network, NetworkModel
 RESIDUAL_FEATURES = ("band_levels", *ECHO_FEATURES)
 
 # While nobody speaks but the loudspeaker, what is left of it is the more annoying for being all there is to hear.
-ALONE_GAIN = np.float32(0.44)  # rms over bands: where gains stay below for a while, there is hardly anything but echo
-ALONE_EXPONENT = 4  # by which such frames are turned down further
+ALONE_GAIN = np.float32(0.42)  # rms over bands: where gains stay below for a while, there is hardly anything but echo
+ALONE_EXPONENT = 8  # by which such frames are turned down further
 ALONE_DECAY = np.float32(0.98)  # in a frame: the pauses of a talker are no such while
 
 

@@ -27,14 +27,12 @@ SHAPED_BINS = FINE * 160  # up to 8 kHz: above, voices hiss
 LEFT_SMOOTHING = np.float32(0.5)  # of what is left, from frame to frame
 ECHO_DECAY = np.float32(0.6)  # of an echo's power, in a frame: rooms go on for a while
 UNKNOWN = np.float32(0.0003)  # of what is left in a band: an echo below that says nothing of where its rest lies
-MORE = np.float32(1.5)  # of the rest than what is left less what is kept: phases differ
+MORE = np.float32(2.1)  # of the rest than what is left less what is kept: phases differ
 LEAST = np.float32(0.05)  # of the band's gain
-MOST = np.float32(4.0)  # of its square, more than the band's gain: where there is little but echo, hardly more
+MOST = np.float32(24.0)  # of its cube, more than the band's gain: where there is little but echo, hardly more
 SILENT = np.float32(1e-12)  # energy
-TAKEN_TWICE = np.float32(0.1)  # a gain below which no more of the enhancement's is given back
+TAKEN_TWICE = np.float32(0.05)  # a gain below which no more of the enhancement's is given back
 
-_LEFT_TAPS = (6 / 16, 4 / 16, 1 / 16)  # of neighbours on either side: a window spreads a harmonic over several bins
-_ECHO_TAPS = (2 / 4, 1 / 4)
 
 _LONG_WINDOW = (np.sin(np.pi * (np.arange(LONG_SAMPLES) + 0.5) / LONG_SAMPLES) ** 2).astype(np.float32)
 _FRAME = slice((LONG_SAMPLES - WINDOW_SAMPLES) // 2, (LONG_SAMPLES + WINDOW_SAMPLES) // 2)
@@ -52,6 +50,7 @@ class WithoutRest(NamedTuple):
 
     noisy: np.ndarray  # (channels, 481) spectrum
     gains: Array  # (481,): for another spectrum of the same frame
+    of_bands: Array  # (bands,): what was taken out; 1 where no echo was taken away before
 
 
 class EchoShape:
@@ -100,10 +99,10 @@ class EchoShape:
             past.push(hop)
         echo = np.stack([past.read(max(self._later_hops, 0), self._heard_hops) for past in self._echoes])
         left = self._long_spectra(heard[:, : LONG_SAMPLES - self._missing])
-        gains = self._gains(rest.gains, _powers(left), _powers(self._long_spectra(echo)))
+        gains, of_bands = self._gains(rest.gains, _powers(left), _powers(self._long_spectra(echo)))
         frame = np.fft.irfft(left * gains, n=LONG_SAMPLES, axis=-1)[:, _FRAME] / _LONG_WINDOW[_FRAME]
         of_frame = _around(gains) / np.float32(FINE)
-        return WithoutRest(np.asarray(stft.analysis(frame), np.complex64), of_frame.astype(np.float32))
+        return WithoutRest(np.asarray(stft.analysis(frame), np.complex64), of_frame.astype(np.float32), of_bands)
 
     @property
     def _missing(self) -> int:
@@ -117,10 +116,10 @@ class EchoShape:
         whole = np.concatenate([x, np.zeros((len(x), self._missing), np.float32)], axis=1)
         return np.asarray(np.fft.rfft(whole * _LONG_WINDOW, axis=-1), np.complex64)
 
-    def _gains(self, of_bands: Array, left: Array, echo: Array) -> Array:
-        echo = _smoothed(echo, _ECHO_TAPS)
+    def _gains(self, of_bands: Array, left: Array, echo: Array) -> tuple[Array, Array]:
+        echo = _smoothed(echo)
         echo[:SHAPED_BINS] = self._echo = np.maximum(echo[:SHAPED_BINS], ECHO_DECAY * self._echo)
-        self._left += (1 - LEFT_SMOOTHING) * (_smoothed(left, _LEFT_TAPS)[:SHAPED_BINS] - self._left)
+        self._left += (1 - LEFT_SMOOTHING) * (_smoothed(left)[:SHAPED_BINS] - self._left)
         of_left, of_echo = (self._bands.sums(_around(power)) for power in (left, echo))
         ratio = self._fine(of_left / (of_echo + UNKNOWN * of_left + SILENT))
         share = ratio[:SHAPED_BINS] * (MORE * echo[:SHAPED_BINS] / (self._left + SILENT) + UNKNOWN)
@@ -128,8 +127,8 @@ class EchoShape:
         rest = self._fine(1 - of_bands * of_bands)[:SHAPED_BINS]
         flat = gains[:SHAPED_BINS]
         shaped = np.sqrt(np.maximum(1 - rest * share, 0))
-        gains[:SHAPED_BINS] = np.clip(shaped, LEAST * flat, np.minimum(flat + MOST * flat * flat, 1))
-        return gains
+        gains[:SHAPED_BINS] = np.clip(shaped, LEAST * flat, np.minimum(flat + MOST * flat * flat * flat, 1))
+        return gains, np.where(of_echo > UNKNOWN * of_left, of_bands, np.float32(1))
 
     def _fine(self, of_bands: Array) -> Array:
         """Values of bands in the bins of the long window: in straight lines from bin to bin of the frame."""
@@ -147,24 +146,22 @@ def _around(fine: Array) -> Array:
     return np.asarray(np.pad(fine, FINE // 2, "reflect").reshape(-1, FINE).sum(axis=1), np.float32)
 
 
-def _smoothed(power: Array, taps: tuple[float, ...]) -> Array:
-    """Over neighbouring bins. Beyond both ends a spectrum is its own mirror image."""
-    found = np.float32(taps[0]) * power
-    for distance, tap in enumerate(taps[1:], 1):
-        padded = np.pad(power, distance, "reflect")
-        found += np.float32(tap) * (padded[: -2 * distance] + padded[2 * distance :])
-    return found
+def _smoothed(power: Array) -> Array:
+    """Over neighbouring bins, as a window spreads a harmonic. Beyond both ends a spectrum is its own mirror image."""
+    padded = np.pad(power, 1, "reflect")
+    return np.asarray(0.5 * power + 0.25 * (padded[:-2] + padded[2:]), np.float32)
 
 
-def beside_the_rest(rest: Array, gains: Array, strengths: Array) -> tuple[Array, Array]:
+def beside_the_rest(taken: Array, gains: Array, strengths: Array) -> tuple[Array, Array]:
     """What the enhancement does where the rest of an echo is taken out before.
 
-    It hears the echo, and takes a part of it for noise: half of what both take, in dB, is given back. The comb filter
-    adds up periods in which there is the echo too, so it gets less to say.
+    It hears the echo, and takes a part of it for noise: what both take is taken once, and where nearly all is taken out
+    before, there is little left to take. The comb filter adds up periods in which there is the echo too, so it gets
+    less to say.
 
     Parameters
     ----------
-    rest : np.ndarray [shape=(bands,)]
+    taken : np.ndarray [shape=(bands,)]
         Gains that take it out.
     gains, strengths : np.ndarray [shape=(bands,)]
         Decisions of the enhancement.
@@ -173,6 +170,5 @@ def beside_the_rest(rest: Array, gains: Array, strengths: Array) -> tuple[Array,
     -------
     tuple of two np.ndarray [shape=(bands,), dtype=float32]
     """
-    root = np.sqrt(rest)
-    given_back = np.minimum(gains / np.maximum(root, np.sqrt(TAKEN_TWICE)), 1)
-    return np.asarray(given_back, np.float32), np.asarray(strengths * rest, np.float32)
+    once = np.minimum(gains / np.maximum(taken, TAKEN_TWICE), 1)
+    return np.asarray(np.maximum(once, 1 - taken), np.float32), np.asarray(strengths * taken, np.float32)

@@ -104,7 +104,7 @@ class FrameEnhancer:
         else:
             without = self._shape.push(rest, self._analysis.newest(self._shape.samples))
             noisy, comb = without.noisy[None], without.gains * comb
-            gains, strengths = beside_the_rest(rest.gains, gains, strengths)
+            gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
         spectrum = enhance_spectrum(
             noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
         )[0]
