@@ -219,10 +219,8 @@ void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_ta
 
 void echo_shape_beside(int bands, const float *taken, float *gains, float *strengths) {
     for (int band = 0; band < bands; band++) {
-        float once = gains[band] / (taken[band] > ECHO_TAKEN_TWICE ? taken[band] : ECHO_TAKEN_TWICE);
-        float least = 1.0f - taken[band];
-        once = once < 1.0f ? once : 1.0f;
-        gains[band] = once > least ? once : least;
+        float given_back = gains[band] / sqrtf(taken[band] > ECHO_TAKEN_TWICE ? taken[band] : ECHO_TAKEN_TWICE);
+        gains[band] = given_back < 1.0f ? given_back : 1.0f;
         strengths[band] *= taken[band];
     }
 }

@@ -27,11 +27,11 @@ SHAPED_BINS = FINE * 160  # up to 8 kHz: above, voices hiss
 LEFT_SMOOTHING = np.float32(0.5)  # of what is left, from frame to frame
 ECHO_DECAY = np.float32(0.6)  # of an echo's power, in a frame: rooms go on for a while
 UNKNOWN = np.float32(0.0003)  # of what is left in a band: an echo below that says nothing of where its rest lies
-MORE = np.float32(2.1)  # of the rest than what is left less what is kept: phases differ
+MORE = np.float32(1.9)  # of the rest than what is left less what is kept: phases differ
 LEAST = np.float32(0.05)  # of the band's gain
 MOST = np.float32(24.0)  # of its cube, more than the band's gain: where there is little but echo, hardly more
 SILENT = np.float32(1e-12)  # energy
-TAKEN_TWICE = np.float32(0.05)  # a gain below which no more of the enhancement's is given back
+TAKEN_TWICE = np.float32(0.1)  # a gain below which no more of the enhancement's is given back
 
 
 _LONG_WINDOW = (np.sin(np.pi * (np.arange(LONG_SAMPLES) + 0.5) / LONG_SAMPLES) ** 2).astype(np.float32)
@@ -155,9 +155,8 @@ def _smoothed(power: Array) -> Array:
 def beside_the_rest(taken: Array, gains: Array, strengths: Array) -> tuple[Array, Array]:
     """What the enhancement does where the rest of an echo is taken out before.
 
-    It hears the echo, and takes a part of it for noise: what both take is taken once, and where nearly all is taken out
-    before, there is little left to take. The comb filter adds up periods in which there is the echo too, so it gets
-    less to say.
+    It hears the echo, and takes a part of it for noise: half of what both take, in dB, is given back. More would leave
+    noise. The comb filter adds up periods in which there is the echo too, so it gets less to say.
 
     Parameters
     ----------
@@ -170,5 +169,5 @@ def beside_the_rest(taken: Array, gains: Array, strengths: Array) -> tuple[Array
     -------
     tuple of two np.ndarray [shape=(bands,), dtype=float32]
     """
-    once = np.minimum(gains / np.maximum(taken, TAKEN_TWICE), 1)
-    return np.asarray(np.maximum(once, 1 - taken), np.float32), np.asarray(strengths * taken, np.float32)
+    given_back = np.minimum(gains / np.sqrt(np.maximum(taken, TAKEN_TWICE)), 1)
+    return np.asarray(given_back, np.float32), np.asarray(strengths * taken, np.float32)
