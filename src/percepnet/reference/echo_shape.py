@@ -22,7 +22,6 @@ from percepnet.reference.echo_past import Past
 FINE = 3  # bins of the long window in one of the frame's
 LONG_SAMPLES = FINE * WINDOW_SAMPLES
 LONG_HOPS = LONG_SAMPLES // HOP_SAMPLES
-LONG_BINS = LONG_SAMPLES // 2 + 1
 SHAPED_BINS = FINE * 160  # up to 8 kHz: above, voices hiss
 LEFT_SMOOTHING = np.float32(0.5)  # of what is left, from frame to frame
 ECHO_DECAY = np.float32(0.6)  # of an echo's power, in a frame: rooms go on for a while
@@ -32,7 +31,6 @@ LEAST = np.float32(0.05)  # of the band's gain
 MOST = np.float32(24.0)  # of its cube, more than the band's gain: where there is little but echo, hardly more
 SILENT = np.float32(1e-12)  # energy
 TAKEN_TWICE = np.float32(0.1)  # a gain below which no more of the enhancement's is given back
-
 
 _LONG_WINDOW = (np.sin(np.pi * (np.arange(LONG_SAMPLES) + 0.5) / LONG_SAMPLES) ** 2).astype(np.float32)
 _FRAME = slice((LONG_SAMPLES - WINDOW_SAMPLES) // 2, (LONG_SAMPLES + WINDOW_SAMPLES) // 2)
