@@ -21,7 +21,9 @@ static void model_init(percepnet_model *model, const model_description *d, const
     network_init(&model->network, d, k, a);
 #if FAR_ENDS
     real_fft_init(&model->lag_fft, ECHO_LAG_FFT, k, a);
-    echo_shape_tables_init(&model->shape, k, a);
+    if (model->tables.layout.start[FEATURE_ECHO_LEVELS] >= 0) {
+        echo_shape_tables_init(&model->shape, k, a);
+    }
 #endif
 }
 

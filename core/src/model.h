@@ -22,7 +22,7 @@ struct percepnet_model {
 #if FAR_ENDS
     real_fft lag_fft; /* for the delay of an echo */
 #endif
-    echo_shape_tables shape; /* empty without far ends */
+    echo_shape_tables shape; /* of models that hear echo; empty in others */
 };
 
 /* NULL without memory, or if there is no kernel of the name. */

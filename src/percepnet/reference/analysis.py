@@ -117,7 +117,7 @@ class Analysis:
         Parameters
         ----------
         samples : int
-            At most some 3,000: what the comb filter looks back on.
+            At most what the comb filter looks back on.
 
         Returns
         -------

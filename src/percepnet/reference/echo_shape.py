@@ -64,8 +64,9 @@ class EchoShape:
 
     def __init__(self, bands: Bands, lookahead_frames: int, channels: int) -> None:
         self._bands = bands
-        # Hops between the end of the long window and what has been heard; with less look-ahead, its end is silence.
-        self._later_hops = lookahead_frames + 1 - LONG_HOPS // 2
+        later = lookahead_frames + 1 - LONG_HOPS // 2
+        self._later = max(later, 0)  # hops between the end of the long window and the newest
+        self._missing = max(-later, 0)  # hops of the long window that nobody has heard yet: silence
         self._channels = channels
         self.reset()
 
@@ -73,12 +74,12 @@ class EchoShape:
         """Forget what was heard."""
         self._left = np.zeros(SHAPED_BINS, np.float32)
         self._echo = np.zeros(SHAPED_BINS, np.float32)
-        self._echoes = [Past(max(self._later_hops, 0) + LONG_HOPS) for _ in range(self._channels)]
+        self._echoes = [Past(self._later + LONG_HOPS) for _ in range(self._channels)]
 
     @property
     def samples(self) -> int:
         """How many of the newest samples `push` looks at."""
-        return LONG_SAMPLES + self._later_hops * HOP_SAMPLES
+        return (LONG_HOPS - self._missing + self._later) * HOP_SAMPLES
 
     def push(self, rest: Rest, heard: Samples) -> WithoutRest:
         """The next hop.
@@ -95,23 +96,16 @@ class EchoShape:
         """
         for past, hop in zip(self._echoes, rest.echo, strict=True):
             past.push(hop)
-        echo = np.stack([past.read(max(self._later_hops, 0), self._heard_hops) for past in self._echoes])
-        left = self._long_spectra(heard[:, : LONG_SAMPLES - self._missing])
+        known = LONG_HOPS - self._missing
+        echo = np.stack([past.read(self._later, known) for past in self._echoes])
+        left = self._long_spectra(heard[:, : known * HOP_SAMPLES])
         gains, of_bands = self._gains(rest.gains, _powers(left), _powers(self._long_spectra(echo)))
         frame = np.fft.irfft(left * gains, n=LONG_SAMPLES, axis=-1)[:, _FRAME] / _LONG_WINDOW[_FRAME]
         of_frame = _around(gains) / np.float32(FINE)
         return WithoutRest(np.asarray(stft.analysis(frame), np.complex64), of_frame.astype(np.float32), of_bands)
 
-    @property
-    def _missing(self) -> int:
-        return max(-self._later_hops, 0) * HOP_SAMPLES
-
-    @property
-    def _heard_hops(self) -> int:
-        return LONG_HOPS - self._missing // HOP_SAMPLES
-
     def _long_spectra(self, x: Samples) -> np.ndarray:
-        whole = np.concatenate([x, np.zeros((len(x), self._missing), np.float32)], axis=1)
+        whole = np.concatenate([x, np.zeros((len(x), self._missing * HOP_SAMPLES), np.float32)], axis=1)
         return np.asarray(np.fft.rfft(whole * _LONG_WINDOW, axis=-1), np.complex64)
 
     def _gains(self, of_bands: Array, left: Array, echo: Array) -> tuple[Array, Array]:

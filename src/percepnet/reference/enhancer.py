@@ -59,13 +59,12 @@ class FrameEnhancer:
         self._bands = bands_of(model.params.band_edges)
         self._analysis = Analysis(model.params, channels)
         self._network = Network(model)
-        self._shape = EchoShape(self._bands, model.params.lookahead_frames, channels)
         self.reset()
 
     def reset(self) -> None:
         """Begin a new stream."""
         self._analysis.reset()
-        self._shape.reset()
+        self._shape: EchoShape | None = None  # as long as there is a far end
         self._state = self._network.initial_state()
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
         self.gains = np.ones(self.model.params.bands, dtype=np.float32)
@@ -100,8 +99,9 @@ class FrameEnhancer:
             strengths = np.zeros_like(strengths)
         noisy, comb = frames.noisy, frames.comb
         if rest is None:
-            self._shape.reset()
+            self._shape = None
         else:
+            self._shape = self._shape or EchoShape(self._bands, self.model.params.lookahead_frames, self.channels)
             without = self._shape.push(rest, self._analysis.newest(self._shape.samples))
             noisy, comb = without.noisy[None], without.gains * comb
             gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
