@@ -23,6 +23,7 @@ from percepnet.reference import (
     gain_control,
     layers,
     mix,
+    noise_shape,
     pitch,
     stft,
 )
@@ -148,6 +149,13 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_MARGIN_MIN_SAMPLES": echo.MARGIN_MIN_SAMPLES,
     "ECHO_MARGIN_MAX_SAMPLES": echo.MARGIN_MAX_SAMPLES,
     "RESCALE_MAX": float(mix.RESCALE_MAX),
+    "NOISE_SHAPE_BINS": noise_shape.SHAPED_BINS,
+    "NOISE_SHAPE_SMOOTHING": float(noise_shape.SMOOTHING),
+    "NOISE_SHAPE_NOISE_SMOOTHING": float(noise_shape.NOISE_SMOOTHING),
+    "NOISE_SHAPE_MORE": float(noise_shape.MORE),
+    "NOISE_SHAPE_LEAST": float(noise_shape.LEAST),
+    "NOISE_SHAPE_SILENT": float(noise_shape.SILENT),
+    "NOISE_SHAPE_TINY_GAIN": float(noise_shape.TINY_GAIN),
     "POSTFILTER_BETA": params.POSTFILTER_BETA,
 }
 

@@ -3,7 +3,6 @@
    names that its sources share; scripts/check_library.py finds those that are missing here. */
 
 #ifndef NAMES_H
-#define NAMES_H
 
 #define COMB_INTERPOLATORS percepnet_inside_COMB_INTERPOLATORS
 #define COMB_WEIGHTS percepnet_inside_COMB_WEIGHTS
@@ -27,6 +26,7 @@
 #define LAYER_GRU percepnet_inside_LAYER_GRU
 #define LAYER_NORMALISATION percepnet_inside_LAYER_NORMALISATION
 #define LAYER_SUM percepnet_inside_LAYER_SUM
+#define NAMES_H
 #define PITCH_CELL_COSTS percepnet_inside_PITCH_CELL_COSTS
 #define PITCH_CELL_START percepnet_inside_PITCH_CELL_START
 #define PITCH_EMPHASIS percepnet_inside_PITCH_EMPHASIS
@@ -143,6 +143,10 @@
 #define network_run percepnet_inside_network_run
 #define network_state_init percepnet_inside_network_state_init
 #define network_work_init percepnet_inside_network_work_init
+#define noise_shape_init percepnet_inside_noise_shape_init
+#define noise_shape_lift percepnet_inside_noise_shape_lift
+#define noise_shape_push percepnet_inside_noise_shape_push
+#define noise_shape_reset percepnet_inside_noise_shape_reset
 #define options_fit percepnet_inside_options_fit
 #define past_append percepnet_inside_past_append
 #define past_init percepnet_inside_past_init

@@ -15,6 +15,7 @@ from percepnet.arrays import AnySamples, Samples
 from percepnet.errors import AudioError, ModelError, PercepNetError
 from percepnet.model import Model
 from percepnet.native_library import (
+    REFUSALS,
     Chunk,
     CoreMissing,
     Error,
@@ -37,12 +38,6 @@ AT_ONCE_MAX = 1024
 NO_LIMIT = -1.0
 READY_MAX = 1  # beyond samples and a hop
 FLOAT32, INT16 = np.dtype(np.float32), np.dtype(np.int16)
-REFUSALS = {
-    -1: "there is no room for all that is ready",
-    -2: "the block or batch is of another model, or of fewer channels",
-    -3: "the number of samples is none of the multiples of block_samples",
-    -4: "a far end for a stream that was made without: make it with far_end=True",
-}
 
 # What is gained grows slowly beyond, and buffers should stay in a processor's cache.
 BLOCK_HOPS = 32
@@ -121,7 +116,8 @@ class Stream:
         8000 to 192000.
     channels : int
         1 to 1024.
-    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual
+    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual,
+    noise_shape
         As of the definition.
     exact : bool
         True calculates the network in single precision; False in 8 bits, weights and activations, but for its first
@@ -156,6 +152,7 @@ class Stream:
         block_samples: int = 0,
         far_end: bool = False,
         residual: Model | None = None,
+        noise_shape: bool = False,
         exact: bool = False,
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
@@ -182,6 +179,7 @@ class Stream:
             block_samples=block_samples,
             far_end=far_end,
             residual=self._residual.handle if self._residual else None,
+            noise_shape=noise_shape,
         )
         error = Error()
         made = self._core.percepnet_stream_create(self._core_model.handle, ctypes.byref(options), ctypes.byref(error))
@@ -369,7 +367,7 @@ class FrameEnhancer(Stream):
     model : Model
     channels : int
         They share every decision, so that a stereo image stays where it was.
-    comb_filter, post_filter, attenuation_limit_db, exact, kernel, block_hops
+    comb_filter, post_filter, attenuation_limit_db, noise_shape, exact, kernel, block_hops
         As of `Stream`.
 
     Raises
@@ -388,6 +386,7 @@ class FrameEnhancer(Stream):
         comb_filter: bool = True,
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
+        noise_shape: bool = False,
         exact: bool = False,
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
@@ -399,6 +398,7 @@ class FrameEnhancer(Stream):
             comb_filter=comb_filter,
             post_filter=post_filter,
             attenuation_limit_db=attenuation_limit_db,
+            noise_shape=noise_shape,
             exact=exact,
             kernel=kernel,
             block_hops=block_hops,

@@ -15,9 +15,15 @@ from percepnet.errors import ModelError, PercepNetError
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 6
+ABI = 7
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
+REFUSALS = {
+    -1: "there is no room for all that is ready",
+    -2: "the block or batch is of another model, or of fewer channels",
+    -3: "the number of samples is none of the multiples of block_samples",
+    -4: "a far end for a stream that was made without: make it with far_end=True",
+}
 
 
 class Error(ctypes.Structure):
@@ -52,6 +58,7 @@ class Options(ctypes.Structure):
         ("block_samples", ctypes.c_int32),
         ("far_end", ctypes.c_int32),
         ("residual", ctypes.c_void_p),
+        ("noise_shape", ctypes.c_int32),
     )
 
 

@@ -21,6 +21,9 @@ void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_mo
     analysis_init(&e->analysis, &model->tables, channels, a);
     network_state_init(&e->network, &model->network, a);
     mix_init(&e->mix, bands, channels, a);
+    if (settings->noise_shape) {
+        noise_shape_init(&e->noise, a);
+    }
     residual_of(e, residual, a);
     e->gains = ARENA_TAKE(a, float, bands);
     e->strengths = ARENA_TAKE(a, float, bands);
@@ -37,6 +40,9 @@ void enhancer_reset(enhancer *e) {
     memset(e->enhanced, 0, sizeof(complex32) * channels * BINS);
     memset(e->overlap, 0, sizeof(float) * channels * HOP_SAMPLES);
     e->speech = -1.0f;
+    if (e->settings.noise_shape) {
+        noise_shape_reset(&e->noise);
+    }
     if (FAR_ENDS && e->residual) {
         residual_reset(e->residual);
     }
@@ -72,6 +78,16 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
     }
 }
 
+static void multiply(enhancer *e, const float *of_bins) {
+    for (int channel = 0; channel < e->channels; channel++) {
+        complex32 *spectrum = e->enhanced + channel * BINS;
+        for (int k = 0; k < BINS; k++) {
+            spectrum[k].re *= of_bins[k];
+            spectrum[k].im *= of_bins[k];
+        }
+    }
+}
+
 static void overlap_add(enhancer *e, int channel, float *y) {
     float *overlap = e->overlap + channel * HOP_SAMPLES;
     _Alignas(ARENA_ALIGNMENT) float frame[WINDOW_SAMPLES];
@@ -87,7 +103,7 @@ static void overlap_add(enhancer *e, int channel, float *y) {
 
 void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *comb, const network_work *work, int at,
                          float *y, int64_t stride) {
-    float gains[BINS], strengths[BINS], taken[BINS];
+    float gains[BINS], strengths[BINS], taken[BINS], further[BINS];
     size_t bands = sizeof(float) * (size_t)e->model->network.bands;
     const complex32 *mixed = noisy;
     take_decisions(e, work, at);
@@ -98,8 +114,15 @@ void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *c
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
         mixed = e->enhanced;
     }
+    if (e->settings.noise_shape) {
+        noise_shape_push(&e->noise, &e->model->tables.bands, e->channels, noisy, gains, further);
+        noise_shape_lift(e->model->network.bands, gains);
+    }
     mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, mixed, comb, gains, strengths, e->settings.post_filter,
                  e->enhanced);
+    if (e->settings.noise_shape) {
+        multiply(e, further);
+    }
     for (int channel = 0; channel < e->channels; channel++) {
         if (e->settings.dry > 0.0f) {
             add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);

@@ -8,6 +8,7 @@
 #include "percepnet.h"
 #include "signal/analysis.h"
 #include "signal/mix.h"
+#include "signal/noise_shape.h"
 #include "stream/residual.h"
 
 #define CHANNELS_MAX 1024
@@ -15,7 +16,8 @@
 typedef struct enhancer_settings {
     int comb_filter; /* 0: all strengths are zero */
     int post_filter;
-    float dry; /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
+    float dry;       /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
+    int noise_shape; /* stays as it was at the beginning */
 } enhancer_settings;
 
 typedef struct enhancer {
@@ -25,6 +27,7 @@ typedef struct enhancer {
     analysis analysis;
     network_state network;
     mix mix;
+    noise_shape noise;  /* where settings.noise_shape says so */
     residual *residual; /* NULL: what is left of an echo stays */
     float *gains;       /* bands each, of the last hop */
     float *strengths;

@@ -1,0 +1,24 @@
+/* Within a band, noise is taken where it lies: between the harmonics of a voice, and less of it on them. The definition is
+   noise_shape.py. */
+
+#ifndef NOISE_SHAPE_H
+#define NOISE_SHAPE_H
+
+#include "signal/bands.h"
+
+typedef struct noise_shape {
+    float *heard; /* 481 each, powers: smoothed */
+    float *noise;
+} noise_shape;
+
+void noise_shape_init(noise_shape *s, arena *a);
+void noise_shape_reset(noise_shape *s);
+
+/* The next frame, channels * 481, and what was decided for it: what its 481 bins are to be multiplied by besides. */
+void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const float *gains,
+                      float *further);
+
+/* Gains of bands beside which bins are attenuated further. */
+void noise_shape_lift(int bands, float *gains);
+
+#endif
