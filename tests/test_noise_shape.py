@@ -68,9 +68,9 @@ def test_silence_is_no_number_out_of_range():
     assert np.isfinite(found).all()
 
 
-def test_gains_are_lifted_to_the_power_of_seven_eighths():
+def test_gains_are_lifted_to_the_power_of_fifteen_sixteenths():
     gains = np.array([0, 1e-4, 0.1, 0.5, 1], np.float32)
-    np.testing.assert_allclose(lifted(gains), gains**0.875, rtol=1e-5)
+    np.testing.assert_allclose(lifted(gains), gains**0.9375, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("channels", "linked"), [(1, True), (2, True), (2, False)])

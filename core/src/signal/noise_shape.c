@@ -66,7 +66,7 @@ void noise_shape_push(noise_shape *s, const bands *b, int channels, const comple
 
 void noise_shape_lift(int bands, float *gains) {
     for (int band = 0; band < bands; band++) {
-        float root = sqrtf(sqrtf(sqrtf(gains[band])));
+        float root = sqrtf(sqrtf(sqrtf(sqrtf(gains[band]))));
         gains[band] /= root > NOISE_SHAPE_TINY_GAIN ? root : NOISE_SHAPE_TINY_GAIN;
     }
 }

@@ -68,7 +68,7 @@ class NoiseShape:
 
 
 def lifted(gains: Array) -> Array:
-    """Gains of bands beside which bins are attenuated further: to the power of seven eighths.
+    """Gains of bands beside which bins are attenuated further: to the power of 15/16.
 
     Parameters
     ----------
@@ -78,5 +78,5 @@ def lifted(gains: Array) -> Array:
     -------
     np.ndarray [shape=(bands,), dtype=float32]
     """
-    root = np.sqrt(np.sqrt(np.sqrt(np.asarray(gains, np.float32))))
+    root = np.sqrt(np.sqrt(np.sqrt(np.sqrt(np.asarray(gains, np.float32)))))
     return np.asarray(gains / np.maximum(root, TINY_GAIN), np.float32)
