@@ -115,8 +115,8 @@ typedef struct percepnet_options {
     /* With a far end: a model that suppresses what the canceller leaves of an echo (residual.safetensors). It has to live
        as long as the stream. NULL: what is left stays, as far as the enhancement takes it for speech. */
     const percepnet_model *residual;
-    int32_t
-        noise_shape; /* 1: within a band noise is taken where it lies, in bins of 50 Hz; for one hearing a recording */
+    /* 1: within a band noise is taken where it lies, in bins of 50 Hz; for one hearing a recording. */
+    int32_t noise_shape;
 } percepnet_options;
 
 /* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready,

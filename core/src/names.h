@@ -3,6 +3,7 @@
    names that its sources share; scripts/check_library.py finds those that are missing here. */
 
 #ifndef NAMES_H
+#define NAMES_H
 
 #define COMB_INTERPOLATORS percepnet_inside_COMB_INTERPOLATORS
 #define COMB_WEIGHTS percepnet_inside_COMB_WEIGHTS
@@ -26,7 +27,6 @@
 #define LAYER_GRU percepnet_inside_LAYER_GRU
 #define LAYER_NORMALISATION percepnet_inside_LAYER_NORMALISATION
 #define LAYER_SUM percepnet_inside_LAYER_SUM
-#define NAMES_H
 #define PITCH_CELL_COSTS percepnet_inside_PITCH_CELL_COSTS
 #define PITCH_CELL_START percepnet_inside_PITCH_CELL_START
 #define PITCH_EMPHASIS percepnet_inside_PITCH_EMPHASIS
@@ -128,6 +128,7 @@
 #define memory_give_back percepnet_inside_memory_give_back
 #define memory_take percepnet_inside_memory_take
 #define mix_init percepnet_inside_mix_init
+#define mix_scale percepnet_inside_mix_scale
 #define mix_spectrum percepnet_inside_mix_spectrum
 #define model_bind_tensors percepnet_inside_model_bind_tensors
 #define model_collect_tensors percepnet_inside_model_collect_tensors

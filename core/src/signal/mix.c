@@ -30,6 +30,15 @@ static void total(const float *energy, int bands, int channels, float *sum) {
     }
 }
 
+void mix_scale(int channels, const float *of_bins, complex32 *spectra) {
+    for (int channel = 0; channel < channels; channel++, spectra += BINS) {
+        for (int k = 0; k < BINS; k++) {
+            spectra[k].re *= of_bins[k];
+            spectra[k].im *= of_bins[k];
+        }
+    }
+}
+
 void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, const complex32 *comb,
                   const float *gains, const float *strengths, int post_filter, complex32 *out) {
     int count = b->count;
@@ -63,15 +72,11 @@ void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, 
     for (int channel = 0; channel < channels; channel++) {
         const float *energy_noisy = m->noisy_energy + channel * count;
         const float *energy_mixed = m->mixed_energy + channel * count;
-        complex32 *z = out + channel * BINS;
         float *scale = m->filtered;
         for (int band = 0; band < count; band++) {
             scale[band] = m->gains[band] * rescale(energy_noisy[band], energy_mixed[band]);
         }
         bands_to_bins(b, scale, bins);
-        for (int k = 0; k < BINS; k++) {
-            z[k].re *= bins[k];
-            z[k].im *= bins[k];
-        }
+        mix_scale(1, bins, out + channel * BINS);
     }
 }

@@ -53,7 +53,7 @@ void noise_shape_push(noise_shape *s, const bands *b, int channels, const comple
         of_heard[band] /= of_noise[band] + NOISE_SHAPE_SILENT;
     }
     bands_to_bins(b, of_heard, ratio);
-    for (int k = 0; k < BINS; k++) {
+    for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
         float share = ratio[k] * s->noise[k] / (s->heard[k] + NOISE_SHAPE_SILENT);
         float kept = 1.0f - NOISE_SHAPE_MORE * taken[k] * share;
         float shaped = kept > 0.0f ? sqrtf(kept) / (of_bins[k] + NOISE_SHAPE_TINY_GAIN) : 0.0f;

@@ -78,16 +78,6 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
     }
 }
 
-static void multiply(enhancer *e, const float *of_bins) {
-    for (int channel = 0; channel < e->channels; channel++) {
-        complex32 *spectrum = e->enhanced + channel * BINS;
-        for (int k = 0; k < BINS; k++) {
-            spectrum[k].re *= of_bins[k];
-            spectrum[k].im *= of_bins[k];
-        }
-    }
-}
-
 static void overlap_add(enhancer *e, int channel, float *y) {
     float *overlap = e->overlap + channel * HOP_SAMPLES;
     _Alignas(ARENA_ALIGNMENT) float frame[WINDOW_SAMPLES];
@@ -121,7 +111,7 @@ void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *c
     mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, mixed, comb, gains, strengths, e->settings.post_filter,
                  e->enhanced);
     if (e->settings.noise_shape) {
-        multiply(e, further);
+        mix_scale(e->channels, further, e->enhanced);
     }
     for (int channel = 0; channel < e->channels; channel++) {
         if (e->settings.dry > 0.0f) {

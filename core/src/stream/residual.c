@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "signal/mix.h"
+
 /* What is known of the bands: energies, and what they are made of. */
 enum { LEFT, ECHO, FAR, CORRELATION, ONE_CHANNEL, OF_BANDS };
 
@@ -133,10 +135,5 @@ void residual_take_out(residual *r, const analysis *heard, const analysis_tables
                        complex32 *comb, float *taken) {
     float bins[BINS];
     echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, bins, taken);
-    for (int channel = 0; channel < r->channels; channel++, comb += BINS) {
-        for (int k = 0; k < BINS; k++) {
-            comb[k].re *= bins[k];
-            comb[k].im *= bins[k];
-        }
-    }
+    mix_scale(r->channels, bins, comb);
 }

@@ -18,6 +18,7 @@ from percepnet.params import HOP_SAMPLES, WINDOW_SAMPLES
 from percepnet.reference import stft
 from percepnet.reference.bands import Bands
 from percepnet.reference.echo_past import Past
+from percepnet.reference.powers import powers, smoothed
 
 FINE = 3  # bins of the long window in one of the frame's
 LONG_SAMPLES = FINE * WINDOW_SAMPLES
@@ -99,7 +100,7 @@ class EchoShape:
         known = LONG_HOPS - self._missing
         echo = np.stack([past.read(self._later, known) for past in self._echoes])
         left = self._long_spectra(heard[:, : known * HOP_SAMPLES])
-        gains, of_bands = self._gains(rest.gains, _powers(left), _powers(self._long_spectra(echo)))
+        gains, of_bands = self._gains(rest.gains, powers(left), powers(self._long_spectra(echo)))
         frame = np.fft.irfft(left * gains, n=LONG_SAMPLES, axis=-1)[:, _FRAME] / _LONG_WINDOW[_FRAME]
         of_frame = _around(gains) / np.float32(FINE)
         return WithoutRest(np.asarray(stft.analysis(frame), np.complex64), of_frame.astype(np.float32), of_bands)
@@ -109,9 +110,9 @@ class EchoShape:
         return np.asarray(np.fft.rfft(whole * _LONG_WINDOW, axis=-1), np.complex64)
 
     def _gains(self, of_bands: Array, left: Array, echo: Array) -> tuple[Array, Array]:
-        echo = _smoothed(echo)
+        echo = smoothed(echo)
         echo[:SHAPED_BINS] = self._echo = np.maximum(echo[:SHAPED_BINS], ECHO_DECAY * self._echo)
-        self._left += (1 - LEFT_SMOOTHING) * (_smoothed(left)[:SHAPED_BINS] - self._left)
+        self._left += (1 - LEFT_SMOOTHING) * (smoothed(left)[:SHAPED_BINS] - self._left)
         of_left, of_echo = (self._bands.sums(_around(power)) for power in (left, echo))
         ratio = self._fine(of_left / (of_echo + UNKNOWN * of_left + SILENT))
         share = ratio[:SHAPED_BINS] * (MORE * echo[:SHAPED_BINS] / (self._left + SILENT) + UNKNOWN)
@@ -129,19 +130,9 @@ class EchoShape:
         return np.append(of_frame[:-1, None] + steps, of_frame[-1]).astype(np.float32)
 
 
-def _powers(spectra: np.ndarray) -> Array:
-    return np.asarray((spectra.real**2 + spectra.imag**2).sum(axis=0), np.float32)
-
-
 def _around(fine: Array) -> Array:
     """Sums of the bins of the long window around each bin of the frame."""
     return np.asarray(np.pad(fine, FINE // 2, "reflect").reshape(-1, FINE).sum(axis=1), np.float32)
-
-
-def _smoothed(power: Array) -> Array:
-    """Over neighbouring bins, as a window spreads a harmonic. Beyond both ends a spectrum is its own mirror image."""
-    padded = np.pad(power, 1, "reflect")
-    return np.asarray(0.5 * power + 0.25 * (padded[:-2] + padded[2:]), np.float32)
 
 
 def beside_the_rest(taken: Array, gains: Array, strengths: Array) -> tuple[Array, Array]:

@@ -35,7 +35,6 @@ class FrameEnhancer:
     attenuation_limit_db : float, optional
         At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level. It can be
         changed between hops, without a click, as frames overlap.
-
     noise_shape : bool
         Within a band noise is taken where it lies: see :mod:`percepnet.reference.noise_shape`.
 

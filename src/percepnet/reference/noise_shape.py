@@ -11,6 +11,7 @@ import numpy as np
 from percepnet.arrays import Array
 from percepnet.params import BINS
 from percepnet.reference.bands import Bands
+from percepnet.reference.powers import powers, smoothed
 
 SHAPED_BINS = 160  # up to 8 kHz: above, voices hiss
 SMOOTHING = np.float32(0.85)  # of what is heard, from frame to frame
@@ -52,9 +53,7 @@ class NoiseShape:
         np.ndarray [shape=(481,), dtype=float32]
             What its bins are to be multiplied by besides: 0.75 to 1.
         """
-        power = (noisy.real**2 + noisy.imag**2).sum(axis=0)
-        padded = np.pad(power, 1, "reflect")
-        power = np.asarray(0.5 * power + 0.25 * (padded[:-2] + padded[2:]), np.float32)
+        power = smoothed(powers(noisy))
         of_bins = np.asarray(self._bands.to_bins(gains), np.float32)
         taken = np.maximum(1 - of_bins * of_bins, 0)
         self._heard += (1 - SMOOTHING) * (power - self._heard)
