@@ -153,6 +153,8 @@ CONSTANTS: dict[str, int | float] = {
     "NOISE_SHAPE_SMOOTHING": float(noise_shape.SMOOTHING),
     "NOISE_SHAPE_NOISE_SMOOTHING": float(noise_shape.NOISE_SMOOTHING),
     "NOISE_SHAPE_MORE": float(noise_shape.MORE),
+    "NOISE_SHAPE_NOISE_LEAST": float(noise_shape.NOISE_LEAST),
+    "NOISE_SHAPE_NOISE_MOST": float(noise_shape.NOISE_MOST),
     "NOISE_SHAPE_LEAST": float(noise_shape.LEAST),
     "NOISE_SHAPE_SILENT": float(noise_shape.SILENT),
     "NOISE_SHAPE_TINY_GAIN": float(noise_shape.TINY_GAIN),

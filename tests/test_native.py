@@ -22,6 +22,7 @@ from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network
+from percepnet.reference.noise_shape import NoiseShape
 from percepnet.reference.stream import Stream as StreamDefinition
 from voices import glide, noise
 
@@ -119,7 +120,10 @@ def test_network(run):
 
 def test_mix_and_post_filter(run):
     bands = bands_of(run.model.params.band_edges)
-    assert_close(run.enhanced, enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands))
+    shape = NoiseShape(bands)
+    further = np.array([shape.push(noisy, gains) for noisy, gains in zip(run.noisy, run.gains, strict=True)])
+    mixed = enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands)
+    assert_close(run.enhanced, further[:, None] * mixed)
 
 
 def test_synthesis(run):

@@ -15,6 +15,7 @@ from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.mix import enhance_spectrum
+from percepnet.reference.noise_shape import NoiseShape
 from voices import glide
 
 SAMPLES = 24_017  # no whole number of frames
@@ -37,8 +38,11 @@ def test_the_decisions_shown_are_those_that_make_the_sound(pair, monkeypatch, lo
     padding = params.latency_samples + -SAMPLES % 480
     frames = Analysis(params).push(np.pad(pair[1], (0, padding))[None])
     noisy, comb = (spectra[lookahead_frames:] for spectra in (frames.noisy, frames.comb))
-    spectrum = enhance_spectrum(noisy, comb, gains, strengths, bands_of(params.band_edges), post_filter=False)
-    y = stft.overlap_add(stft.synthesis(spectrum[:, 0]))[480:][:SAMPLES]
+    bands = bands_of(params.band_edges)
+    shape = NoiseShape(bands)
+    further = np.array([shape.push(frame, gain) for frame, gain in zip(noisy, gains, strict=True)])
+    spectrum = further * enhance_spectrum(noisy, comb, gains, strengths, bands, post_filter=False)[:, 0]
+    y = stft.overlap_add(stft.synthesis(spectrum))[480:][:SAMPLES]
     np.testing.assert_allclose(y, percepnet.enhance(pair[1], SAMPLE_RATE_HZ, model=model), atol=2e-5)
 
 

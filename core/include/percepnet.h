@@ -50,7 +50,7 @@ extern "C" {
 #define PERCEPNET_VERSION "0.1.0"
 
 /* Counts up with every change that a program built with an older header would not survive. */
-#define PERCEPNET_ABI 7
+#define PERCEPNET_ABI 8
 
 /* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
 PERCEPNET_API const char *percepnet_version(void);
@@ -115,12 +115,10 @@ typedef struct percepnet_options {
     /* With a far end: a model that suppresses what the canceller leaves of an echo (residual.safetensors). It has to live
        as long as the stream. NULL: what is left stays, as far as the enhancement takes it for speech. */
     const percepnet_model *residual;
-    /* 1: within a band noise is taken where it lies, in bins of 50 Hz; for one hearing a recording. */
-    int32_t noise_shape;
 } percepnet_options;
 
 /* 48 kHz, one channel, linked, with comb filter, without post-filter, without a limit, no bypass, samples when ready,
-   no far end, nothing for what is left of it, and each band by its gain alone. */
+   no far end, and nothing for what is left of it. */
 PERCEPNET_API void percepnet_options_init(percepnet_options *options);
 
 /* A stream, at its beginning. NULL if an option is out of range, which `error` names, or without memory. */

@@ -145,7 +145,6 @@
 #define network_state_init percepnet_inside_network_state_init
 #define network_work_init percepnet_inside_network_work_init
 #define noise_shape_init percepnet_inside_noise_shape_init
-#define noise_shape_lift percepnet_inside_noise_shape_lift
 #define noise_shape_push percepnet_inside_noise_shape_push
 #define noise_shape_reset percepnet_inside_noise_shape_reset
 #define options_fit percepnet_inside_options_fit

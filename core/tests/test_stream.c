@@ -191,7 +191,6 @@ static void test_cuts(const percepnet_model *model, int32_t rate_hz, int channel
     percepnet_options o = options_for(rate_hz, channels);
     o.link_channels = linked;
     o.post_filter = 1;
-    o.noise_shape = 1;
     o.attenuation_limit_db = 26.0f;
     scene s = scene_of(o, 0, 30);
     percepnet_stream *stream = stream_of(model, &o);
@@ -560,7 +559,6 @@ static void test_options(const percepnet_model *model) {
     wrong = o, wrong.interleaved = -1, refuse_option(model, wrong, "interleaved");
     wrong = o, wrong.comb_filter = 2, refuse_option(model, wrong, "comb_filter");
     wrong = o, wrong.post_filter = 2, refuse_option(model, wrong, "post_filter");
-    wrong = o, wrong.noise_shape = 2, refuse_option(model, wrong, "noise_shape");
     wrong = o, wrong.bypass = 2, refuse_option(model, wrong, "bypass");
     wrong = o, wrong.attenuation_limit_db = NAN, refuse_option(model, wrong, "attenuation_limit_db");
     wrong = o, wrong.attenuation_limit_db = -3.0f, refuse_option(model, wrong, "attenuation_limit_db");

@@ -147,7 +147,6 @@ def open_stream(
     block_samples: int = 0,
     far_end: bool = False,
     residual: Model | None = None,
-    noise_shape: bool = False,
     wanted: str | None = None,
 ) -> Stream:
     """A stream on the engine of this moment.
@@ -155,7 +154,7 @@ def open_stream(
     Parameters
     ----------
     model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, block_samples,
-    far_end, residual, noise_shape
+    far_end, residual
         As of :class:`percepnet.reference.stream.Stream`.
     wanted : str, optional
         As of `engine`.
@@ -176,7 +175,6 @@ def open_stream(
         block_samples=block_samples,
         far_end=far_end,
         residual=residual,
-        noise_shape=noise_shape,
     )
 
 

@@ -116,8 +116,7 @@ class Stream:
         8000 to 192000.
     channels : int
         1 to 1024.
-    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual,
-    noise_shape
+    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual
         As of the definition.
     exact : bool
         True calculates the network in single precision; False in 8 bits, weights and activations, but for its first
@@ -152,7 +151,6 @@ class Stream:
         block_samples: int = 0,
         far_end: bool = False,
         residual: Model | None = None,
-        noise_shape: bool = False,
         exact: bool = False,
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
@@ -179,7 +177,6 @@ class Stream:
             block_samples=block_samples,
             far_end=far_end,
             residual=self._residual.handle if self._residual else None,
-            noise_shape=noise_shape,
         )
         error = Error()
         made = self._core.percepnet_stream_create(self._core_model.handle, ctypes.byref(options), ctypes.byref(error))
@@ -367,7 +364,7 @@ class FrameEnhancer(Stream):
     model : Model
     channels : int
         They share every decision, so that a stereo image stays where it was.
-    comb_filter, post_filter, attenuation_limit_db, noise_shape, exact, kernel, block_hops
+    comb_filter, post_filter, attenuation_limit_db, exact, kernel, block_hops
         As of `Stream`.
 
     Raises
@@ -386,7 +383,6 @@ class FrameEnhancer(Stream):
         comb_filter: bool = True,
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
-        noise_shape: bool = False,
         exact: bool = False,
         kernel: str | None = None,
         block_hops: int = BLOCK_HOPS,
@@ -398,7 +394,6 @@ class FrameEnhancer(Stream):
             comb_filter=comb_filter,
             post_filter=post_filter,
             attenuation_limit_db=attenuation_limit_db,
-            noise_shape=noise_shape,
             exact=exact,
             kernel=kernel,
             block_hops=block_hops,

@@ -15,7 +15,7 @@ from percepnet.errors import ModelError, PercepNetError
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 7
+ABI = 8
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 REFUSALS = {
@@ -58,7 +58,6 @@ class Options(ctypes.Structure):
         ("block_samples", ctypes.c_int32),
         ("far_end", ctypes.c_int32),
         ("residual", ctypes.c_void_p),
-        ("noise_shape", ctypes.c_int32),
     )
 
 

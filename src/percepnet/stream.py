@@ -138,14 +138,14 @@ class Enhancer(LiveStream[Stream]):
 
             def open_way(backwards: bool) -> Stream:
                 model = backward_model() if backwards else loaded
-                return self._open(model, replace(settings, block_samples=0), noise_shape=True)
+                return self._open(model, replace(settings, block_samples=0))
 
             stream = BothWays(open_way, settings.sample_rate, settings.channels)
         else:
             stream = self._open(loaded, settings)
         super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
 
-    def _open(self, model: Model, settings: Settings, noise_shape: bool = False) -> Stream:
+    def _open(self, model: Model, settings: Settings) -> Stream:
         return open_stream(
             model,
             settings.sample_rate,
@@ -157,7 +157,6 @@ class Enhancer(LiveStream[Stream]):
             block_samples=settings.block_samples,
             far_end=settings.far_end,
             residual=residual_for(model) if settings.far_end else None,
-            noise_shape=noise_shape,
             wanted=self._engine,
         )
 

@@ -8,18 +8,18 @@
 #include "signal/constants.h"
 
 void noise_shape_init(noise_shape *s, arena *a) {
-    s->heard = ARENA_TAKE(a, float, BINS);
-    s->noise = ARENA_TAKE(a, float, BINS);
+    s->heard = ARENA_TAKE(a, float, NOISE_SHAPE_BINS);
+    s->noise = ARENA_TAKE(a, float, NOISE_SHAPE_BINS);
 }
 
 void noise_shape_reset(noise_shape *s) {
-    memset(s->heard, 0, sizeof(float) * BINS);
-    memset(s->noise, 0, sizeof(float) * BINS);
+    memset(s->heard, 0, sizeof(float) * NOISE_SHAPE_BINS);
+    memset(s->noise, 0, sizeof(float) * NOISE_SHAPE_BINS);
 }
 
-/* Powers of all channels; beyond both ends a spectrum is its own mirror image. */
+/* Powers of all channels; below its end a spectrum is its own mirror image. */
 static void powers(int channels, const complex32 *noisy, float *power) {
-    for (int k = 0; k < BINS; k++) {
+    for (int k = 0; k < NOISE_SHAPE_BINS + 1; k++) {
         power[k] = 0.0f;
         for (int channel = 0; channel < channels; channel++) {
             complex32 z = noisy[channel * BINS + k];
@@ -27,46 +27,57 @@ static void powers(int channels, const complex32 *noisy, float *power) {
         }
     }
     power[-1] = power[1];
-    power[BINS] = power[BINS - 2];
 }
 
+static float over_neighbours(const float *x) { return 0.5f * x[0] + 0.25f * (x[-1] + x[1]); }
+
 static void hear(noise_shape *s, const float *power, const float *of_bins, float *taken) {
-    for (int k = 0; k < BINS; k++) {
-        float over = 0.5f * power[k] + 0.25f * (power[k - 1] + power[k + 1]);
-        float rest = 1.0f - of_bins[k] * of_bins[k];
+    for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
+        float over = over_neighbours(power + k), rest = 1.0f - of_bins[k] * of_bins[k];
         taken[k] = rest > 0.0f ? rest : 0.0f;
-        float square = taken[k] * taken[k];
+        float square = taken[k] * taken[k], fourth = square * square;
         s->heard[k] += (1.0f - NOISE_SHAPE_SMOOTHING) * (over - s->heard[k]);
-        s->noise[k] += (1.0f - NOISE_SHAPE_NOISE_SMOOTHING) * (square * square) * (over - s->noise[k]);
+        s->noise[k] += (1.0f - NOISE_SHAPE_NOISE_SMOOTHING) * (fourth * fourth) * (over - s->noise[k]);
     }
 }
+
+/* Of each bin: how much louder the bands around it are than their noise was. */
+static void above_noise(const noise_shape *s, const bands *b, float *ratio) {
+    float padded[BINS] = {0.0f}, heard[BINS], noise[BINS];
+    memcpy(padded, s->heard, sizeof(float) * NOISE_SHAPE_BINS);
+    bands_sums(b, padded, heard);
+    memcpy(padded, s->noise, sizeof(float) * NOISE_SHAPE_BINS);
+    bands_sums(b, padded, noise);
+    for (int band = 0; band < b->count; band++) {
+        heard[band] /= noise[band] + NOISE_SHAPE_SILENT;
+    }
+    bands_to_bins(b, heard, ratio);
+}
+
+/* What a gain to the power of 7/8 is larger by, upside down. */
+static float lift(float gain) { return sqrtf(sqrtf(sqrtf(gain))); }
 
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const float *gains,
                       float *further) {
-    float power[BINS + 2], of_bins[BINS], taken[BINS], ratio[BINS], of_heard[BINS], of_noise[BINS];
+    float power[NOISE_SHAPE_BINS + 2], of_bins[BINS], taken[NOISE_SHAPE_BINS], ratio[BINS];
+    float padded[NOISE_SHAPE_BINS + 3], *shaped = padded + 1;
     powers(channels, noisy, power + 1);
     bands_to_bins(b, gains, of_bins);
+    for (int k = 0; k < BINS; k++) {
+        of_bins[k] = of_bins[k] > NOISE_SHAPE_TINY_GAIN ? of_bins[k] : NOISE_SHAPE_TINY_GAIN;
+    }
     hear(s, power + 1, of_bins, taken);
-    bands_sums(b, s->heard, of_heard);
-    bands_sums(b, s->noise, of_noise);
-    for (int band = 0; band < b->count; band++) {
-        of_heard[band] /= of_noise[band] + NOISE_SHAPE_SILENT;
-    }
-    bands_to_bins(b, of_heard, ratio);
+    above_noise(s, b, ratio);
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        float share = ratio[k] * s->noise[k] / (s->heard[k] + NOISE_SHAPE_SILENT);
-        float kept = 1.0f - NOISE_SHAPE_MORE * taken[k] * share;
-        float shaped = kept > 0.0f ? sqrtf(kept) / (of_bins[k] + NOISE_SHAPE_TINY_GAIN) : 0.0f;
-        further[k] = shaped < NOISE_SHAPE_LEAST ? NOISE_SHAPE_LEAST : shaped < 1.0f ? shaped : 1.0f;
+        float level = NOISE_SHAPE_MORE * taken[k] * ratio[k];
+        level = fminf(fmaxf(level, NOISE_SHAPE_NOISE_LEAST), NOISE_SHAPE_NOISE_MOST);
+        float kept = 1.0f - level * s->noise[k] / (s->heard[k] + NOISE_SHAPE_SILENT);
+        float beside = kept > 0.0f ? sqrtf(kept) / of_bins[k] : 0.0f;
+        shaped[k] = fminf(fmaxf(beside, NOISE_SHAPE_LEAST), 1.0f);
     }
-    for (int k = NOISE_SHAPE_BINS; k < BINS; k++) {
-        further[k] = 1.0f;
-    }
-}
-
-void noise_shape_lift(int bands, float *gains) {
-    for (int band = 0; band < bands; band++) {
-        float root = sqrtf(sqrtf(sqrtf(sqrtf(gains[band]))));
-        gains[band] /= root > NOISE_SHAPE_TINY_GAIN ? root : NOISE_SHAPE_TINY_GAIN;
+    shaped[-1] = shaped[1];
+    shaped[NOISE_SHAPE_BINS] = shaped[NOISE_SHAPE_BINS + 1] = 1.0f;
+    for (int k = 0; k < BINS; k++) {
+        further[k] = (k <= NOISE_SHAPE_BINS ? over_neighbours(shaped + k) : 1.0f) / lift(of_bins[k]);
     }
 }

@@ -7,7 +7,7 @@
 #include "signal/bands.h"
 
 typedef struct noise_shape {
-    float *heard; /* 481 each, powers: smoothed */
+    float *heard; /* NOISE_SHAPE_BINS each, powers: smoothed */
     float *noise;
 } noise_shape;
 
@@ -17,8 +17,5 @@ void noise_shape_reset(noise_shape *s);
 /* The next frame, channels * 481, and what was decided for it: what its 481 bins are to be multiplied by besides. */
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const float *gains,
                       float *further);
-
-/* Gains of bands beside which bins are attenuated further. */
-void noise_shape_lift(int bands, float *gains);
 
 #endif

@@ -21,9 +21,7 @@ void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_mo
     analysis_init(&e->analysis, &model->tables, channels, a);
     network_state_init(&e->network, &model->network, a);
     mix_init(&e->mix, bands, channels, a);
-    if (settings->noise_shape) {
-        noise_shape_init(&e->noise, a);
-    }
+    noise_shape_init(&e->noise, a);
     residual_of(e, residual, a);
     e->gains = ARENA_TAKE(a, float, bands);
     e->strengths = ARENA_TAKE(a, float, bands);
@@ -40,9 +38,7 @@ void enhancer_reset(enhancer *e) {
     memset(e->enhanced, 0, sizeof(complex32) * channels * BINS);
     memset(e->overlap, 0, sizeof(float) * channels * HOP_SAMPLES);
     e->speech = -1.0f;
-    if (e->settings.noise_shape) {
-        noise_shape_reset(&e->noise);
-    }
+    noise_shape_reset(&e->noise);
     if (FAR_ENDS && e->residual) {
         residual_reset(e->residual);
     }
@@ -104,15 +100,10 @@ void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *c
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
         mixed = e->enhanced;
     }
-    if (e->settings.noise_shape) {
-        noise_shape_push(&e->noise, &e->model->tables.bands, e->channels, noisy, gains, further);
-        noise_shape_lift(e->model->network.bands, gains);
-    }
+    noise_shape_push(&e->noise, &e->model->tables.bands, e->channels, noisy, gains, further);
     mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, mixed, comb, gains, strengths, e->settings.post_filter,
                  e->enhanced);
-    if (e->settings.noise_shape) {
-        mix_scale(e->channels, further, e->enhanced);
-    }
+    mix_scale(e->channels, further, e->enhanced);
     for (int channel = 0; channel < e->channels; channel++) {
         if (e->settings.dry > 0.0f) {
             add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);

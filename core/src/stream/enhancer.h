@@ -16,8 +16,7 @@
 typedef struct enhancer_settings {
     int comb_filter; /* 0: all strengths are zero */
     int post_filter;
-    float dry;       /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
-    int noise_shape; /* stays as it was at the beginning */
+    float dry; /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
 } enhancer_settings;
 
 typedef struct enhancer {
@@ -27,7 +26,7 @@ typedef struct enhancer {
     analysis analysis;
     network_state network;
     mix mix;
-    noise_shape noise;  /* where settings.noise_shape says so */
+    noise_shape noise;
     residual *residual; /* NULL: what is left of an echo stays */
     float *gains;       /* bands each, of the last hop */
     float *strengths;

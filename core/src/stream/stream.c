@@ -91,7 +91,7 @@ static float dry_of(float limit_db) {
 
 static void enhancers_init(percepnet_stream *s, arena *a) {
     const percepnet_options *o = &s->options;
-    enhancer_settings settings = {o->comb_filter, o->post_filter, dry_of(o->attenuation_limit_db), o->noise_shape};
+    enhancer_settings settings = {o->comb_filter, o->post_filter, dry_of(o->attenuation_limit_db)};
     enhancer sizes;
     s->enhancers = ARENA_TAKE(a, enhancer, s->decisions);
     for (int i = 0; i < s->decisions; i++) {

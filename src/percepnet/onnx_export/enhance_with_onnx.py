@@ -21,6 +21,7 @@ from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
+from percepnet.reference.noise_shape import NoiseShape
 
 
 class OnnxNetwork:
@@ -51,7 +52,7 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
     """A mono recording at 48 kHz, not delayed."""
     params = network.signal_params()
     bands, analysis = bands_of(params.band_edges), Analysis(params, channels=1)
-    delay_samples = params.latency_samples
+    shape, delay_samples = NoiseShape(bands), params.latency_samples
     rest = np.full(delay_samples + -len(x) % HOP_SAMPLES, x[-1])  # a step at the end would sound through the high-pass
     padded = np.concatenate([x, rest]).astype(np.float32)
     overlap, hops = np.zeros(HOP_SAMPLES, np.float32), []
@@ -59,7 +60,8 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
         frames = analysis.push(hop)  # spectra and features of the frame that is decided now
         decided = network.step(frames.features)
         gains, strengths = decided["gains"], decided["strengths"]
-        spectrum = enhance_spectrum(frames.noisy, frames.comb, gains, strengths, bands, post_filter=False)[0]
+        further = shape.push(frames.noisy[0], gains[0])  # noise lies between the harmonics
+        spectrum = enhance_spectrum(frames.noisy, frames.comb, gains, strengths, bands, post_filter=False)[0] * further
         frame = stft.synthesis(spectrum * undo_phase(params.highpass_hz))[0]
         hops.append(overlap + frame[:HOP_SAMPLES])
         overlap = frame[HOP_SAMPLES:]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from percepnet.arrays import Array
 from percepnet.params import HOP_SAMPLES
 from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
@@ -13,7 +12,7 @@ from percepnet.reference.echo_shape import EchoShape, Rest, beside_the_rest
 from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network, NetworkModel
-from percepnet.reference.noise_shape import NoiseShape, lifted
+from percepnet.reference.noise_shape import NoiseShape
 
 
 def dry_level(attenuation_limit_db: float | None) -> float:
@@ -35,8 +34,6 @@ class FrameEnhancer:
     attenuation_limit_db : float, optional
         At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level. It can be
         changed between hops, without a click, as frames overlap.
-    noise_shape : bool
-        Within a band noise is taken where it lies: see :mod:`percepnet.reference.noise_shape`.
 
     Attributes
     ----------
@@ -54,7 +51,6 @@ class FrameEnhancer:
         comb_filter: bool = True,
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
-        noise_shape: bool = False,
     ) -> None:
         self.model = model
         self.channels = channels
@@ -62,7 +58,7 @@ class FrameEnhancer:
         self.post_filter = post_filter
         self.attenuation_limit_db = attenuation_limit_db
         self._bands = bands_of(model.params.band_edges)
-        self._noise = NoiseShape(self._bands) if noise_shape else None
+        self._noise = NoiseShape(self._bands)
         self._analysis = Analysis(model.params, channels)
         self._network = Network(model)
         self.reset()
@@ -71,8 +67,7 @@ class FrameEnhancer:
         """Begin a new stream."""
         self._analysis.reset()
         self._shape: EchoShape | None = None  # as long as there is a far end
-        if self._noise:
-            self._noise.reset()
+        self._noise.reset()
         self._state = self._network.initial_state()
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
         self.gains = np.ones(self.model.params.bands, dtype=np.float32)
@@ -113,15 +108,11 @@ class FrameEnhancer:
             without = self._shape.push(rest, self._analysis.newest(self._shape.samples))
             noisy, comb = without.noisy[None], without.gains * comb
             gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
-        further: Array | None = None
-        if self._noise:
-            further = self._noise.push(frames.noisy[0], gains)
-            gains = lifted(gains)
-        spectrum = enhance_spectrum(
-            noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter
-        )[0]
-        if further is not None:
-            spectrum = further * spectrum
+        further = self._noise.push(frames.noisy[0], gains)
+        spectrum = (
+            further
+            * enhance_spectrum(noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter)[0]
+        )
         dry = np.float32(dry_level(self.attenuation_limit_db))
         if dry:
             spectrum = spectrum + dry * (frames.noisy[0] - spectrum)

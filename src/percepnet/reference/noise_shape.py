@@ -3,7 +3,11 @@
 The network gives each band one gain. What it takes from a band in which there is hardly any speech tells how the
 noise of that band lies over its bins, and noise keeps its shape for longer than speech does. So a bin whose share of
 the noise is larger than its share of what is heard is attenuated further. Nothing is attenuated less than its band:
-raised bins are heard as tones that come and go. That takes more of the whole, so gains are lifted a little in turn.
+raised bins are heard as tones that come and go. That takes more of the whole, so all gains are lifted in turn, to the
+power of 7/8.
+How much noise there is, the network says, but within bounds: no less than twice what it was heard to be, so that
+noise between the harmonics of a loud voice is found, and not much more, so that the pauses of clear speech are not
+taken for noise.
 """
 
 import numpy as np
@@ -14,10 +18,12 @@ from percepnet.reference.bands import Bands
 from percepnet.reference.powers import powers, smoothed
 
 SHAPED_BINS = 160  # up to 8 kHz: above, voices hiss
-SMOOTHING = np.float32(0.85)  # of what is heard, from frame to frame
+SMOOTHING = np.float32(0.75)  # of what is heard, from frame to frame
 NOISE_SMOOTHING = np.float32(0.97)  # of the noise where there is nothing but noise; slower the more speech there is
-MORE = np.float32(1.3)  # of the noise than what the gain of the band takes away: the gains are lifted
-LEAST = np.float32(0.75)  # of the band's gain
+MORE = np.float32(1.2)  # of the noise than what the gain of the band takes away: the gains are lifted
+NOISE_LEAST = np.float32(2)  # times what the noise was heard to be
+NOISE_MOST = np.float32(6)
+LEAST = np.float32(0.67)  # of the band's gain
 SILENT = np.float32(1e-12)  # energy
 TINY_GAIN = np.float32(1e-6)
 
@@ -36,8 +42,8 @@ class NoiseShape:
 
     def reset(self) -> None:
         """Forget what was heard."""
-        self._heard = np.zeros(BINS, np.float32)
-        self._noise = np.zeros(BINS, np.float32)
+        self._heard = np.zeros(SHAPED_BINS, np.float32)
+        self._noise = np.zeros(SHAPED_BINS, np.float32)
 
     def push(self, noisy: np.ndarray, gains: Array) -> Array:
         """The next frame.
@@ -51,31 +57,23 @@ class NoiseShape:
         Returns
         -------
         np.ndarray [shape=(481,), dtype=float32]
-            What its bins are to be multiplied by besides: 0.75 to 1.
+            What its bins are to be multiplied by besides their gains g: 0.67 to 1, times g to the power of -1/8.
         """
-        power = smoothed(powers(noisy))
-        of_bins = np.asarray(self._bands.to_bins(gains), np.float32)
+        power = smoothed(powers(noisy))[:SHAPED_BINS]
+        all_bins = np.maximum(np.asarray(self._bands.to_bins(gains), np.float32), TINY_GAIN)
+        of_bins = all_bins[:SHAPED_BINS]
         taken = np.maximum(1 - of_bins * of_bins, 0)
         self._heard += (1 - SMOOTHING) * (power - self._heard)
-        self._noise += (1 - NOISE_SMOOTHING) * (taken * taken) ** 2 * (power - self._noise)
-        ratio = self._bands.sums(self._heard) / (self._bands.sums(self._noise) + SILENT)
-        share = np.asarray(self._bands.to_bins(ratio), np.float32) * self._noise / (self._heard + SILENT)
-        shaped = np.sqrt(np.maximum(1 - MORE * taken * share, 0)) / (of_bins + TINY_GAIN)
-        further = np.clip(shaped, LEAST, 1)
-        further[SHAPED_BINS:] = 1
-        return np.asarray(further, np.float32)
+        self._noise += (1 - NOISE_SMOOTHING) * ((taken**2) ** 2) ** 2 * (power - self._noise)
+        ratio = self._to_bins(self._of_bands(self._heard) / (self._of_bands(self._noise) + SILENT))
+        level = np.clip(MORE * taken * ratio, NOISE_LEAST, NOISE_MOST)
+        kept = np.maximum(1 - level * self._noise / (self._heard + SILENT), 0)
+        further = np.ones(BINS, np.float32)
+        further[:SHAPED_BINS] = np.clip(np.sqrt(kept) / of_bins, LEAST, 1)
+        return np.asarray(smoothed(further) / np.sqrt(np.sqrt(np.sqrt(all_bins))), np.float32)
 
+    def _to_bins(self, of_bands: Array) -> Array:
+        return np.asarray(self._bands.to_bins(of_bands)[:SHAPED_BINS], np.float32)
 
-def lifted(gains: Array) -> Array:
-    """Gains of bands beside which bins are attenuated further: to the power of 15/16.
-
-    Parameters
-    ----------
-    gains : np.ndarray [shape=(bands,)]
-
-    Returns
-    -------
-    np.ndarray [shape=(bands,), dtype=float32]
-    """
-    root = np.sqrt(np.sqrt(np.sqrt(np.sqrt(np.asarray(gains, np.float32)))))
-    return np.asarray(gains / np.maximum(root, TINY_GAIN), np.float32)
+    def _of_bands(self, of_bins: Array) -> Array:
+        return np.asarray(self._bands.sums(np.pad(of_bins, (0, BINS - SHAPED_BINS))), np.float32)

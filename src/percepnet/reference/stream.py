@@ -49,7 +49,6 @@ class MakesEnhancers(Protocol):
         comb_filter: bool = True,
         post_filter: bool = False,
         attenuation_limit_db: float | None = None,
-        noise_shape: bool = False,
     ) -> Enhances: ...
 
 
@@ -75,8 +74,6 @@ class Stream:
         There is a second input, what a loudspeaker plays near the microphones: its echo is taken out first.
     residual : NetworkModel, optional
         With a far end: suppresses what is left of its echo. It looks as far ahead as `model`.
-    noise_shape : bool
-        As of :class:`percepnet.reference.enhancer.FrameEnhancer`.
     frame_enhancer : callable
         Makes what enhances the hops.
     """
@@ -95,7 +92,6 @@ class Stream:
         block_samples: int = 0,
         far_end: bool = False,
         residual: NetworkModel | None = None,
-        noise_shape: bool = False,
         frame_enhancer: MakesEnhancers = FrameEnhancer,
     ) -> None:
         self.model = model
@@ -114,7 +110,6 @@ class Stream:
                 comb_filter=comb_filter,
                 post_filter=post_filter,
                 attenuation_limit_db=attenuation_limit_db,
-                noise_shape=noise_shape,
             )
             for _ in range(groups)
         ]
