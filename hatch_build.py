@@ -40,7 +40,7 @@ TARGETS = {
 }
 # As in core/CMakeLists.txt. Without contraction: a product and a sum that are rounded at once give other bits, and only
 # on processors with an instruction for that.
-FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden"]
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
 # by itself zig would build for this very processor, and wheels travel
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
 

@@ -152,7 +152,6 @@ CONSTANTS: dict[str, int | float] = {
     "NOISE_SHAPE_BINS": noise_shape.SHAPED_BINS,
     "NOISE_SHAPE_SMOOTHING": float(noise_shape.SMOOTHING),
     "NOISE_SHAPE_NOISE_SMOOTHING": float(noise_shape.NOISE_SMOOTHING),
-    "NOISE_SHAPE_MORE": float(noise_shape.MORE),
     "NOISE_SHAPE_NOISE_LEAST": float(noise_shape.NOISE_LEAST),
     "NOISE_SHAPE_NOISE_MOST": float(noise_shape.NOISE_MOST),
     "NOISE_SHAPE_LEAST": float(noise_shape.LEAST),

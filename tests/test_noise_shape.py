@@ -23,7 +23,7 @@ def further(heard, gains):
     """What bins lose further than their bands: 1 is nothing."""
     shape = NoiseShape(BANDS)
     found = [shape.push(frame[None], gain) for frame, gain in zip(spectra(heard), gains, strict=True)]
-    return np.array(found) * np.maximum([BANDS.to_bins(gain) for gain in gains], TINY_GAIN) ** 0.125
+    return np.array(found) * np.maximum([BANDS.to_bins(gain) for gain in gains], TINY_GAIN) ** 0.0625
 
 
 def tones_late(hiss):
@@ -91,11 +91,11 @@ def test_silence_is_no_number_out_of_range():
 
 
 @pytest.mark.parametrize("gain", [1e-4, 0.1, 0.5, 1])
-def test_gains_are_lifted_to_the_power_of_seven_eighths(gain):
+def test_gains_are_lifted_to_the_power_of_fifteen_sixteenths(gain):
     """Above 8 kHz nothing else is done."""
     x = noise(9, 9600, 0.1).astype(np.float32)
     found = NoiseShape(BANDS).push(spectra(x)[:1], np.full(34, gain, np.float32))
-    np.testing.assert_allclose(gain * found[SHAPED_BINS + 1 :], gain**0.875, rtol=1e-5)
+    np.testing.assert_allclose(gain * found[SHAPED_BINS + 1 :], gain**0.9375, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("channels", "linked"), [(1, True), (2, True), (2, False)])

@@ -28,7 +28,16 @@ WITHOUT_FAR_END = ("echo*.c", "canceller.c")
 RESIDUAL = "residual.safetensors"
 # Inner loops are compiled for speed, all else for size: it has to be fetched.
 FOR_SPEED = "kernels"
-FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-DPERCEPNET_STATIC", "-Wall", "-Wextra", "-Werror"]
+FLAGS = [
+    "-std=c11",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-DPERCEPNET_STATIC",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+]
 FLAGS += [f"-I{CORE / 'include'}", f"-I{CORE / 'src'}"]
 # those of wasm/: the C library's would be an eighth of the binary
 OURS = ("snprintf", "vsnprintf", "memcmp", "strlen", "strcmp", "strchr", "strstr")

@@ -19,25 +19,31 @@ void noise_shape_reset(noise_shape *s) {
 
 /* Powers of all channels; below its end a spectrum is its own mirror image. */
 static void powers(int channels, const complex32 *noisy, float *power) {
-    for (int k = 0; k < NOISE_SHAPE_BINS + 1; k++) {
-        power[k] = 0.0f;
-        for (int channel = 0; channel < channels; channel++) {
-            complex32 z = noisy[channel * BINS + k];
-            power[k] += z.re * z.re + z.im * z.im;
+    memset(power, 0, sizeof(float) * (NOISE_SHAPE_BINS + 1));
+    for (int channel = 0; channel < channels; channel++, noisy += BINS) {
+        for (int k = 0; k < NOISE_SHAPE_BINS + 1; k++) {
+            power[k] += noisy[k].re * noisy[k].re + noisy[k].im * noisy[k].im;
         }
     }
     power[-1] = power[1];
 }
 
+/* Unlike fminf and fmaxf these are calculated for many bins at once; and so are loops in which nothing hangs on them. */
+static float smaller(float a, float b) { return a < b ? a : b; }
+
+static float larger(float a, float b) { return a > b ? a : b; }
+
 static float over_neighbours(const float *x) { return 0.5f * x[0] + 0.25f * (x[-1] + x[1]); }
 
-static void hear(noise_shape *s, const float *power, const float *of_bins, float *taken) {
+static void hear(const float *restrict power, const float *restrict of_bins, float *restrict heard,
+                 float *restrict noise, float *restrict taken) {
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        float over = over_neighbours(power + k), rest = 1.0f - of_bins[k] * of_bins[k];
-        taken[k] = rest > 0.0f ? rest : 0.0f;
-        float square = taken[k] * taken[k], fourth = square * square;
-        s->heard[k] += (1.0f - NOISE_SHAPE_SMOOTHING) * (over - s->heard[k]);
-        s->noise[k] += (1.0f - NOISE_SHAPE_NOISE_SMOOTHING) * (fourth * fourth) * (over - s->noise[k]);
+        taken[k] = larger(1.0f - of_bins[k] * of_bins[k], 0.0f);
+    }
+    for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
+        float over = over_neighbours(power + k), square = taken[k] * taken[k], fourth = square * square;
+        heard[k] += (1.0f - NOISE_SHAPE_SMOOTHING) * (over - heard[k]);
+        noise[k] += (1.0f - NOISE_SHAPE_NOISE_SMOOTHING) * (fourth * fourth) * (over - noise[k]);
     }
 }
 
@@ -54,30 +60,29 @@ static void above_noise(const noise_shape *s, const bands *b, float *ratio) {
     bands_to_bins(b, heard, ratio);
 }
 
-/* What a gain to the power of 7/8 is larger by, upside down. */
-static float lift(float gain) { return sqrtf(sqrtf(sqrtf(gain))); }
-
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const float *gains,
                       float *further) {
-    float power[NOISE_SHAPE_BINS + 2], of_bins[BINS], taken[NOISE_SHAPE_BINS], ratio[BINS];
+    float power[NOISE_SHAPE_BINS + 2], of_bins[BINS], lift[BINS], taken[NOISE_SHAPE_BINS], ratio[BINS];
     float padded[NOISE_SHAPE_BINS + 3], *shaped = padded + 1;
     powers(channels, noisy, power + 1);
     bands_to_bins(b, gains, of_bins);
     for (int k = 0; k < BINS; k++) {
-        of_bins[k] = of_bins[k] > NOISE_SHAPE_TINY_GAIN ? of_bins[k] : NOISE_SHAPE_TINY_GAIN;
+        of_bins[k] = larger(of_bins[k], NOISE_SHAPE_TINY_GAIN);
     }
-    hear(s, power + 1, of_bins, taken);
+    for (int k = 0; k < BINS; k++) {
+        lift[k] = 1.0f / sqrtf(sqrtf(sqrtf(sqrtf(of_bins[k]))));
+    }
+    hear(power + 1, of_bins, s->heard, s->noise, taken);
     above_noise(s, b, ratio);
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        float level = NOISE_SHAPE_MORE * taken[k] * ratio[k];
-        level = fminf(fmaxf(level, NOISE_SHAPE_NOISE_LEAST), NOISE_SHAPE_NOISE_MOST);
+        float level = smaller(larger(taken[k] * ratio[k], NOISE_SHAPE_NOISE_LEAST), NOISE_SHAPE_NOISE_MOST);
         float kept = 1.0f - level * s->noise[k] / (s->heard[k] + NOISE_SHAPE_SILENT);
-        float beside = kept > 0.0f ? sqrtf(kept) / of_bins[k] : 0.0f;
-        shaped[k] = fminf(fmaxf(beside, NOISE_SHAPE_LEAST), 1.0f);
+        shaped[k] = smaller(larger(sqrtf(larger(kept, 0.0f)) / of_bins[k], NOISE_SHAPE_LEAST), 1.0f);
     }
     shaped[-1] = shaped[1];
     shaped[NOISE_SHAPE_BINS] = shaped[NOISE_SHAPE_BINS + 1] = 1.0f;
-    for (int k = 0; k < BINS; k++) {
-        further[k] = (k <= NOISE_SHAPE_BINS ? over_neighbours(shaped + k) : 1.0f) / lift(of_bins[k]);
+    memcpy(further, lift, sizeof lift);
+    for (int k = 0; k <= NOISE_SHAPE_BINS; k++) {
+        further[k] *= over_neighbours(shaped + k);
     }
 }

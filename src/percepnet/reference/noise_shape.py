@@ -4,7 +4,7 @@ The network gives each band one gain. What it takes from a band in which there i
 noise of that band lies over its bins, and noise keeps its shape for longer than speech does. So a bin whose share of
 the noise is larger than its share of what is heard is attenuated further. Nothing is attenuated less than its band:
 raised bins are heard as tones that come and go. That takes more of the whole, so all gains are lifted in turn, to the
-power of 7/8.
+power of 15/16.
 How much noise there is, the network says, but within bounds: no less than twice what it was heard to be, so that
 noise between the harmonics of a loud voice is found, and not much more, so that the pauses of clear speech are not
 taken for noise.
@@ -20,7 +20,6 @@ from percepnet.reference.powers import powers, smoothed
 SHAPED_BINS = 160  # up to 8 kHz: above, voices hiss
 SMOOTHING = np.float32(0.75)  # of what is heard, from frame to frame
 NOISE_SMOOTHING = np.float32(0.97)  # of the noise where there is nothing but noise; slower the more speech there is
-MORE = np.float32(1.2)  # of the noise than what the gain of the band takes away: the gains are lifted
 NOISE_LEAST = np.float32(2)  # times what the noise was heard to be
 NOISE_MOST = np.float32(6)
 LEAST = np.float32(0.67)  # of the band's gain
@@ -57,7 +56,7 @@ class NoiseShape:
         Returns
         -------
         np.ndarray [shape=(481,), dtype=float32]
-            What its bins are to be multiplied by besides their gains g: 0.67 to 1, times g to the power of -1/8.
+            What its bins are to be multiplied by besides their gains g: 0.67 to 1, times g to the power of -1/16.
         """
         power = smoothed(powers(noisy))[:SHAPED_BINS]
         all_bins = np.maximum(np.asarray(self._bands.to_bins(gains), np.float32), TINY_GAIN)
@@ -66,11 +65,11 @@ class NoiseShape:
         self._heard += (1 - SMOOTHING) * (power - self._heard)
         self._noise += (1 - NOISE_SMOOTHING) * ((taken**2) ** 2) ** 2 * (power - self._noise)
         ratio = self._to_bins(self._of_bands(self._heard) / (self._of_bands(self._noise) + SILENT))
-        level = np.clip(MORE * taken * ratio, NOISE_LEAST, NOISE_MOST)
+        level = np.clip(taken * ratio, NOISE_LEAST, NOISE_MOST)
         kept = np.maximum(1 - level * self._noise / (self._heard + SILENT), 0)
         further = np.ones(BINS, np.float32)
         further[:SHAPED_BINS] = np.clip(np.sqrt(kept) / of_bins, LEAST, 1)
-        return np.asarray(smoothed(further) / np.sqrt(np.sqrt(np.sqrt(all_bins))), np.float32)
+        return np.asarray(smoothed(further) / np.sqrt(np.sqrt(np.sqrt(np.sqrt(all_bins)))), np.float32)
 
     def _to_bins(self, of_bands: Array) -> Array:
         return np.asarray(self._bands.to_bins(of_bands)[:SHAPED_BINS], np.float32)
