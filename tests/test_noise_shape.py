@@ -33,6 +33,12 @@ def tones_late(hiss):
     return (tones + noise(2, len(seconds), hiss)).astype(np.float32)
 
 
+def taken_late(x, gain):
+    """Nearly all is taken until shortly before the tones begin, so that nothing of them is heard as noise."""
+    gains = np.where(np.arange(len(spectra(x))) < 95, 0.1, gain).astype(np.float32)
+    return np.repeat(gains[:, None], 34, axis=1)
+
+
 def test_a_gain_of_one_leaves_all_bins():
     x = noise(1, 9600, 0.1).astype(np.float32)
     count = len(spectra(x))
@@ -41,8 +47,7 @@ def test_a_gain_of_one_leaves_all_bins():
 
 def test_noise_between_harmonics_is_taken_further_than_the_harmonics():
     x = tones_late(0.02)
-    count = len(spectra(x))
-    gains = np.where(np.arange(count)[:, None] < 100, 0.1, 0.8).astype(np.float32) * np.ones(34, np.float32)
+    gains = taken_late(x, 0.8)
     late = further(x, gains)[150:]
     on, between = late[:, 24:SHAPED_BINS:8], late[:, 28:SHAPED_BINS:8]
     assert on.mean() > 0.95
@@ -64,16 +69,16 @@ def test_the_pauses_of_clear_speech_are_not_taken_for_noise():
     """A network takes a little of clear speech too. Between its words there is hardly any noise, whose shape says
     nothing of what is taken from them."""
     x = tones_late(1e-4)
-    count = len(spectra(x))
-    gains = np.where(np.arange(count)[:, None] < 100, 0.1, 0.95).astype(np.float32) * np.ones(34, np.float32)
-    assert further(x, gains)[150:, 24:SHAPED_BINS:8].min() > 0.99
+    gains = taken_late(x, 0.95)
+    late = further(x, gains)[150:]
+    assert late[:, 24:SHAPED_BINS:8].min() > 0.99
+    assert late[:, 28:152:8].min() > 0.99  # the last tone is in bin 152
 
 
 def test_noise_that_was_heard_is_found_where_a_gain_takes_nothing():
     """A loud voice: its band passes as it is, and the noise between its harmonics is as it was heard to be."""
     x = tones_late(0.02)
-    count = len(spectra(x))
-    gains = np.where(np.arange(count)[:, None] < 100, 0.1, 1).astype(np.float32) * np.ones(34, np.float32)
+    gains = taken_late(x, 1)
     late = further(x, gains)[150:]
     assert late[:, 28:SHAPED_BINS:8].mean() < 0.9 < late[:, 24:SHAPED_BINS:8].mean()
 

@@ -137,8 +137,7 @@ class Enhancer(LiveStream[Stream]):
                 raise PercepNetError(f"quality {BEST!r} has no far end: an echo comes after what it is the echo of")
 
             def open_way(backwards: bool) -> Stream:
-                model = backward_model() if backwards else loaded
-                return self._open(model, replace(settings, block_samples=0))
+                return self._open(backward_model() if backwards else loaded, replace(settings, block_samples=0))
 
             stream = BothWays(open_way, settings.sample_rate, settings.channels)
         else:

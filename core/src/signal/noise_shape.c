@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "signal/constants.h"
+#include "signal/limited.h"
 
 void noise_shape_init(noise_shape *s, arena *a) {
     s->heard = ARENA_TAKE(a, float, NOISE_SHAPE_BINS);
@@ -28,17 +29,13 @@ static void powers(int channels, const complex32 *noisy, float *power) {
     power[-1] = power[1];
 }
 
-/* Unlike fminf and fmaxf these are calculated for many bins at once; and so are loops in which nothing hangs on them. */
-static float smaller(float a, float b) { return a < b ? a : b; }
-
-static float larger(float a, float b) { return a > b ? a : b; }
-
 static float over_neighbours(const float *x) { return 0.5f * x[0] + 0.25f * (x[-1] + x[1]); }
 
+/* What is limited has a loop of its own: what follows from a limit would be branched over otherwise. */
 static void hear(const float *restrict power, const float *restrict of_bins, float *restrict heard,
                  float *restrict noise, float *restrict taken) {
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        taken[k] = larger(1.0f - of_bins[k] * of_bins[k], 0.0f);
+        taken[k] = limited(1.0f - of_bins[k] * of_bins[k], 0.0f, 1.0f);
     }
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
         float over = over_neighbours(power + k), square = taken[k] * taken[k], fourth = square * square;
@@ -62,26 +59,25 @@ static void above_noise(const noise_shape *s, const bands *b, float *ratio) {
 
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const float *gains,
                       float *further) {
-    float power[NOISE_SHAPE_BINS + 2], of_bins[BINS], lift[BINS], taken[NOISE_SHAPE_BINS], ratio[BINS];
+    float power[NOISE_SHAPE_BINS + 2], of_bins[BINS], taken[NOISE_SHAPE_BINS], ratio[BINS];
     float padded[NOISE_SHAPE_BINS + 3], *shaped = padded + 1;
     powers(channels, noisy, power + 1);
     bands_to_bins(b, gains, of_bins);
     for (int k = 0; k < BINS; k++) {
-        of_bins[k] = larger(of_bins[k], NOISE_SHAPE_TINY_GAIN);
+        of_bins[k] = of_bins[k] > NOISE_SHAPE_TINY_GAIN ? of_bins[k] : NOISE_SHAPE_TINY_GAIN;
     }
     for (int k = 0; k < BINS; k++) {
-        lift[k] = 1.0f / sqrtf(sqrtf(sqrtf(sqrtf(of_bins[k]))));
+        further[k] = 1.0f / sqrtf(sqrtf(sqrtf(sqrtf(of_bins[k]))));
     }
     hear(power + 1, of_bins, s->heard, s->noise, taken);
     above_noise(s, b, ratio);
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        float level = smaller(larger(taken[k] * ratio[k], NOISE_SHAPE_NOISE_LEAST), NOISE_SHAPE_NOISE_MOST);
+        float level = limited(taken[k] * ratio[k], NOISE_SHAPE_NOISE_LEAST, NOISE_SHAPE_NOISE_MOST);
         float kept = 1.0f - level * s->noise[k] / (s->heard[k] + NOISE_SHAPE_SILENT);
-        shaped[k] = smaller(larger(sqrtf(larger(kept, 0.0f)) / of_bins[k], NOISE_SHAPE_LEAST), 1.0f);
+        shaped[k] = limited(sqrtf(limited(kept, 0.0f, 1.0f)) / of_bins[k], NOISE_SHAPE_LEAST, 1.0f);
     }
     shaped[-1] = shaped[1];
     shaped[NOISE_SHAPE_BINS] = shaped[NOISE_SHAPE_BINS + 1] = 1.0f;
-    memcpy(further, lift, sizeof lift);
     for (int k = 0; k <= NOISE_SHAPE_BINS; k++) {
         further[k] *= over_neighbours(shaped + k);
     }

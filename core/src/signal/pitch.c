@@ -14,6 +14,7 @@
 
 #include "kernels/kernels.h"
 #include "signal/circle.h"
+#include "signal/limited.h"
 #include "signal/symmetric.h"
 
 static const double TWO_PI = 6.283185307179586476925;
@@ -115,12 +116,6 @@ void pitch_correlate(pitch *p, const pitch_tables *tables, complex32 *work) {
             odd -= lags[even].im;
         }
     }
-}
-
-/* Without a call; NaN becomes `low`. */
-static inline float limited(float x, float low, float high) {
-    x = x > low ? x : low;
-    return x < high ? x : high;
 }
 
 /* Highest correlation in each cell, the last of equals, and its period refined by a parabola through three lags. */
