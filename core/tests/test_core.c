@@ -115,7 +115,7 @@ static void products_init(products *p, int blocks, int groups) {
     for (int row = 0; row < p->rows; row++) {
         for (int column = 0; column < columns; column++) {
             int8_t weight = (int8_t)(row % 3 == 0 ? 127 : row % 3 == 1 ? -127 : 127.0f * uniform());
-            if (row < KERNEL_ROWS && column / KERNEL_COLUMNS % 3 == 0) {
+            if ((row / KERNEL_ROWS + column / KERNEL_COLUMNS) % 3 == 0) {
                 weight = 0; /* groups that need not be in memory */
             }
             int lane = (row / KERNEL_ROWS * groups + column / KERNEL_COLUMNS) * KERNEL_ROWS + row % KERNEL_ROWS;
@@ -133,10 +133,10 @@ static void products_discard(products *p) {
 }
 
 /* Against the definition. */
-static void check_products(const kernel *k, const products *p, int rows, int vectors, const int32_t *sums) {
+static void check_products(const kernel *k, const products *p, int vectors, const int32_t *sums) {
     int columns = p->groups * KERNEL_COLUMNS;
     for (int v = 0; v < vectors; v++) {
-        for (int row = 0; row < rows; row++) {
+        for (int row = 0; row < p->rows; row++) {
             int32_t expected = 0;
             for (int column = 0; column < columns; column++) {
                 expected += p->matrix[row * columns + column] * (int8_t)(p->x[v * columns + column] ^ k->flip);
@@ -147,20 +147,37 @@ static void check_products(const kernel *k, const products *p, int rows, int vec
 }
 
 /* Also at the ends of the range, where narrower sums would saturate. */
-static void test_kernel(const kernel *k, int blocks, int groups) {
-    int columns = groups * KERNEL_COLUMNS, count = 0;
-    int32_t sums[KERNEL_VECTORS * KERNEL_SUMS];
-    int8_t *few = allocate((size_t)(columns * KERNEL_ROWS));
-    uint16_t *kept = allocate(sizeof(uint16_t) * (size_t)groups);
-    products p;
-    products_init(&p, blocks, groups);
-    for (int group = 0; group < groups; group++) {
-        if (group % 3) {
-            const int group_bytes = KERNEL_ROWS * KERNEL_COLUMNS;
-            memcpy(few + count * group_bytes, p.packed + group * group_bytes, (size_t)group_bytes);
-            kept[count++] = (uint16_t)group;
+/* Without the groups of the whole matrix that are zero anyway. */
+typedef struct few_products {
+    int8_t *packed;
+    int32_t starts[KERNEL_BLOCKS + 1];
+    uint16_t *kept;
+} few_products;
+
+static void few_products_init(few_products *few, const products *p, int blocks, int groups) {
+    const int group_bytes = KERNEL_ROWS * KERNEL_COLUMNS;
+    int32_t count = 0;
+    few->packed = allocate((size_t)(blocks * groups * group_bytes));
+    few->kept = allocate(sizeof(uint16_t) * (size_t)(blocks * groups));
+    for (int i = 0; i < blocks * groups; i++) {
+        if (i % groups == 0) {
+            few->starts[i / groups] = count;
+        }
+        if ((i / groups + i % groups) % 3) {
+            memcpy(few->packed + count * group_bytes, p->packed + i * group_bytes, (size_t)group_bytes);
+            few->kept[count++] = (uint16_t)(i % groups);
         }
     }
+    few->starts[blocks] = count;
+}
+
+static void test_kernel(const kernel *k, int blocks, int groups) {
+    int columns = groups * KERNEL_COLUMNS;
+    int32_t sums[KERNEL_VECTORS * KERNEL_SUMS];
+    products p;
+    few_products few;
+    products_init(&p, blocks, groups);
+    few_products_init(&few, &p, blocks, groups);
     for (int extremes = 0; extremes < 3; extremes++) {
         if (extremes) {
             memset(p.x, extremes == 1 ? 127 : -127, (size_t)(KERNEL_VECTORS * columns));
@@ -169,15 +186,17 @@ static void test_kernel(const kernel *k, int blocks, int groups) {
             p.x[i] = (int8_t)(p.x[i] ^ k->flip);
         }
         for (int vectors = 1; vectors <= KERNEL_VECTORS; vectors++) {
-            k->dense(p.packed, p.correction, blocks, groups, p.x, columns, vectors, sums);
-            check_products(k, &p, p.rows, vectors, sums);
-            k->sparse(few, p.correction, kept, count, p.x, columns, vectors, sums);
-            check_products(k, &p, KERNEL_ROWS, vectors, sums);
+            for (int is_far = 0; is_far < 2; is_far++) {
+                k->dense(p.packed, p.correction, blocks, groups, p.x, columns, vectors, is_far, sums);
+                check_products(k, &p, vectors, sums);
+                k->sparse(few.packed, p.correction, few.starts, few.kept, blocks, p.x, columns, vectors, is_far, sums);
+                check_products(k, &p, vectors, sums);
+            }
         }
     }
     products_discard(&p);
-    free(few);
-    free(kept);
+    free(few.packed);
+    free(few.kept);
 }
 
 /* In single precision, all kernels give the bits of the portable one. */

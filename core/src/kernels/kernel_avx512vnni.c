@@ -23,7 +23,12 @@ TARGET INLINE rows rows_add(rows sum, rows group, int32_t four) {
 
 TARGET INLINE void rows_store(rows sum, int32_t *to) { _mm512_storeu_si512(to, sum); }
 
-TARGET INLINE rows rows_none(void) { return _mm512_setzero_si512(); }
+/* Not the same nothing for all sums, which GCC would copy in each step. */
+TARGET INLINE rows rows_none(void) {
+    rows none = _mm512_setzero_si512();
+    __asm__ volatile("" : "+v"(none));
+    return none;
+}
 
 TARGET INLINE rows rows_sum(rows x, rows y) { return _mm512_add_epi32(x, y); }
 
@@ -65,12 +70,12 @@ TARGET INLINE void quad_store(quad sum, int32_t *to) {
 }
 
 TARGET INLINE void four_blocks(const int8_t *weights, const int32_t *correction, int groups, const int8_t *x,
-                               int stride, int32_t *sums, int vectors) {
+                               int stride, int32_t *sums, int vectors, int is_far) {
     size_t block_bytes = (size_t)groups * GROUP_BYTES;
     quad a = quad_start(correction), b = a, c = a, d = a;
     for (int i = 0; i < groups; i++, weights += GROUP_BYTES, x += KERNEL_COLUMNS) {
         quad group = quad_load(weights, block_bytes);
-        for (size_t block = 0; vectors == 1 && block < 4; block++) {
+        for (size_t block = 0; is_far && block < 4; block++) {
             FETCH_AHEAD(weights + block * block_bytes);
         }
         a = quad_add(a, group, four_of(x));
@@ -97,16 +102,23 @@ TARGET INLINE void four_blocks(const int8_t *weights, const int32_t *correction,
 }
 
 TARGET static void dense(const int8_t *weights, const int32_t *correction, int blocks, int groups, const int8_t *x,
-                         int stride, int vectors, int32_t *sums) {
+                         int stride, int vectors, int is_far, int32_t *sums) {
     if (blocks < KERNEL_BLOCKS) {
-        dense_blocks(weights, correction, blocks, groups, x, stride, vectors, sums);
+        dense_blocks(weights, correction, blocks, groups, x, stride, vectors, is_far, sums);
         return;
     }
+    if (vectors == 1 && is_far) {
+        four_blocks(weights, correction, groups, x, stride, sums, 1, 1);
+        return;
+    }
+    for (; vectors >= 4; vectors -= 4, x += 4 * stride, sums += 4 * KERNEL_SUMS) {
+        four_blocks(weights, correction, groups, x, stride, sums, 4, 0);
+    }
     switch (vectors) {
-    case 1: four_blocks(weights, correction, groups, x, stride, sums, 1); break;
-    case 2: four_blocks(weights, correction, groups, x, stride, sums, 2); break;
-    case 3: four_blocks(weights, correction, groups, x, stride, sums, 3); break;
-    default: four_blocks(weights, correction, groups, x, stride, sums, 4); break;
+    case 1: four_blocks(weights, correction, groups, x, stride, sums, 1, 0); break;
+    case 2: four_blocks(weights, correction, groups, x, stride, sums, 2, 0); break;
+    case 3: four_blocks(weights, correction, groups, x, stride, sums, 3, 0); break;
+    default: break;
     }
 }
 

@@ -14,9 +14,8 @@ static void add_group(const int8_t *weights, const int8_t *x, int32_t sum[KERNEL
     }
 }
 
-static void sparse(const int8_t *weights, const int32_t *correction, const uint16_t *kept, int count, const int8_t *x,
-                   int stride, int vectors, int32_t *sums) {
-    (void)correction;
+static void some_groups(const int8_t *weights, const uint16_t *kept, int count, const int8_t *x, int stride,
+                        int vectors, int32_t *sums) {
     for (int v = 0; v < vectors; v++, x += stride, sums += KERNEL_SUMS) {
         int32_t sum[KERNEL_ROWS] = {0};
         for (int i = 0; i < count; i++) {
@@ -26,11 +25,22 @@ static void sparse(const int8_t *weights, const int32_t *correction, const uint1
     }
 }
 
+static void sparse(const int8_t *weights, const int32_t *correction, const int32_t *starts, const uint16_t *kept,
+                   int blocks, const int8_t *x, int stride, int vectors, int is_far, int32_t *sums) {
+    (void)correction;
+    (void)is_far;
+    for (int b = 0; b < blocks; b++) {
+        some_groups(weights + (size_t)starts[b] * GROUP_BYTES, kept + starts[b], starts[b + 1] - starts[b], x, stride,
+                    vectors, sums + b * KERNEL_ROWS);
+    }
+}
+
 static void dense(const int8_t *weights, const int32_t *correction, int blocks, int groups, const int8_t *x, int stride,
-                  int vectors, int32_t *sums) {
-    for (int block = 0; block < blocks; block++) {
-        sparse(weights + block * groups * GROUP_BYTES, correction, NULL, groups, x, stride, vectors,
-               sums + block * KERNEL_ROWS);
+                  int vectors, int is_far, int32_t *sums) {
+    (void)correction;
+    (void)is_far;
+    for (int b = 0; b < blocks; b++) {
+        some_groups(weights + b * groups * GROUP_BYTES, NULL, groups, x, stride, vectors, sums + b * KERNEL_ROWS);
     }
 }
 

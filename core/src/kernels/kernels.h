@@ -11,9 +11,9 @@
 #define KERNEL_ROWS 16   /* of a block */
 #define KERNEL_COLUMNS 4 /* of a group: one 32-bit lane of each row */
 #define KERNEL_FEW 4     /* rows of a last block in single precision, if there are no more */
-/* At most, of one call: so many sums stay in registers, and each weight that is read serves all vectors. */
+/* At most, of one call: as many sums as may stay in registers, and each weight that is read serves all vectors. */
 #define KERNEL_BLOCKS 4
-#define KERNEL_VECTORS 4
+#define KERNEL_VECTORS 8
 #define KERNEL_SUMS (KERNEL_BLOCKS * KERNEL_ROWS) /* from the sums of one vector to those of the next */
 #define KERNEL_DOT_SUMS 16                        /* partial sums of a scalar product */
 
@@ -27,13 +27,14 @@ typedef struct kernel {
 
     /* sums[row] = sum over columns of weight * x, for all rows of all blocks. Weights and x are -127 to 127. In memory,
        blocks follow each other, in them groups, in them rows, in them the columns of the group. Vectors are `stride`
-       bytes apart. */
+       bytes apart. Weights that are far, in no cache, are asked for before they are needed. */
     void (*dense)(const int8_t *weights, const int32_t *correction, int blocks, int groups, const int8_t *x, int stride,
-                  int vectors, int32_t *sums);
+                  int vectors, int is_far, int32_t *sums);
 
-    /* The same for one block, in which only `count` groups are in memory, those whose numbers are in `kept`. */
-    void (*sparse)(const int8_t *weights, const int32_t *correction, const uint16_t *kept, int count, const int8_t *x,
-                   int stride, int vectors, int32_t *sums);
+    /* The same where only some groups of a block are in memory: the numbers of those of block b are in `kept`, from
+       starts[b] to starts[b + 1], and `weights` and `kept` begin where starts is 0. */
+    void (*sparse)(const int8_t *weights, const int32_t *correction, const int32_t *starts, const uint16_t *kept,
+                   int blocks, const int8_t *x, int stride, int vectors, int is_far, int32_t *sums);
 
     /* Single precision: sums[row] = bias + sum over columns of weight * x, for blocks that are in memory column by
        column. Rounded in the order of the columns, however many vectors there are. */

@@ -186,23 +186,21 @@ static void apply_floats(const matvec *m, const float *const *x, int count, floa
 }
 
 /* The products of some blocks from `block` on with some vectors. */
-static void multiply(const matvec *m, int block, int blocks, const int8_t *x, int stride, int vectors, int32_t *sums) {
-    const kernel *k = m->kernel;
+static void multiply(const matvec *m, int block, int blocks, const int8_t *x, int stride, int vectors, int is_far,
+                     int32_t *sums) {
     const int32_t *correction = m->correction + block * KERNEL_ROWS;
-    int groups = groups_of(m->columns);
-    if (!m->starts) {
+    if (m->starts) {
+        m->kernel->sparse(m->integers, correction, m->starts + block, m->kept, blocks, x, stride, vectors, is_far,
+                          sums);
+    } else {
+        int groups = groups_of(m->columns);
         const int8_t *weights = m->integers + (size_t)block * (size_t)groups * GROUP_BYTES;
-        k->dense(weights, correction, blocks, groups, x, stride, vectors, sums);
-        return;
-    }
-    for (int b = block; b < block + blocks; b++, correction += KERNEL_ROWS, sums += KERNEL_ROWS) {
-        int start = m->starts[b];
-        const int8_t *weights = m->integers + (size_t)start * GROUP_BYTES;
-        k->sparse(weights, correction, m->kept + start, m->starts[b + 1] - start, x, stride, vectors, sums);
+        m->kernel->dense(weights, correction, blocks, groups, x, stride, vectors, is_far, sums);
     }
 }
 
-static void apply_integers(const matvec *m, const float *const *x, int count, float *y, int stride, int8_t *rounded) {
+static void apply_integers(const matvec *m, const float *const *x, int count, float *y, int stride, int is_far,
+                           int8_t *rounded) {
     int32_t sums[KERNEL_VECTORS * KERNEL_SUMS];
     int size = matvec_rounded(m), all = blocks_of(m->rows);
     for (int v = 0; v < count; v++) {
@@ -215,7 +213,7 @@ static void apply_integers(const matvec *m, const float *const *x, int count, fl
         int rows = smaller(blocks * KERNEL_ROWS, m->rows - row);
         for (int first = 0; first < count; first += KERNEL_VECTORS) {
             int vectors = smaller(KERNEL_VECTORS, count - first);
-            multiply(m, block, blocks, rounded + (size_t)first * (size_t)size, size, vectors, sums);
+            multiply(m, block, blocks, rounded + (size_t)first * (size_t)size, size, vectors, is_far, sums);
             for (int v = 0; v < vectors; v++) {
                 float *to = y + (size_t)(first + v) * (size_t)stride + row;
                 m->kernel->scale(sums + v * KERNEL_SUMS, m->bias + row, m->step + row, rows, to);
@@ -224,9 +222,10 @@ static void apply_integers(const matvec *m, const float *const *x, int count, fl
     }
 }
 
-void matvec_apply(const matvec *m, const float *const *x, int count, float *y, int stride, int8_t *rounded) {
+void matvec_apply(const matvec *m, const float *const *x, int count, float *y, int stride, int is_far,
+                  int8_t *rounded) {
     if (m->integers) {
-        apply_integers(m, x, count, y, stride, rounded);
+        apply_integers(m, x, count, y, stride, is_far, rounded);
     } else {
         apply_floats(m, x, count, y, stride);
     }

@@ -46,8 +46,8 @@ void matvec_init(matvec *m, const matrix *from, const kernel *k, arena *a);
 /* Bytes of a vector that is rounded to 8 bits. */
 int matvec_rounded(const matvec *m);
 
-/* y = W x + b for `count` vectors, the results `stride` numbers apart. The same to the bit whatever `count` is. In 8
-   bits `rounded` has room for `count` rounded vectors. */
-void matvec_apply(const matvec *m, const float *const *x, int count, float *y, int stride, int8_t *rounded);
+/* y = W x + b for `count` vectors, the results `stride` numbers apart. The same to the bit whatever `count` is. `is_far`
+   says that the matrix has not just been read. In 8 bits `rounded` has room for `count` rounded vectors. */
+void matvec_apply(const matvec *m, const float *const *x, int count, float *y, int stride, int is_far, int8_t *rounded);
 
 #endif

@@ -94,9 +94,12 @@ void block_run(percepnet_block *b, percepnet_stream *s, int64_t hops) {
     }
     int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;
     while (hops >= worth && hops > 1) {
-        /* all about equally long, so that none is left with the cost of a block and the gain of a hop */
-        int64_t pieces = (hops + b->hops - 1) / b->hops;
-        int now = (int)((hops + pieces - 1) / pieces);
+        /* all about equally long, so that none is left with the cost of a block and the gain of a hop, and of as many
+           hops as a kernel takes at once */
+        int64_t pieces = (hops + b->hops - 1) / b->hops, each = (hops + pieces - 1) / pieces;
+        int64_t full = (each + KERNEL_VECTORS - 1) / KERNEL_VECTORS * KERNEL_VECTORS;
+        int64_t most = hops < b->hops ? hops : b->hops;
+        int now = (int)(full < most ? full : most);
         run_hops(b, s, now);
         hops -= now;
     }

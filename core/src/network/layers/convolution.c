@@ -88,7 +88,7 @@ static void run(const layer *l, const layer_work *w) {
         }
     }
     if (!l->depthwise) {
-        matvec_apply(&l->matrices[0], w->rows, w->streams * w->frames, w->output, l->units, w->rounded);
+        matvec_apply(&l->matrices[0], w->rows, w->streams * w->frames, w->output, l->units, 1, w->rounded);
     }
     layer_activate(l, w->output, w->streams * w->frames * l->units);
 }

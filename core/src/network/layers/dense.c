@@ -16,7 +16,7 @@ static void init(layer *l, const layer_description *d, arena *a) {
 static void run(const layer *l, const layer_work *w) {
     int all = w->streams * w->frames;
     layer_take_rows(w, w->inputs[0], all, l->input_units[0]);
-    matvec_apply(&l->matrices[0], w->rows, all, w->output, l->units, w->rounded);
+    matvec_apply(&l->matrices[0], w->rows, all, w->output, l->units, 1, w->rounded);
     layer_activate(l, w->output, all * l->units);
 }
 

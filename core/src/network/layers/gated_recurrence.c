@@ -25,7 +25,7 @@ static void run(const layer *l, const layer_work *w) {
     int all = w->streams * w->frames;
     size_t size = (size_t)l->units;
     layer_take_rows(w, w->inputs[0], all, l->input_units[0]);
-    matvec_apply(&l->matrices[0], w->rows, all, w->scratch, 2 * l->units, w->rounded);
+    matvec_apply(&l->matrices[0], w->rows, all, w->scratch, 2 * l->units, 1, w->rounded);
     for (int stream = 0; stream < w->streams; stream++) {
         const float *before = w->states[stream];
         for (int t = 0; t < w->frames; t++) {

@@ -41,13 +41,13 @@ static void run(const layer *l, const layer_work *w) {
     size_t size = (size_t)units, gates = 3 * size;
     float *from_input = w->scratch, *from_state = w->scratch + gates * (size_t)all;
     layer_take_rows(w, w->inputs[0], all, l->input_units[0]);
-    matvec_apply(&l->matrices[0], w->rows, all, from_input, 3 * units, w->rounded);
+    matvec_apply(&l->matrices[0], w->rows, all, from_input, 3 * units, 1, w->rounded);
     for (int t = 0; t < w->frames; t++) {
         for (int stream = 0; stream < w->streams; stream++) {
             size_t at = (size_t)(stream * w->frames + t);
             w->rows[stream] = t == 0 ? w->states[stream] : w->output + (at - 1) * size;
         }
-        matvec_apply(&l->matrices[1], w->rows, w->streams, from_state, 3 * units, w->rounded);
+        matvec_apply(&l->matrices[1], w->rows, w->streams, from_state, 3 * units, t == 0, w->rounded);
         for (int stream = 0; stream < w->streams; stream++) {
             size_t at = (size_t)(stream * w->frames + t);
             l->kernel->gates(from_input + at * gates, from_state + (size_t)stream * gates, w->rows[stream], units,
