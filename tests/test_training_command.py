@@ -54,8 +54,28 @@ def test_train_resume_and_export(tmp_path):
     weight, exact = (load_model(path).weights["gain.weight"] for path in (short, target))
     np.testing.assert_allclose(weight, exact, rtol=2**-5)
     assert not np.any(np.ascontiguousarray(weight).view(np.uint32) & 0x7FFFF)
-    for keep, message in (("0.3", "expected three shares"), ("a,b,c", "expected three shares"), ("0,1,1", "above 0")):
-        refused = CliRunner().invoke(app, ["export", run, "-o", str(tmp_path / "n.safetensors"), "--keep", keep])
+    made = ["--in-8-bits", "gain,strength", "--gain-shift", "3-5=-0.5", "--gain-shift", "0=0.25"]
+    assert CliRunner().invoke(app, ["export", run, "-o", str(short), *made]).exit_code == 0
+    changed, exact = load_model(short), load_model(target)
+    shift = np.zeros(changed.params.bands)
+    shift[[0, 3, 4, 5]] = 0.25, -0.5, -0.5, -0.5
+    np.testing.assert_allclose(changed.weights["gain.bias"] - exact.weights["gain.bias"], shift, atol=1e-6)
+    in_8_bits = changed.architecture.int8_names(changed.params) - exact.architecture.int8_names(exact.params)
+    assert in_8_bits == {"gain.weight", "strength.weight"}
+    largest = np.abs(exact.weights["gain.weight"]).max(axis=1, keepdims=True)
+    assert np.all(np.abs(changed.weights["gain.weight"] - exact.weights["gain.weight"]) <= largest / 127)
+    for option, value, message in (
+        ("--keep", "0.3", "expected three shares"),
+        ("--keep", "a,b,c", "expected three shares"),
+        ("--keep", "0,1,1", "above 0"),
+        ("--in-8-bits", "gain,other", "no layer 'other': there are dense,"),
+        ("--gain-shift", "3", "expected NAME=VALUE"),
+        ("--gain-shift", "low=1", "expected bands, counted from 0"),
+        ("--gain-shift", "30-34=1", "bands 30 to 34: there are 0 to 33"),
+        ("--gain-shift", "5-3=1", "bands 5 to 3: there are"),
+        ("--gain-shift", "3=nan", "gain.bias: expected finite numbers"),
+    ):
+        refused = CliRunner().invoke(app, ["export", run, "-o", str(tmp_path / "n.safetensors"), option, value])
         assert isinstance(refused.exception, PercepNetError)
         assert message in str(refused.exception)
     assert not (tmp_path / "n.safetensors").exists()

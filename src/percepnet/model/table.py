@@ -5,7 +5,7 @@ three layers are heads: gains and strengths have one unit a band, the speech pro
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
@@ -192,6 +192,21 @@ class Architecture:
     def memories(self) -> dict[str, int]:
         """For how many frames each layer that forgets remembers."""
         return {layer.name: layer.memory for layer in self.layers if layer.memory}
+
+    def in_8_bits(self, names: Iterable[str]) -> "Architecture":
+        """The same network with these layers in 8 bits as well. Their inputs have to lie in [-1, 1].
+
+        Raises
+        ------
+        ModelError
+            If there is no such layer, or its kind has none.
+        """
+        wanted = set(names)
+        layers = [replace(layer, precision="int8") if layer.name in wanted else layer for layer in self.layers]
+        unknown = wanted - {layer.name for layer in self.layers}
+        if unknown:
+            raise ModelError(f"no layer {min(unknown)!r}: there are {', '.join(layer.name for layer in self.layers)}")
+        return Architecture(tuple(layers), self.heads)
 
     def in_single_precision(self) -> "Architecture":
         """The same network with all layers in float32."""

@@ -146,6 +146,18 @@ def export(
             help="Frames of 10 ms that GRUs remember at most, so that noise leaves nothing behind; 0: any time.",
         ),
     ] = None,
+    in_8_bits: Annotated[
+        str,
+        typer.Option(
+            "--in-8-bits", metavar="LAYER,...", help="Layers whose matrices are in 8 bits as well, as gain,strength."
+        ),
+    ] = "",
+    gain_shift: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BANDS=LOGITS", help="Make the gains of bands higher or lower, as 18-33=-0.8; may be repeated."
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
@@ -164,9 +176,9 @@ def export(
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model
 
-    model = export_model(
-        runs, output, dict(_pair(entry, "--info") for entry in info or []), _shares(keep), digits, memory
-    )
+    cards = dict(_pair(entry, "--info") for entry in info or [])
+    layers = [name for name in in_8_bits.split(",") if name]
+    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, _gain_shifts(gain_shift or []))
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")
@@ -207,6 +219,20 @@ def _shares(keep: str) -> tuple[float, ...]:
     if len(convolution) > 1:
         raise PercepNetError(f"--keep {keep}: expected three shares, or a fourth for convolutions, such as 0.3,0.3,0.6")
     return reset, update, new, *convolution
+
+
+def _gain_shifts(entries: list[str]) -> dict[range, float]:
+    shifts = {}
+    for entry in entries:
+        bands, shift = _pair(entry, "--gain-shift")
+        first, _, last = bands.partition("-")
+        try:
+            shifts[range(int(first), int(last or first) + 1)] = float(shift)
+        except ValueError:
+            raise PercepNetError(
+                f"--gain-shift {entry}: expected bands, counted from 0, and logits, such as 18-33=-0.8"
+            ) from None
+    return shifts
 
 
 def _pair(entry: str, option: str) -> tuple[str, str]:

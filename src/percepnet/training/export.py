@@ -1,7 +1,7 @@
 """From checkpoints of runs to a model file."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from percepnet.errors import PercepNetError
 from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
 from percepnet.model.quantisation import FLOAT_DIGITS, rounded
+from percepnet.training.calibration import calibrated
 from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
 from percepnet.training.info import model_info
 from percepnet.training.network import to_model
@@ -27,6 +28,8 @@ def export_model(
     keep: tuple[float, ...] = (1.0, 1.0, 1.0),
     digits: int = FLOAT_DIGITS,
     memory: int | None = None,
+    in_8_bits: Iterable[str] = (),
+    gain_shifts: Mapping[range, float] | None = None,
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
@@ -50,6 +53,11 @@ def export_model(
         Binary digits of what is not in 8 bits, 1 to 23; biases keep three more. Fewer make a file that compresses.
     memory : int, optional
         Frames that GRUs remember at most, 0 for any time; default: as they did.
+    in_8_bits : iterable of str
+        Layers whose matrices are in 8 bits as well, as `gain`: there is less to read for a frame. What they get from
+        other layers has to lie in [-1, 1].
+    gain_shifts : mapping of range to float, optional
+        As of `calibrated`: gains that are to be higher or lower than the training made them.
 
     Returns
     -------
@@ -59,8 +67,8 @@ def export_model(
     Raises
     ------
     PercepNetError
-        If there is no checkpoint, if it is damaged, if the runs are of different networks, or if a share is out of
-        range.
+        If there is no checkpoint, if it is damaged, if the runs are of different networks, or if a share or a band is
+        out of range.
     ModelError
         If a model is unreadable, if a checkpoint's weights do not fit its network, or the file cannot be written.
     """
@@ -80,8 +88,9 @@ def export_model(
     }
     averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
     architecture = last.architecture if memory is None else last.architecture.remembering(memory)
+    architecture = architecture.in_8_bits(in_8_bits)
     model = Model(last.params, architecture, weights, last.info | averaged | (info or {}))
-    model = _rounded(pruned(model, sparsity), digits)
+    model = _rounded(calibrated(pruned(model, sparsity), gain_shifts or {}), digits)
     save_model(model, target)
     return model
 

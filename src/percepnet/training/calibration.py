@@ -1,0 +1,39 @@
+"""Gains that are set right after the training, band by band, by what comes out of it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from percepnet.errors import PercepNetError
+from percepnet.model import Model
+
+# The training counts errors of gains; a listener hears what is left of the noise, and what is lost of the speech. Where
+# speech has little to lose, gains may be lower than the training makes them, and elsewhere higher.
+
+
+def calibrated(model: Model, shifts: Mapping[range, float]) -> Model:
+    """The same network whose gains are higher or lower in some bands.
+
+    Parameters
+    ----------
+    model : Model
+    shifts : mapping of range to float
+        Bands, counted from 0, and what is added to the logits of their gains: -0.8 makes 0.5 of them 0.31, and
+        0.95 of them 0.895.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    PercepNetError
+        For bands that there are not.
+    """
+    name = f"{model.architecture.heads['gains']}.bias"
+    bias = np.array(model.weights[name])
+    for bands, shift in shifts.items():
+        if not bands or bands.start < 0 or bands.stop > model.params.bands:
+            raise PercepNetError(f"bands {bands.start} to {bands.stop - 1}: there are 0 to {model.params.bands - 1}")
+        bias[bands.start : bands.stop] += np.float32(shift)
+    return Model(model.params, model.architecture, {**model.weights, name: bias}, model.info)
