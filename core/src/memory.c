@@ -30,15 +30,24 @@ static void *take_aligned(size_t bytes, size_t alignment) {
     return memory;
 }
 
-void *memory_take(size_t bytes) {
-    int large = bytes >= LARGE_PAGE_BYTES / 2;
-    void *memory = take_aligned(bytes, large ? LARGE_PAGE_BYTES : ARENA_ALIGNMENT);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (memory && large) {
-        madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: without, it is slower */
+/* In a call the processor has forgotten where small pages are, and looks up each of them before each frame. */
+static void *take_large(size_t bytes) {
+    size_t whole =
+        (bytes + LARGE_PAGE_BYTES - 1) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES; /* or the last has small pages */
+    void *memory = take_aligned(whole, LARGE_PAGE_BYTES);
+    if (memory) {
+        madvise(memory, whole, MADV_HUGEPAGE); /* a wish: without, it is slower */
     }
-#endif
     return memory;
+}
+#else
+static void *take_large(size_t bytes) { return take_aligned(bytes, ARENA_ALIGNMENT); }
+#endif
+
+void *memory_take(size_t bytes) {
+    int is_large = bytes >= LARGE_PAGE_BYTES / 2 && bytes <= SIZE_MAX - LARGE_PAGE_BYTES;
+    return is_large ? take_large(bytes) : take_aligned(bytes, ARENA_ALIGNMENT);
 }
 
 void memory_give_back(void *memory) {
