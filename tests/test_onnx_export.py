@@ -79,22 +79,24 @@ def test_a_thousand_frames_are_those_of_numpy(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_thousand_frames_in_8_bits_are_those_of_the_core(name):
-    """But for activations in the middle between two of the 255 steps, which the last bit of a tanh may tip."""
+    """But for activations in the middle between two of the 255 steps, which the last bit of a tanh may tip, and which
+    recurrences keep."""
     model = saved_and_read(MODELS[name]())
     vectors = vectors_of(model, FRAMES)
     found = run(network_graph(model, int8=True).SerializeToString(), vectors["features"])
     for head in model.architecture.heads:
         error = np.abs(found[head] - vectors[f"{head}_int8"])
-        assert np.mean(error <= 1e-3) > 0.97
+        assert np.mean(error <= 1e-3) > 0.9
         assert error.max() < 1e-2
         # the rounding is the core's, not another one of the same size: at first, before what was tipped has added up
         other = np.abs(vectors[f"{head}_float32"] - vectors[f"{head}_int8"])
-        assert error[:100].mean() < 0.3 * other[:100].mean() or other.max() < 1e-5
+        assert np.mean(error[:20] <= 1e-3) > 0.99
+        assert error[:20].mean() < 0.1 * other[:20].mean() or other.max() < 1e-5
 
 
 def test_the_8_bit_graph_multiplies_integers():
     operators = [node.op_type for node in network_graph(load_model("small"), int8=True).graph.node]
-    assert operators.count("MatMulInteger") == 2 + 2 * 5
+    assert operators.count("MatMulInteger") == 2 + 2 * 5 + 1  # convolutions, GRUs, gains
     assert "MatMulInteger" not in [node.op_type for node in network_graph(load_model("small"), int8=False).graph.node]
 
 

@@ -119,8 +119,8 @@ class Stream:
     link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual
         As of the definition.
     exact : bool
-        True calculates the network in single precision; False in 8 bits, weights and activations, but for its first
-        and last layers.
+        True calculates the network in single precision; False in 8 bits, weights and activations, where its table
+        says so.
     kernel : str, optional
         One of `kernels`, instead of the fastest.
     block_hops : int

@@ -19,7 +19,8 @@ def article_network(
                                    +--- and gru3 -> strength_gru -> strengths
 
     Both convolutions look only back in time; the look-ahead is in the features. The first layer sees features of any
-    scale, and the last ones set the precision of the gains: those three, which are small, are not in 8 bits.
+    scale, and is not in 8 bits; nor are the last ones, while they are trained. Shipped models have that of gains in
+    8 bits too (`Architecture.in_8_bits`).
 
     Parameters
     ----------
