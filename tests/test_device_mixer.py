@@ -19,6 +19,7 @@ from percepnet.training.corpus import Clip
 from percepnet.training.device import source as device_source
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Pieces, Recorded
+from percepnet.training.device.kept import KeptSource
 from percepnet.training.device.rooms import ROOM_SAMPLES, RoomBank
 from percepnet.training.device.source import DeviceSource, held_out_rows
 from percepnet.training.device.spectra import (
@@ -277,3 +278,25 @@ def test_rows_and_what_is_held_out(corpus):
     turned = replace(corpus, mixing=replace(corpus.mixing, backwards=True))
     with pytest.raises(PercepNetError, match="cannot run backwards"):
         DeviceSource(turned, params, SOURCE, CPU, lanes=3, seed=0)
+
+
+def test_segments_that_are_kept_are_those_that_were_made(corpus):
+    params = SignalParams(feature_blocks=("relative_band_levels", "coherences", "pitch"))
+    settings = replace(SOURCE, long_share=0.0, kept=2)
+    made, kept = (
+        made_by(corpus, params, settings, CPU, lanes=3, seed=0, keep_spectra=True)
+        for made_by in (DeviceSource, KeptSource)
+    )
+    first, second = (made.segment(number).examples for number in (0, 4))
+    for examples, number in ((first, 0), (second, 4)):
+        found = kept.segment(number)
+        assert found.begins.all()
+        torch.testing.assert_close(found.examples.rows, examples.rows, rtol=1e-3, atol=1e-3)
+        factor = found.examples.clean.abs().sum(dim=(1, 2)) / examples.clean.abs().sum(dim=(1, 2))
+        torch.testing.assert_close(found.examples.noisy, factor[:, None, None] * examples.noisy, rtol=1e-2, atol=2e-3)
+    later = [kept.segment(number).examples.rows for number in range(8, 40, 4)]
+    assert {round(rows.sum().item(), 1) for rows in later} == {
+        round(examples.rows.half().float().sum().item(), 1) for examples in (first, second)
+    }
+    alone = KeptSource(corpus, params, settings, CPU, lanes=3, seed=0).segment(0).examples
+    assert alone.noisy.numel() == 0

@@ -20,6 +20,7 @@ from percepnet.training.checkpoint import read_checkpoint
 from percepnet.training.config import Config
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.late import Late
+from percepnet.training.loss import LossWeights
 from percepnet.training.network import forget
 from percepnet.training.recipe import read_recipe
 from percepnet.training.run import run_training
@@ -66,6 +67,21 @@ def test_a_deadline_is_a_limit(tmp_path):
 def test_a_loss_on_the_sound_needs_sounds(tmp_path):
     with pytest.raises(PercepNetError, match="needs \\[source\\] device = true"):
         run_training(settings(tmp_path, source=SourceConfig()))
+
+
+def test_all_losses_at_once_on_segments_that_are_heard_again(tmp_path):
+    heard = SignalLossWeights(0.0, perceptual=0.5, intelligibility=0.5, distortion=0.5)
+    loss = LossWeights(pauses=0.3, leaks=0.3, shifts={"18-33": -0.8})
+    kept = replace(SOURCE, long_share=0.0, kept=2)
+    config = settings(tmp_path, updates=8, source=kept, signal=heard, loss=loss)
+    lines = []
+    run_training(config, lines.append, validate=False)
+    assert lines[-1].updates == 8
+    assert np.isfinite([lines[-1].gain_loss, lines[-1].strength_loss]).all()
+    with pytest.raises(PercepNetError, match="set long_share = 0"):
+        run_training(settings(tmp_path, out="long", updates=2, source=replace(kept, long_share=0.1)))
+    with pytest.raises(PercepNetError, match=r"\[loss\] shifts: expected bands"):
+        run_training(settings(tmp_path, out="wrong", updates=2, loss=LossWeights(shifts={"high": -0.8})))
 
 
 def test_recipes_that_say_so(tmp_path):

@@ -2,7 +2,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from percepnet.training.loss import LossWeights, gain_loss, loudness_loss, strength_loss, total_loss
+from percepnet.training.loss import (
+    LossWeights,
+    gain_loss,
+    left_over,
+    loudness_loss,
+    strength_loss,
+    total_loss,
+    unshifted,
+)
 
 KINDS = ("P21", "P20")
 
@@ -105,3 +113,22 @@ def test_many_frames_of_silence_do_not_dilute_speech():
     found[0] = 1
     loss = strength_loss(found, torch.zeros(frames, 1), gain_target, torch.ones(frames, 1))
     assert loss > 0.1
+
+
+def test_gains_are_compared_without_their_shifts():
+    best = torch.tensor([[[0.2, 0.5, 0.9]]])
+    shifted = best.clone()
+    shifted[..., 1:] = torch.sigmoid(torch.logit(best[..., 1:]) - 0.8)
+    shifts = LossWeights(shifts={"1-2": -0.8}).band_shifts
+    torch.testing.assert_close(unshifted(shifted, shifts), best, rtol=1e-4, atol=1e-4)
+    assert unshifted(best, {}) is best
+    ends = unshifted(torch.tensor([0.0, 1.0]).requires_grad_(), shifts)
+    ends.sum().backward()
+    assert ends.isfinite().all()
+
+
+def test_what_is_left_where_there_is_nothing_to_be_kept():
+    gains = torch.tensor([[0.0, 1.0, 0.3]])
+    assert left_over(gains, torch.tensor([[1.0, 0.0, 0.0]])) < 0.02
+    assert left_over(gains, torch.tensor([[0.0, 1.0, 0.0]])) == pytest.approx(1, abs=1e-3)
+    assert left_over(gains, torch.zeros(1, 3)) == 0

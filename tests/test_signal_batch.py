@@ -17,6 +17,7 @@ from percepnet.reference import stft as reference_stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of as reference_bands_of
 from percepnet.reference.mix import enhance_spectrum as reference_enhance_spectrum
+from percepnet.reference.noise_shape import NoiseShape
 from percepnet.reference.oracle import exact_strength as reference_exact_strength
 from percepnet.reference.oracle import training_example
 from percepnet.training.features import UNKNOWN, is_speech, known
@@ -25,9 +26,11 @@ from percepnet.training.signal import comb, examples, highpass, levels, oracle, 
 from percepnet.training.signal.analysis import analyse
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance, enhance_spectrum
+from percepnet.training.signal.noise_shape import noise_shape, noise_shape_state
 from voices import glide
 
 SECONDS = 3.0
+CPU = torch.device("cpu")
 PARAMS = SignalParams(highpass_hz=30.0, feature_blocks=HEARD_FEATURES)
 
 
@@ -215,6 +218,31 @@ def test_the_mix_is_the_reference_s(both):
         noisy, combed = (spectrum[row].numpy()[:, None] for spectrum in (found.noisy, found.comb))
         expected = reference_enhance_spectrum(noisy, combed, gains[row], strengths[row], bands, post_filter=False)
         close(mixed[row], expected[:, 0], 1e-5 * np.abs(expected).max())
+
+
+def test_the_noise_shape_is_the_reference_s_in_pieces_too(both):
+    _, batch = both
+    noisy = batch.noisy[:1]
+    gains = torch.rand(1, noisy.shape[1], PARAMS.bands, generator=torch.Generator().manual_seed(5)).square()
+    shape = NoiseShape(reference_bands_of(PARAMS.band_edges))
+    expected = [shape.push(frame[None], gain) for frame, gain in zip(noisy[0].numpy(), gains[0].numpy(), strict=True)]
+    state, found = noise_shape_state(1, CPU), []
+    for part in (slice(0, 37), slice(37, None)):
+        factors, state = noise_shape(noisy[:, part], gains[:, part], bands_of(PARAMS.band_edges, CPU), state)
+        found.append(factors[0])
+    np.testing.assert_allclose(torch.cat(found), np.array(expected), rtol=1e-3)
+    low = bands_of(PARAMS.band_edges, CPU, 200)
+    below, _ = noise_shape(noisy[..., :200], gains, low, noise_shape_state(1, CPU))
+    np.testing.assert_allclose(below[0, :, :157], np.array(expected)[:, :157], rtol=1e-3)  # whole bands
+
+
+def test_sound_at_16_khz_is_what_lies_below_8():
+    seconds = torch.arange(48_000) / 48_000
+    tone = torch.sin(2 * torch.pi * 1000 * seconds)
+    spectra = stft.analysis(stft.frames(tone[None]))
+    found = stft.overlap_add(stft.narrow_synthesis(spectra))[0]
+    wide = stft.overlap_add(stft.synthesis(spectra))[0]
+    torch.testing.assert_close(found[320:-320], wide[::3][320:-320], rtol=0, atol=1e-3)
 
 
 def test_gains_of_one_leave_the_sound_as_it_is(sounds):

@@ -37,3 +37,24 @@ def calibrated(model: Model, shifts: Mapping[range, float]) -> Model:
             raise PercepNetError(f"bands {bands.start} to {bands.stop - 1}: there are 0 to {model.params.bands - 1}")
         bias[bands.start : bands.stop] += np.float32(shift)
     return Model(model.params, model.architecture, {**model.weights, name: bias}, model.info)
+
+
+def band_range(text: str) -> range:
+    """Bands as they are written in options and recipes.
+
+    Parameters
+    ----------
+    text : str
+        Counted from 0, the last one included: "18-33", or "7".
+
+    Returns
+    -------
+    range
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)

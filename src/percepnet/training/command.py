@@ -222,12 +222,13 @@ def _shares(keep: str) -> tuple[float, ...]:
 
 
 def _gain_shifts(entries: list[str]) -> dict[range, float]:
+    from percepnet.training.calibration import band_range
+
     shifts = {}
     for entry in entries:
         bands, shift = _pair(entry, "--gain-shift")
-        first, _, last = bands.partition("-")
         try:
-            shifts[range(int(first), int(last or first) + 1)] = float(shift)
+            shifts[band_range(bands)] = float(shift)
         except ValueError:
             raise PercepNetError(
                 f"--gain-shift {entry}: expected bands, counted from 0, and logits, such as 18-33=-0.8"

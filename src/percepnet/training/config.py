@@ -167,8 +167,9 @@ def settled(config: Config) -> Config:
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
-    if config.signal.weight and not config.source.device:
-        raise PercepNetError("[signal] weight: a loss on the enhanced sound needs [source] device = true")
+    if config.signal.present and not config.source.device:
+        raise PercepNetError("[signal]: a loss on the enhanced sound needs [source] device = true")
+    _ = config.loss.band_shifts  # which refuses what names no bands
     if config.teacher.present and config.source.device:
         raise PercepNetError("[teacher] models: teachers label what processes make; leave [source] device away")
     if config.layers and config.init is None:

@@ -1,10 +1,14 @@
 """What the training minimises: the losses of P21 (default) and of P20, on gains and comb filter strengths."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from percepnet.errors import PercepNetError
+from percepnet.training.calibration import band_range
 
 LossKind = Literal["P21", "P20"]
 
@@ -16,6 +20,8 @@ LOUDNESS_EXPONENT = 0.23  # of power, Zwicker's
 POWER_FLOOR = 1e-3
 DENOMINATOR_FLOOR = 1e-2
 PROBABILITY_MIN = 1e-4
+LEAK_GAIN = 0.15  # the best gain of a band with hardly any speech
+LOGIT_MARGIN = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class LossWeights:
     loudness : float
         Weight of the loudness loss relative to the gain loss. Not published: the others count every band of every frame
         alike, however little of it is to be heard.
+    pauses, leaks : float
+        Weights of what is left in frames without speech, and of bands whose best gain is next to nothing.
+    shifts : dict of str to float
+        Bands such as "18-33", and what the logits of their gains are to lie above (or below) those of the best gains.
+        What `percepnet export --gain-shift` does afterwards is then learned, and other losses know of it.
     """
 
     kind: LossKind = "P21"
@@ -47,6 +58,23 @@ class LossWeights:
     speech: float = 0.1
     strength_floor: float = 0.05
     loudness: float = 5.0
+    pauses: float = 0.0
+    leaks: float = 0.0
+    shifts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def band_shifts(self) -> dict[range, float]:
+        """The shifts by bands.
+
+        Raises
+        ------
+        PercepNetError
+            For what names no bands.
+        """
+        try:
+            return {band_range(bands): shift for bands, shift in self.shifts.items()}
+        except ValueError:
+            raise PercepNetError('[loss] shifts: expected bands, counted from 0, such as "18-33" = -0.8') from None
 
 
 def gain_loss(found: Tensor, target: Tensor, mask: Tensor, weights: LossWeights | None = None) -> Tensor:
@@ -111,6 +139,43 @@ def loudness_loss(found: Tensor, target: Tensor, mask: Tensor, energies: Tensor)
     weight = weight / weight.mean(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(energies.dtype).tiny)
     distance = (_power(found, 2 * LOUDNESS_EXPONENT) - _power(target, 2 * LOUDNESS_EXPONENT)) ** 2
     return (weight * distance).mean()
+
+
+def left_over(found: Tensor, where: Tensor) -> Tensor:
+    """What gains leave of bands in which there is nothing to be kept, compressed.
+
+    Parameters
+    ----------
+    found, where : Tensor [shape=(..., bands)]
+        Gains, and 1 for those that count.
+
+    Returns
+    -------
+    Tensor [shape=()]
+        0 where everything is removed, to 1.
+    """
+    return _mean(_power(found, P21_EXPONENT), where)
+
+
+def unshifted(gains: Tensor, shifts: Mapping[range, float]) -> Tensor:
+    """Gains before they were made higher or lower.
+
+    Parameters
+    ----------
+    gains : Tensor [shape=(..., bands)]
+    shifts : mapping of range to float
+        Of logits, by bands.
+
+    Returns
+    -------
+    Tensor [shape=(..., bands)]
+    """
+    if not shifts:
+        return gains
+    shift = gains.new_zeros(gains.shape[-1])
+    for bands, value in shifts.items():
+        shift[bands.start : bands.stop] += value
+    return torch.sigmoid(torch.logit(gains, LOGIT_MARGIN) - shift)
 
 
 def speech_loss(found: Tensor, target: Tensor) -> Tensor:

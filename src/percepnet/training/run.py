@@ -23,6 +23,7 @@ from percepnet.reference.echo_residual import is_residual
 from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, Validation
 from percepnet.training.config import SETTINGS_NAME, Config, settled
 from percepnet.training.corpus import Clip, find_clips
+from percepnet.training.device.kept import KeptSource
 from percepnet.training.device.source import DeviceSource, decode_all, held_out_rows
 from percepnet.training.distributed import ProcessGroup, process_group
 from percepnet.training.features import (
@@ -223,14 +224,15 @@ def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards
         )
         if rows is not None:
             write_shard(held_out, rows)
-    return DeviceSource(
+    made_by = KeptSource if config.source.kept else DeviceSource
+    return made_by(
         recordings,
         params,
         config.source,
         trainer.device,
         lanes=config.batch,
         seed=config.seed + RANK_SEEDS * group.rank,
-        keep_spectra=config.signal.weight > 0,
+        keep_spectra=config.signal.present,
     )
 
 

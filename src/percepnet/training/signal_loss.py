@@ -1,8 +1,9 @@
-"""A loss on the enhanced sound itself: gains and strengths are judged by what comes out of them.
+"""Losses on the enhanced sound itself: gains and strengths are judged by what comes out of them.
 
-The decisions go through the differentiable mix of bands and comb filter; the spectra of what comes out, compressed as
-loudness is, are compared with those of the clean speech at several resolutions. Speech that is missing counts more than
-noise that is left.
+The decisions go through the differentiable mix of bands and comb filter, and what comes out is compared with the clean
+speech. One comparison is that of spectra compressed as loudness is, at several resolutions, where speech that is
+missing counts more than noise that is left. The others, up to 8 kHz, are of what the ear makes of it (P.862), of
+envelopes (STOI) and of distortion (SI-SDR).
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,18 @@ import torch
 from torch import Tensor
 
 from percepnet.params import SignalParams
+from percepnet.training.intelligibility_loss import intelligibility
+from percepnet.training.perceptual_loss import TINY, disturbance
 from percepnet.training.signal import stft
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance_spectrum
+from percepnet.training.signal.noise_shape import noise_shape, noise_shape_state
 from percepnet.training.signal.precision import full_precision
 
 WINDOWS_SAMPLES = (512, 1024, 2048)  # 11, 21 and 43 ms
+HEARD_BINS = 200  # up to 8 kHz, and whole bands around it
+SPEECH_LEAST = 1e-3  # of the energy of noisy speech: with less there is no speech to compare
+SI_SDR_MAX_DB = 25.0  # what is better is good enough
 FLOOR = 1e-6  # of power, relative to the level of speech: below, and at 0, the compression is linear
 NOISE_SHARE = 0.3  # of the noisy level, where there is no speech to be relative to
 
@@ -36,12 +43,31 @@ class SignalLossWeights:
         Weight of what is too little, relative to what is too much.
     complex_share : float
         Of the distance of complex values, whose phases the comb filter changes; the rest is that of magnitudes.
+    perceptual : float
+        Weight of the disturbance of P.862, 0 to 4.5.
+    intelligibility : float
+        Weight of what lacks of the correlation of envelopes, 0 to 1.
+    distortion : float
+        Weight of 10 dB of scale-invariant signal-to-distortion ratio.
     """
 
     weight: float = 0.0
     exponent: float = 0.3
     removed: float = 2.0
     complex_share: float = 0.3
+    perceptual: float = 0.0
+    intelligibility: float = 0.0
+    distortion: float = 0.0
+
+    @property
+    def heard(self) -> bool:
+        """Whether any counts that is judged by ear."""
+        return self.perceptual > 0 or self.intelligibility > 0 or self.distortion > 0
+
+    @property
+    def present(self) -> bool:
+        """Whether any counts at all."""
+        return self.weight > 0 or self.heard
 
 
 class Spectra(NamedTuple):
@@ -55,7 +81,7 @@ class Spectra(NamedTuple):
 def signal_loss(
     gains: Tensor, strengths: Tensor, spectra: Spectra, known: Tensor, params: SignalParams, weights: SignalLossWeights
 ) -> Tensor:
-    """Distance of what decisions make of noisy speech from the clean speech.
+    """Distance of what decisions make of noisy speech from the clean speech, all kinds of it by their weights.
 
     Parameters
     ----------
@@ -71,14 +97,60 @@ def signal_loss(
     -------
     Tensor [shape=()]
     """
-    bands = bands_of(params.band_edges, gains.device)
+    total = gains.new_zeros(())
     with full_precision():
-        shown = bands.to_bins(known)
-        found = enhance_spectrum(spectra.noisy, spectra.comb, gains, strengths, bands)
-        enhanced, clean, noisy = (
-            stft.overlap_add(stft.synthesis(shown * spectrum)) for spectrum in (found, spectra.clean, spectra.noisy)
-        )
-    return sound_loss(enhanced, clean, noisy, weights)
+        if weights.weight:
+            bands = bands_of(params.band_edges, gains.device)
+            shown = bands.to_bins(known)
+            found = enhance_spectrum(spectra.noisy, spectra.comb, gains, strengths, bands)
+            enhanced, clean, noisy = (
+                stft.overlap_add(stft.synthesis(shown * spectrum)) for spectrum in (found, spectra.clean, spectra.noisy)
+            )
+            total = total + weights.weight * sound_loss(enhanced, clean, noisy, weights)
+        if weights.heard:
+            total = total + _heard_loss(gains, strengths, spectra, known, params, weights)
+    return total
+
+
+def _heard_loss(
+    gains: Tensor, strengths: Tensor, spectra: Spectra, known: Tensor, params: SignalParams, weights: SignalLossWeights
+) -> Tensor:
+    bands = bands_of(params.band_edges, gains.device, HEARD_BINS)
+    noisy, comb, clean = (spectrum[..., :HEARD_BINS] for spectrum in spectra)
+    factors, _ = noise_shape(noisy, gains, bands, noise_shape_state(len(gains), gains.device))
+    shown = bands.to_bins(known)
+    found = factors * enhance_spectrum(noisy, comb, gains, strengths, bands)
+    y, x, unprocessed = (
+        stft.overlap_add(stft.narrow_synthesis(shown * spectrum)) for spectrum in (found, clean, noisy)
+    )
+    power = x.square().mean(dim=-1)
+    speech = (power > SPEECH_LEAST * unprocessed.square().mean(dim=-1)) & (power > 0)
+    total = gains.new_zeros(len(gains))
+    if weights.perceptual:
+        total = total + weights.perceptual * disturbance(y, x)
+    if weights.intelligibility:
+        total = total + weights.intelligibility * (1 - intelligibility(y, x))
+    if weights.distortion:
+        total = total - weights.distortion * si_sdr_db(y, x).clamp(max=SI_SDR_MAX_DB) / 10
+    return torch.where(speech, total, 0.0).sum() / speech.sum().clamp(min=1)
+
+
+def si_sdr_db(found: Tensor, target: Tensor) -> Tensor:
+    """Scale-invariant signal-to-distortion ratio (Le Roux et al. 2019).
+
+    Parameters
+    ----------
+    found, target : Tensor [shape=(batch, n)]
+
+    Returns
+    -------
+    Tensor [shape=(batch,)]
+        In dB.
+    """
+    energy = target.square().sum(dim=-1) + TINY
+    image = ((found * target).sum(dim=-1) / energy)[:, None] * target
+    rest = (found - image).square().sum(dim=-1)
+    return 10 * torch.log10((image.square().sum(dim=-1) + TINY) / (rest + TINY))
 
 
 def sound_loss(found: Tensor, target: Tensor, noisy: Tensor, weights: SignalLossWeights) -> Tensor:

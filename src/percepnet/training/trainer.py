@@ -31,7 +31,7 @@ from percepnet.training.distributed import ProcessGroup
 from percepnet.training.features import Shards
 from percepnet.training.info import LOSSES, audio_seen_s, model_info
 from percepnet.training.late import Late
-from percepnet.training.loss import speech_loss, total_loss
+from percepnet.training.loss import LEAK_GAIN, left_over, speech_loss, total_loss, unshifted
 from percepnet.training.network import State, TrainingNetwork, autocast, compiled, detach, forget, from_model, to_model
 from percepnet.training.pace import Pace
 from percepnet.training.rebanding import rebanded
@@ -106,6 +106,7 @@ class Trainer:
         self._losses = Late()
         if state is not None:
             self._load(resumed, state)
+        self._shifts = config.loss.band_shifts
         self.pruning = Pruning(config.sparsity)
         self.pruning.apply(self.network, self.average, self.updates, self.progress)
         self.parallel = self.group.parallel(self.network)
@@ -167,7 +168,7 @@ class Trainer:
         spectra: tuple[Tensor, ...] = ()
         if isinstance(supply, DeviceSource):
             (rows, *spectra_found), begins = supply.segment(self.updates)
-            spectra = tuple(spectra_found) if config.signal.weight else ()
+            spectra = tuple(spectra_found) if config.signal.present else ()
             state = self._state and forget(self._state, begins)
         else:
             # a checkpoint has the generator of the first process; those of the others follow from the updates
@@ -183,22 +184,23 @@ class Trainer:
         ):
             with self._autocast():
                 heads, state = self.parallel(features, state)
-            gains, strengths = heads["gains"], heads["strengths"]
+            gains, strengths = heads["gains"].float(), heads["strengths"].float()
+            compared = unshifted(gains, self._shifts)
             loss, gain, strength = total_loss(
-                gains.float(), strengths.float(), gain_target, strength_target, mask, energies, config.loss
+                compared, strengths, gain_target, strength_target, mask, energies, config.loss
             )
             if config.teacher.present:
                 # teachers decide for gains; what is best of the strengths counts whole
-                learnt, _, _ = total_loss(
-                    gains.float(), strengths.float(), taught, strength_target, mask, energies, config.loss
-                )
+                learnt, _, _ = total_loss(compared, strengths, taught, strength_target, mask, energies, config.loss)
                 loss = loss + config.teacher.share * (learnt - loss)
+            if config.loss.pauses:
+                loss = loss + config.loss.pauses * left_over(gains, mask * (1 - speech))
+            if config.loss.leaks:
+                loss = loss + config.loss.leaks * left_over(gains, mask * (gain_target < LEAK_GAIN))
             if "speech" in heads:
                 loss = loss + config.loss.speech * speech_loss(heads["speech"].float(), speech)
             if sounds:
-                loss = loss + config.signal.weight * signal_loss(
-                    gains.float(), strengths.float(), Spectra(*sounds), mask, self.network.params, config.signal
-                )
+                loss = loss + signal_loss(gains, strengths, Spectra(*sounds), mask, self.network.params, config.signal)
             self._update(loss)
             state = detach(state)
             losses.append(torch.stack([gain, strength]).detach())
@@ -221,7 +223,7 @@ class Trainer:
             rows = torch.from_numpy(held_out[start : start + VALID_BATCH].astype(np.float32)).to(self.device)
             features, gain_target, strength_target, mask, energies, _ = self._parts(rows)
             heads, _ = self.average(features)
-            gains, strengths = heads["gains"], heads["strengths"]
+            gains, strengths = unshifted(heads["gains"], self._shifts), heads["strengths"]
             losses = total_loss(gains, strengths, gain_target, strength_target, mask, energies, self.config.loss)
             totals += len(rows) * np.array([loss.item() for loss in losses])
         self.validation = dict(zip(LOSSES, (totals / len(held_out)).tolist(), strict=True))

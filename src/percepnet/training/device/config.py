@@ -27,6 +27,8 @@ class SourceConfig:
         Of each kind of synthetic noise, and of simulated rooms, that are made when a training begins.
     lanes_at_once : int
         Sequences that are analysed together: more need more memory. 0 chooses by the device.
+    kept : int
+        Segments that are made, kept in memory and then drawn again and again; 0 makes new ones for every update.
     compile : bool
         Compile the network with torch.compile, where that works.
     """
@@ -45,4 +47,5 @@ class SourceConfig:
     bank_noises: int = 40
     bank_rooms: int = 400
     lanes_at_once: int = 0
+    kept: int = 0
     compile: bool = False

@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from percepnet.params import BINS
 from percepnet.reference import bands as reference
 
 TINY = float(reference.TINY)
@@ -17,16 +18,20 @@ class Bands:
     ----------
     edges : tuple of int
     device : torch.device
+    bins : int
+        So many of a spectrum, from the lowest, are what it is given; what lies above is left out of every band.
 
     Attributes
     ----------
-    weights : Tensor [shape=(bands, 481)]
+    bins : int
+    weights : Tensor [shape=(bands, bins)]
     widths : Tensor [shape=(bands,)]
     """
 
-    def __init__(self, edges: tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, edges: tuple[int, ...], device: torch.device, bins: int = BINS) -> None:
         found = reference.bands_of(edges)
-        self.weights = torch.from_numpy(found.weights).to(device)
+        self.bins = bins
+        self.weights = torch.from_numpy(found.weights).to(device)[:, :bins].contiguous()
         self.widths = torch.from_numpy(found.widths).to(device)
         self._to_bands = self.weights.T.contiguous()
 
@@ -84,9 +89,9 @@ class Bands:
 
 
 @lru_cache(maxsize=16)
-def bands_of(edges: tuple[int, ...], device: torch.device) -> Bands:
+def bands_of(edges: tuple[int, ...], device: torch.device, bins: int = BINS) -> Bands:
     """The band filters of a table of edges on a device, made once."""
-    return Bands(edges, device)
+    return Bands(edges, device, bins)
 
 
 def power(spectrum: Tensor) -> Tensor:
