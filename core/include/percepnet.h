@@ -143,6 +143,7 @@ PERCEPNET_API int64_t percepnet_stream_ready(const percepnet_stream *stream, int
 #define PERCEPNET_OTHER_MODEL (-2) /* the block or batch is of another model, or of fewer channels */
 #define PERCEPNET_BAD_LENGTH (-3)  /* a negative number of samples, or none of the multiples of block_samples */
 #define PERCEPNET_NO_FAR_END (-4)  /* a far end, for a stream that was created without */
+#define PERCEPNET_NO_SOUND (-5)    /* NaN, infinity or samples beyond PERCEPNET_PEAK_MAX */
 
 /* Enhance the next `samples` samples of each channel, and return how many of each are in y. Not interleaved, channel c
    begins at x + c * stride, and at y + c * capacity; y has room for `capacity` samples of each channel, and does not
@@ -155,6 +156,12 @@ PERCEPNET_API int64_t percepnet_stream_process(percepnet_stream *stream, percepn
 /* The same for 16-bit samples; the output is rounded and clamped. */
 PERCEPNET_API int64_t percepnet_stream_process_int16(percepnet_stream *stream, percepnet_block *block, const int16_t *x,
                                                      int64_t samples, int64_t stride, int16_t *y, int64_t capacity);
+
+/* The same as percepnet_stream_process without a block, for callers that want to know at once of what is no sound: a chunk
+   with NaN, infinity or a sample beyond 40 dB above full scale is refused. Channels follow each other without a gap. */
+#define PERCEPNET_PEAK_MAX 100.0f
+PERCEPNET_API int64_t percepnet_stream_process_sound(percepnet_stream *stream, const float *x, int64_t samples,
+                                                     float *y, int64_t capacity);
 
 /* The same two with what is played meanwhile, `samples` samples of one channel, for streams with the option far_end. NULL
    is silence, as in the calls above. Nothing comes out later for it; with nothing but silence, the output is that of a

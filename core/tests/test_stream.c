@@ -592,6 +592,13 @@ static void test_refused_calls(const percepnet_model *model, const percepnet_mod
     check(percepnet_stream_process(stream, narrow, s.x, 400, s.samples, z, 1) == PERCEPNET_OTHER_MODEL, "too narrow");
     check(percepnet_stream_process(stream, strange, s.x, 400, s.samples, z, 1) == PERCEPNET_OTHER_MODEL, "a stranger");
     check(percepnet_stream_process(stream, NULL, NULL, 0, 0, NULL, 0) == 0, "nothing is nothing");
+    static const float unsound[] = {NAN, INFINITY, -INFINITY, 100.1f, -100.1f};
+    for (size_t i = 0; i < sizeof unsound / sizeof *unsound; i++) {
+        float chunk[34] = {[33] = unsound[i]}; /* the last sample of the second channel */
+        check(percepnet_stream_process_sound(stream, chunk, 17, z, 160) == PERCEPNET_NO_SOUND, "no sound");
+    }
+    check(percepnet_stream_process_sound(stream, s.x, 400, z, 1) == PERCEPNET_TOO_SMALL, "too small for a sound");
+    check(percepnet_stream_process_sound(stream, s.x, -1, z, 1) == PERCEPNET_BAD_LENGTH, "a sound backwards");
     end(stream, &s, y, length, feed(stream, NULL, &s, half, s.samples, 1 << 30, y, length, at));
     check(same(y, whole, 2 * length), "calls that are refused have not been");
     percepnet_stream_destroy(stream);

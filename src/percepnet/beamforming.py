@@ -6,7 +6,6 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from percepnet.alone import alone
 from percepnet.array_stream import ArrayStream, array_stream
 from percepnet.arrays import AnySamples, as_array, to_samples
 from percepnet.engine import engine as chosen_engine
@@ -160,7 +159,7 @@ class Beamformer(LiveStream[ArrayStream]):
             For an input, after `close`, or while another thread is in a call. After any error, the stream goes on as if
             the call had not been.
         """
-        with alone(self._lock, self._owner):
+        with self._alone:
             stream = self._up_to_date()
             x, _, array = self._checked(chunk, inputs)
             return self._done(x, array, stream.process(x))

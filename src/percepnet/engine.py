@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from percepnet import native, native_analysis, native_echo, native_gains
+from percepnet import native, native_analysis, native_echo, native_gains, native_short
 from percepnet.arrays import AnySamples
 from percepnet.blas import one_thread
 from percepnet.errors import PercepNetError
@@ -176,6 +176,24 @@ def open_stream(
         far_end=far_end,
         residual=residual,
     )
+
+
+def short_chunks(stream: Stream, channels: int) -> native_short.ShortChunks | None:
+    """The quick way into a stream, where it has one.
+
+    Parameters
+    ----------
+    stream : Stream
+    channels : int
+
+    Returns
+    -------
+    ShortChunks or None
+        For streams of one channel in the core.
+    """
+    if channels == 1 and isinstance(stream, native.Stream):
+        return native_short.ShortChunks(stream)
+    return None
 
 
 class NumpyDecider(FrameEnhancer):

@@ -110,11 +110,11 @@ class LiveStream(Generic[AnyStream]):
         self._stream: AnyStream | None = stream
         self._model = model
         self._settings = settings
-        self._lock = lock
-        self._owner = owner
         self._latency_samples = stream.latency_samples
         self._attenuation_limit_db = settings.attenuation_limit_db
         self._bypass = False
+        self._alone = alone(lock, owner)
+        self._changed = False  # whether the stream does not yet know of a setting
         self._begin()
 
     def _begin(self) -> None:
@@ -160,6 +160,7 @@ class LiveStream(Generic[AnyStream]):
     def attenuation_limit_db(self, limit_db: float | None) -> None:
         self._present()
         self._attenuation_limit_db = _limit(limit_db)
+        self._changed = True
 
     @property
     def bypass(self) -> bool:
@@ -173,6 +174,7 @@ class LiveStream(Generic[AnyStream]):
     def bypass(self, bypass: bool) -> None:
         self._present()
         self._bypass = _flag(bypass, "bypass")
+        self._changed = True
 
     @property
     def refused_hops(self) -> int:
@@ -224,12 +226,13 @@ class LiveStream(Generic[AnyStream]):
     @contextmanager
     def _in_use(self) -> Iterator[AnyStream]:
         """The stream for one call, with the settings of this moment."""
-        with alone(self._lock, self._owner):
+        with self._alone:
             yield self._up_to_date()
 
     def _up_to_date(self) -> AnyStream:
         stream = self._present()
         # set here rather than at once, as another thread may be in a call
+        self._changed = False
         if stream.attenuation_limit_db != self._attenuation_limit_db:
             stream.attenuation_limit_db = self._attenuation_limit_db
         if stream.bypass != self._bypass:

@@ -294,6 +294,23 @@ int64_t percepnet_stream_process_int16(percepnet_stream *s, percepnet_block *blo
     return process(s, block, 1, x, NULL, samples, stride, y, capacity);
 }
 
+static int is_sound(const float *x, int64_t count) {
+    int wrong = 0;
+    for (int64_t i = 0; i < count; i++) {
+        wrong |= !(fabsf(x[i]) <= PERCEPNET_PEAK_MAX); /* NaN is not */
+    }
+    return !wrong;
+}
+
+int64_t percepnet_stream_process_sound(percepnet_stream *s, const float *x, int64_t samples, float *y,
+                                       int64_t capacity) {
+    int64_t ready = stream_check(s, NULL, samples, capacity);
+    if (ready >= 0 && !is_sound(x, s->options.channels * samples)) {
+        return PERCEPNET_NO_SOUND;
+    }
+    return ready < 0 ? ready : process(s, NULL, 0, x, NULL, samples, samples, y, capacity);
+}
+
 int64_t percepnet_stream_process_far(percepnet_stream *s, percepnet_block *block, const float *x, const float *far,
                                      int64_t samples, int64_t stride, float *y, int64_t capacity) {
     return process(s, block, 0, x, far, samples, stride, y, capacity);
