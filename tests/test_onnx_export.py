@@ -86,7 +86,7 @@ def test_a_thousand_frames_in_8_bits_are_those_of_the_core(name):
     found = run(network_graph(model, int8=True).SerializeToString(), vectors["features"])
     for head in model.architecture.heads:
         error = np.abs(found[head] - vectors[f"{head}_int8"])
-        assert np.mean(error <= 1e-3) > 0.9
+        assert np.mean(error <= 1e-3) > 0.94
         assert error.max() < 1e-2
         # the rounding is the core's, not another one of the same size: at first, before what was tipped has added up
         other = np.abs(vectors[f"{head}_float32"] - vectors[f"{head}_int8"])
