@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from percepnet.training.perceptual_loss import HOP_SAMPLES, TINY, WINDOW_SAMPLES
+from percepnet.training.perceptual_loss import TINY, WINDOW_SAMPLES, power_spectra
 
 BANDS, LOWEST_HZ = 15, 150.0  # third octaves
 BIN_HZ = 16_000 / WINDOW_SAMPLES
@@ -39,7 +39,7 @@ def intelligibility(found: Tensor, target: Tensor) -> Tensor:
     Tensor [shape=(batch,)]
         At most 1; 0 where there is no speech.
     """
-    power_found, power_target = (_band_power(sound) for sound in (found, target))
+    power_found, power_target = (power_spectra(sound) @ _third_octaves(sound.device) for sound in (found, target))
     loud = power_target.sum(dim=-1)
     speech = loud > 10 ** (-PAUSE_DB / 10) * loud.amax(dim=1, keepdim=True).clamp(min=TINY)
     share = speech.float().unfold(1, SEGMENT_FRAMES, SEGMENT_HOP).mean(dim=-1)
@@ -50,9 +50,3 @@ def intelligibility(found: Tensor, target: Tensor) -> Tensor:
     y, x = (part - part.mean(dim=-1, keepdim=True) for part in (y, x))
     agreement = (y * x).sum(dim=-1) / ((y.square().sum(dim=-1) + TINY) * (x.square().sum(dim=-1) + TINY)).sqrt()
     return (agreement.mean(dim=-1) * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1e-3)
-
-
-def _band_power(sound: Tensor) -> Tensor:
-    window = torch.hann_window(WINDOW_SAMPLES, device=sound.device)
-    spectrum = torch.stft(sound, WINDOW_SAMPLES, HOP_SAMPLES, window=window, center=False, return_complex=True)
-    return torch.view_as_real(spectrum).square().sum(dim=-1).transpose(1, 2) @ _third_octaves(sound.device)

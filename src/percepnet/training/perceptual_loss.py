@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from percepnet.training.signal.bands import power
+
 WINDOW_SAMPLES, HOP_SAMPLES = 512, 256  # 32 and 16 ms
 BINS = 256  # up to 8 kHz
 LEVEL_BINS = slice(10, 105)  # 325 Hz to 3.25 kHz, which levels are set by
@@ -130,13 +132,29 @@ def score(disturbances: Tensor) -> Tensor:
     return 0.999 + 4 / (1 + torch.exp(-1.3669 * (4.5 - disturbances) + 3.8224))
 
 
-def _bark_power(sound: Tensor, tables: _Tables) -> Tensor:
+def power_spectra(sound: Tensor) -> Tensor:
+    """Powers of windows of 32 ms, 16 ms apart.
+
+    Parameters
+    ----------
+    sound : Tensor [shape=(batch, n)]
+        At 16 kHz.
+
+    Returns
+    -------
+    Tensor [shape=(batch, frames, 257)]
+    """
     window = torch.hann_window(WINDOW_SAMPLES, device=sound.device)
     spectrum = torch.stft(sound, WINDOW_SAMPLES, HOP_SAMPLES, window=window, center=False, return_complex=True)
-    power = torch.view_as_real(spectrum[:, :BINS]).square().sum(dim=-1).transpose(1, 2)
-    of_frame = 2 * power[..., LEVEL_BINS].sum(dim=-1) / (WINDOW_SAMPLES * window.square().sum())
+    return power(spectrum).transpose(1, 2)
+
+
+def _bark_power(sound: Tensor, tables: _Tables) -> Tensor:
+    powers = power_spectra(sound)[..., :BINS]
+    window_energy = torch.hann_window(WINDOW_SAMPLES, device=sound.device).square().sum()
+    of_frame = 2 * powers[..., LEVEL_BINS].sum(dim=-1) / (WINDOW_SAMPLES * window_energy)
     level = of_frame.mean(dim=1) + TINY
-    return (power * tables.heard) @ tables.to_bands * (LEVEL_POWER / level)[:, None, None]
+    return (powers * tables.heard) @ tables.to_bands * (LEVEL_POWER / level)[:, None, None]
 
 
 def _audible(power: Tensor, tables: _Tables, factor: float) -> Tensor:
