@@ -294,7 +294,7 @@ def test_a_second_thread_is_refused_but_may_change_the_settings(kind):
     processor = make(kind)
     worker = threading.Thread(target=processor.process, args=[x])
     worker.start()
-    while not processor._lock.locked() and worker.is_alive():
+    while not processor._alone._lock.locked() and worker.is_alive():
         time.sleep(0)
     with pytest.raises(PercepNetError, match="at work in another thread"):
         processor.process(x)
