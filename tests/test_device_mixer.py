@@ -32,6 +32,7 @@ from percepnet.training.device.spectra import (
     tilts,
 )  # fmt: skip
 from percepnet.training.rows import RowLayout
+from percepnet.training.signal import stft
 from percepnet.training.signal.levels import active_rms
 
 CPU = torch.device("cpu")
@@ -275,9 +276,25 @@ def test_rows_and_what_is_held_out(corpus):
         DeviceSource(spoken, params, SOURCE, CPU, lanes=3, seed=0)
     with pytest.raises(PercepNetError, match=r"segment_seconds is 0\.5"):
         DeviceSource(corpus, params, replace(SOURCE, segment_seconds=0.5), CPU, lanes=3, seed=0)
-    turned = replace(corpus, mixing=replace(corpus.mixing, backwards=True))
-    with pytest.raises(PercepNetError, match="cannot run backwards"):
-        DeviceSource(turned, params, SOURCE, CPU, lanes=3, seed=0)
+
+
+def test_backwards_is_the_same_mixture_from_its_end(corpus):
+    params = SignalParams()
+    sounds = []
+    for backwards in (False, True):
+        turned = replace(corpus, mixing=replace(PLAIN, backwards=backwards))
+        made = DeviceSource(turned, params, SOURCE, CPU, lanes=2, seed=0, keep_spectra=True).segment(0).examples
+        sounds.append([stft.overlap_add(stft.synthesis(spectrum)) for spectrum in (made.clean, made.noisy)])
+        with pytest.raises(PercepNetError, match="set \\[source\\] long_share = 0"):
+            long = replace(SOURCE, long_share=0.5)
+            DeviceSource(replace(turned, mixing=replace(PLAIN, backwards=True)), params, long, CPU, lanes=2, seed=0)
+    for usual, turned in zip(*sounds, strict=True):
+        late = max(range(0, 9 * 480, 480), key=lambda samples: _product(usual, turned.flip(1), samples))
+        torch.testing.assert_close(usual[:, late:], turned.flip(1)[:, : usual.shape[1] - late], rtol=0, atol=1e-4)
+
+
+def _product(x, y, late):
+    return (x[:, late:] * y[:, : y.shape[1] - late]).sum().item()
 
 
 def test_segments_that_are_kept_are_those_that_were_made(corpus):

@@ -3,7 +3,7 @@
 The decisions go through the differentiable mix of bands and comb filter, and what comes out is compared with the clean
 speech. One comparison is that of spectra compressed as loudness is, at several resolutions, where speech that is
 missing counts more than noise that is left. The others, up to 8 kHz, are of what the ear makes of it (P.862), of
-envelopes (STOI) and of distortion (SI-SDR).
+envelopes (STOI), of distortion (SI-SDR) and of what listeners would say (DNSMOS).
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from percepnet.params import SignalParams
 from percepnet.training.intelligibility_loss import intelligibility
+from percepnet.training.opinion_loss import opinions
 from percepnet.training.perceptual_loss import TINY, disturbance
 from percepnet.training.signal import stft
 from percepnet.training.signal.bands import bands_of
@@ -25,6 +26,8 @@ WINDOWS_SAMPLES = (512, 1024, 2048)  # 11, 21 and 43 ms
 HEARD_BINS = 200  # up to 8 kHz, and whole bands around it
 SPEECH_LEAST = 1e-3  # of the energy of noisy speech: with less there is no speech to compare
 SI_SDR_MAX_DB = 25.0  # what is better is good enough
+OPINION_BEST = 5.0
+OPINION_LEVELS_DB = (-36.0, -26.0)  # full scale, of speech with its pauses: as recordings are, and as DNSMOS learned
 FLOOR = 1e-6  # of power, relative to the level of speech: below, and at 0, the compression is linear
 NOISE_SHARE = 0.3  # of the noisy level, where there is no speech to be relative to
 
@@ -49,6 +52,10 @@ class SignalLossWeights:
         Weight of what lacks of the correlation of envelopes, 0 to 1.
     distortion : float
         Weight of 10 dB of scale-invariant signal-to-distortion ratio.
+    opinion : float
+        Weight of the mean opinion that DNSMOS predicts, 1 to 5.
+    opinions : int
+        Sounds of a batch that it is asked about, by chance: it calculates more than the network that is trained.
     """
 
     weight: float = 0.0
@@ -58,11 +65,13 @@ class SignalLossWeights:
     perceptual: float = 0.0
     intelligibility: float = 0.0
     distortion: float = 0.0
+    opinion: float = 0.0
+    opinions: int = 8
 
     @property
     def heard(self) -> bool:
         """Whether any counts that is judged by ear."""
-        return self.perceptual > 0 or self.intelligibility > 0 or self.distortion > 0
+        return any(weight > 0 for weight in (self.perceptual, self.intelligibility, self.distortion, self.opinion))
 
     @property
     def present(self) -> bool:
@@ -132,7 +141,18 @@ def _heard_loss(
         total = total + weights.intelligibility * (1 - intelligibility(y, x))
     if weights.distortion:
         total = total - weights.distortion * si_sdr_db(y, x).clamp(max=SI_SDR_MAX_DB) / 10
-    return torch.where(speech, total, 0.0).sum() / speech.sum().clamp(min=1)
+    heard = torch.where(speech, total, 0.0).sum() / speech.sum().clamp(min=1)
+    return heard + _opinion_loss(y, x, speech, weights) if weights.opinion else heard
+
+
+def _opinion_loss(found: Tensor, target: Tensor, speech: Tensor, weights: SignalLossWeights) -> Tensor:
+    heard = speech.nonzero()[:, 0]
+    heard = heard[torch.randperm(len(heard), device=heard.device)[: weights.opinions]]
+    if not len(heard):
+        return found.new_zeros(())
+    levels_db = torch.empty(len(heard), 1, device=found.device).uniform_(*OPINION_LEVELS_DB)
+    scale = 10 ** (levels_db / 20) / _rms(target[heard])
+    return weights.opinion * (OPINION_BEST - opinions(scale * found[heard]).whole.mean())
 
 
 def si_sdr_db(found: Tensor, target: Tensor) -> Tensor:

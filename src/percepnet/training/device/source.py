@@ -73,12 +73,12 @@ class DeviceSource:
             raise PercepNetError(
                 f"segment_seconds is {source.segment_seconds}; it must be a multiple of 0.01 from 1 on"
             )
-        if recordings.mixing.backwards:
+        if recordings.mixing.backwards and source.long_share:
             raise PercepNetError(
-                "[mixing] backwards: what is made on the device goes on from segment to segment, and cannot run "
-                "backwards: leave [source] device out"
+                "[mixing] backwards: sequences that go on from segment to segment cannot run backwards: "
+                "set [source] long_share = 0, or leave device out"
             )
-        self._params, self._keep_spectra = params, keep_spectra
+        self._params, self._keep_spectra, self._backwards = params, keep_spectra, recordings.mixing.backwards
         self._mixer = _mixer(recordings, source, device, lanes, seed, split)
         at_once = source.lanes_at_once or LANES_AT_ONCE.get(device.type, 8)
         self._groups = [slice(start, min(lanes, start + at_once)) for start in range(0, lanes, at_once)]
@@ -101,6 +101,8 @@ class DeviceSource:
         """
         with full_precision():
             mixtures, begins = self._mixer.segment(number)
+            if self._backwards:
+                mixtures = mixtures._replace(clean=mixtures.clean.flip(1), noisy=mixtures.noisy.flip(1))
             found = []
             for index, some in enumerate(self._groups):
                 state = restarted(self._states[index], self._initial, begins[some])

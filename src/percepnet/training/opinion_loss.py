@@ -1,0 +1,106 @@
+"""A loss by opinion: DNSMOS after P.835 (Reddy et al. 2022) predicts what listeners say, here with gradients.
+
+It hears the enhanced sound alone, and minds noise that is left between words, which P.862 forgives. Its weights are
+those that the package ``speechmos`` scores with.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from percepnet.errors import extra_packages
+from percepnet.metrics.score import metric_package
+
+FRAME_SAMPLES, HOP_SAMPLES = 320, 160  # 20 and 10 ms at 16 kHz
+BINS = 161
+POWER_FLOOR = 1e-12
+POOLED = (3, 4, 5)  # convolutions that are followed by a maximum over two frames and two bins
+# raw values to opinions, 1 to 5: factors of the square, the value and 1, for speech, background and whole
+POLYNOMIALS = (
+    (-0.08397278, 1.22083953, 0.0052439),
+    (-0.13166888, 1.60915514, -0.39604546),
+    (-0.06766283, 1.11546468, 0.04602535),
+)
+
+
+class Opinions(NamedTuple):
+    """Mean opinions, 1 to 5, of each sound; all [shape=(batch,)]."""
+
+    speech: Tensor
+    background: Tensor
+    whole: Tensor
+
+
+class _Weights(NamedTuple):
+    window: Tensor  # (320, 322), frames to real and imaginary parts
+    convolutions: tuple[tuple[Tensor, Tensor], ...]  # kernel, bias
+    dense: tuple[tuple[Tensor, Tensor], ...]  # matrix, bias
+
+
+@lru_cache(maxsize=2)
+def _weights(device: torch.device) -> _Weights:
+    package = metric_package("speechmos.dnsmos")
+    with extra_packages("onnx"):
+        import onnx
+        from onnx import numpy_helper
+    file = Path(package.__file__).with_name("dnsmos_models") / "sig_bak_ovr.onnx"
+    found = {
+        weight.name: torch.from_numpy(np.array(numpy_helper.to_array(weight))).to(device)
+        for weight in onnx.load(str(file)).graph.initializer
+    }
+    kernels = ("conv2d", *(f"conv2d_{number}" for number in range(1, 7)))
+    dense = (f"mos_estimator_logpow/{name}" for name in ("dense", "dense_1", "dense_3"))
+    parts = [found[f"time2freq/stft-{part}/kernel:0"][..., 0].T for part in ("real", "imag")]
+    return _Weights(
+        torch.cat(parts, dim=1).contiguous(),
+        tuple(
+            (found[f"{name}/kernel:0"].contiguous(memory_format=torch.channels_last), found[f"{name}/bias:0"])
+            for name in kernels
+        ),
+        tuple(
+            (found[f"{name}/MatMul/ReadVariableOp/resource:0"], found[f"{name}/BiasAdd/ReadVariableOp/resource:0"])
+            for name in dense
+        ),
+    )
+
+
+def opinions(sound: Tensor) -> Opinions:
+    """What listeners would say of sounds, as DNSMOS predicts it.
+
+    Parameters
+    ----------
+    sound : Tensor [shape=(batch, n)]
+        At 16 kHz, at least 320 ms, in [-1, 1]; the level counts. DNSMOS itself hears 9.01 s at a time.
+
+    Returns
+    -------
+    Opinions
+
+    Raises
+    ------
+    PercepNetError
+        If the package ``speechmos`` or ``onnx`` is missing.
+    """
+    weights = _weights(sound.device)
+    frames = sound.unfold(-1, FRAME_SAMPLES, HOP_SAMPLES) @ weights.window
+    power = frames[..., :BINS].square() + frames[..., BINS:].square()
+    found = power.clamp(min=POWER_FLOOR).log10()[:, None].contiguous(memory_format=torch.channels_last)
+    for place, (kernel, bias) in enumerate(weights.convolutions):
+        found = F.relu(F.conv2d(found, kernel, bias, padding=1))
+        if place in POOLED:
+            found = F.max_pool2d(found, 2)
+    found = found.amax(dim=(2, 3))
+    for place, (matrix, bias) in enumerate(weights.dense):
+        found = found @ matrix + bias
+        if place < len(weights.dense) - 1:
+            found = F.relu(found)
+    values = (
+        square * raw.square() + linear * raw + constant
+        for raw, (square, linear, constant) in zip(found.unbind(dim=-1), POLYNOMIALS, strict=True)
+    )
+    return Opinions(*values)
