@@ -1,6 +1,8 @@
 """A training from mixtures made on the device: it learns, goes on, and keeps to what it was told."""
 
+import importlib.util
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,7 +72,9 @@ def test_a_loss_on_the_sound_needs_sounds(tmp_path):
 
 
 def test_all_losses_at_once_on_segments_that_are_heard_again(tmp_path):
-    heard = SignalLossWeights(0.0, perceptual=0.5, intelligibility=0.5, distortion=0.5)
+    missing = any(importlib.util.find_spec(name) is None for name in ("speechmos", "onnx"))
+    opinion = {} if missing else {"opinion": 0.4, "opinions": 1}
+    heard = SignalLossWeights(0.0, perceptual=0.5, intelligibility=0.5, distortion=0.5, **opinion)
     loss = LossWeights(pauses=0.3, leaks=0.3, shifts={"18-33": -0.8})
     kept = replace(SOURCE, long_share=0.0, kept=2)
     config = settings(tmp_path, updates=8, source=kept, signal=heard, loss=loss)
@@ -82,6 +86,14 @@ def test_all_losses_at_once_on_segments_that_are_heard_again(tmp_path):
         run_training(settings(tmp_path, out="long", updates=2, source=replace(kept, long_share=0.1)))
     with pytest.raises(PercepNetError, match=r"\[loss\] shifts: expected bands"):
         run_training(settings(tmp_path, out="wrong", updates=2, loss=LossWeights(shifts={"high": -0.8})))
+
+
+def test_a_loss_by_opinion_says_what_it_needs(tmp_path, monkeypatch):
+    with pytest.raises(PercepNetError, match=r"\[signal\] opinions is 0"):
+        run_training(settings(tmp_path, source=SOURCE, signal=SignalLossWeights(opinion=1.0, opinions=0)))
+    monkeypatch.setitem(sys.modules, "speechmos.dnsmos", None)
+    with pytest.raises(PercepNetError, match=r"speechmos cannot be imported .* pip install 'percepnet\[eval\]'"):
+        run_training(settings(tmp_path, source=SOURCE, signal=SignalLossWeights(opinion=1.0)))
 
 
 def test_recipes_that_say_so(tmp_path):

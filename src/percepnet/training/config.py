@@ -14,6 +14,7 @@ from percepnet.training.checkpoint import CHECKPOINT_NAME
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.features import RING_SHARDS, SEQUENCE_SECONDS, SHARD_SEQUENCES
 from percepnet.training.loss import LossWeights
+from percepnet.training.opinion_loss import opinion_weights
 from percepnet.training.signal_loss import SignalLossWeights
 from percepnet.training.sparsity import SparsityConfig
 from percepnet.training.teaching import TeacherConfig
@@ -167,11 +168,7 @@ def settled(config: Config) -> Config:
     positive = ("batch", "chunk_frames", "threads", "ring", "shard_sequences")
     if wrong := [name for name in positive if getattr(config, name) < 1]:
         raise PercepNetError(f"{wrong[0]} is {getattr(config, wrong[0])}; it must be at least 1")
-    if config.signal.present and not config.source.device:
-        raise PercepNetError("[signal]: a loss on the enhanced sound needs [source] device = true")
-    _ = config.loss.band_shifts  # which refuses what names no bands
-    if config.teacher.present and config.source.device:
-        raise PercepNetError("[teacher] models: teachers label what processes make; leave [source] device away")
+    _check_losses(config)
     if config.layers and config.init is None:
         raise PercepNetError("layers: a network that does not start from another is trained whole; give --init, too")
     if config.expected_reuse <= 0:
@@ -181,6 +178,18 @@ def settled(config: Config) -> Config:
         for kind in ("speech", "noise", "rooms")
     }
     return _timeless(replace(config, **absolute))  # type: ignore[arg-type]
+
+
+def _check_losses(config: Config) -> None:
+    if config.signal.present and not config.source.device:
+        raise PercepNetError("[signal]: a loss on the enhanced sound needs [source] device = true")
+    if config.signal.opinions < 1:
+        raise PercepNetError(f"[signal] opinions is {config.signal.opinions}; it must be at least 1")
+    if config.signal.opinion:
+        opinion_weights()  # which says what is missing, before anything is decoded
+    _ = config.loss.band_shifts  # which refuses what names no bands
+    if config.teacher.present and config.source.device:
+        raise PercepNetError("[teacher] models: teachers label what processes make; leave [source] device away")
 
 
 def _timeless(config: Config) -> Config:

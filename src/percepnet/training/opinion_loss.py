@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,6 +41,23 @@ class _Weights(NamedTuple):
     window: Tensor  # (320, 322), frames to real and imaginary parts
     convolutions: tuple[tuple[Tensor, Tensor], ...]  # kernel, bias
     dense: tuple[tuple[Tensor, Tensor], ...]  # matrix, bias
+
+
+def opinion_weights() -> dict[str, npt.NDArray[np.float32]]:
+    """The weights of DNSMOS by their names.
+
+    Raises
+    ------
+    PercepNetError
+        If the package ``speechmos`` or ``onnx`` is missing.
+    """
+    package = metric_package("speechmos.dnsmos")
+    with extra_packages("onnx"):
+        import onnx
+        from onnx import numpy_helper
+
+    file = Path(package.__file__).with_name("dnsmos_models") / "sig_bak_ovr.onnx"
+    return {weight.name: np.array(numpy_helper.to_array(weight)) for weight in onnx.load(str(file)).graph.initializer}
 
 
 @lru_cache(maxsize=2)
