@@ -82,3 +82,30 @@ def test_the_recipes_of_the_shipped_models_are_valid(path):
 
 def test_a_setting_of_a_former_version_has_its_name_of_now(tmp_path):
     assert read_recipe(recipe(tmp_path, "hearings = 1.5")) == {"expected_reuse": 1.5}
+
+
+def test_a_recipe_goes_over_the_one_that_it_extends(tmp_path):
+    (tmp_path / "base").mkdir()
+    other = tmp_path / "base" / "other.toml"
+    other.write_text("hours = 3\nseed = 1\nspeech = ['a.jsonl']\n[loss]\nquartic = 2.0\n[loss.shifts]\n'0-3' = 0.25\n")
+    text = "extends = 'base/other.toml'\nseed = 2\nnoise = ['b.jsonl']\n[loss.shifts]\n'0-3' = 0.5\n'4-9' = -0.5\n"
+    config = Config(out="run", **read_recipe(recipe(tmp_path, text)))
+    assert (config.hours, config.seed, config.loss.quartic) == (3, 2, 2.0)
+    assert config.speech == (str(tmp_path / "base" / "a.jsonl"),)
+    assert config.noise == (str(tmp_path / "b.jsonl"),)
+    assert config.loss.shifts == {"0-3": 0.5, "4-9": -0.5}
+
+
+def test_a_recipe_that_cannot_be_extended(tmp_path):
+    with pytest.raises(PercepNetError, match=r"other\.toml"):
+        read_recipe(recipe(tmp_path, "extends = 'other.toml'"))
+    with pytest.raises(PercepNetError, match="extends is 3: expected the name"):
+        read_recipe(recipe(tmp_path, "extends = 3"))
+    with pytest.raises(PercepNetError, match="extends it in turn"):
+        read_recipe(recipe(tmp_path, "extends = 'recipe.toml'"))
+    (tmp_path / "other.toml").write_text("extends = 'recipe.toml'\nsed = 1")
+    with pytest.raises(PercepNetError, match=r"other\.toml: sed: no such field"):
+        read_recipe(recipe(tmp_path, "extends = 'other.toml'"))
+    (tmp_path / "other.toml").write_text("extends = 'recipe.toml'")
+    with pytest.raises(PercepNetError, match="extends it in turn"):
+        read_recipe(recipe(tmp_path, "extends = 'other.toml'"))

@@ -11,7 +11,8 @@
     [mixing]
     room_share = 0.5
 
-Every field of :class:`percepnet.training.config.Config` can stand in it. Paths are relative to the file.
+Every field of :class:`percepnet.training.config.Config` can stand in it. Paths are relative to the file. A recipe that
+differs from another in a few settings names it, ``extends = "other.toml"``, and has those alone.
 """
 
 from pathlib import Path
@@ -39,14 +40,39 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises
     ------
     PercepNetError
-        If the file cannot be read, or if a setting is unknown or of another type.
+        If a file cannot be read, if a setting is unknown or of another type, or if a recipe extends itself.
     """
+    found = _settings(path, ())
+    config = convert({"out": ""} | found, Config, path)
+    return {name: getattr(config, name) for name in found}
+
+
+def _settings(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+    """What stands in a recipe and in those that it extends, with absolute paths."""
     found = renamed(read_toml(path, "recipe"))
+    extended = found.pop("extends", None)
     if forbidden := [name for name in NOT_IN_A_RECIPE if name in found]:
         raise PercepNetError(f"{path}: {forbidden[0]}: no such field; it is of one run, and given with it")
     config = convert({"out": ""} | found, Config, path)
-    settings = {name: getattr(config, name) for name in found}
     for name in PLACES:
-        if name in settings:
-            settings[name] = tuple(str((path.parent / place).resolve()) for place in settings[name])
-    return settings
+        if name in found:
+            found[name] = [str((path.parent / place).resolve()) for place in getattr(config, name)]
+    if extended is None:
+        return found
+    if not isinstance(extended, str):
+        raise PercepNetError(f"{path}: extends is {extended!r}: expected the name of another recipe")
+    other, extending = path.parent / extended, (*extending, path.resolve())
+    if other.resolve() in extending:
+        raise PercepNetError(f"{path}: extends {extended!r}, which extends it in turn")
+    return _over(_settings(other, extending), found)
+
+
+def _over(settings: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """Settings, over which others go; in tables each by itself."""
+    both = {
+        name: _over(settings[name], value)
+        if isinstance(value, dict) and isinstance(settings.get(name), dict)
+        else value
+        for name, value in others.items()
+    }
+    return settings | both
