@@ -46,8 +46,7 @@ def test_silence_is_no_trouble():
     assert silence.grad.isfinite().all()
 
 
-def test_less_noise_is_liked_better():
-    """The loss goes through gains: those that let noise pass cost more."""
+def test_gains_learn_by_the_sounds_that_are_asked_about():
     params = SignalParams()
     bands = len(params.band_edges)
     torch.manual_seed(1)

@@ -62,15 +62,7 @@ def opinion_weights() -> dict[str, npt.NDArray[np.float32]]:
 
 @lru_cache(maxsize=2)
 def _weights(device: torch.device) -> _Weights:
-    package = metric_package("speechmos.dnsmos")
-    with extra_packages("onnx"):
-        import onnx
-        from onnx import numpy_helper
-    file = Path(package.__file__).with_name("dnsmos_models") / "sig_bak_ovr.onnx"
-    found = {
-        weight.name: torch.from_numpy(np.array(numpy_helper.to_array(weight))).to(device)
-        for weight in onnx.load(str(file)).graph.initializer
-    }
+    found = {name: torch.from_numpy(weight).to(device) for name, weight in opinion_weights().items()}
     kernels = ("conv2d", *(f"conv2d_{number}" for number in range(1, 7)))
     dense = (f"mos_estimator_logpow/{name}" for name in ("dense", "dense_1", "dense_3"))
     parts = [found[f"time2freq/stft-{part}/kernel:0"][..., 0].T for part in ("real", "imag")]
