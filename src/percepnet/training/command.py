@@ -78,7 +78,7 @@ def train(
         "noise": tuple(noise or ()),
         "rooms": tuple(rooms or ()),
         "exclude": tuple(exclude or ()),
-        "speech_weights": _weights(weight or []),
+        "speech_weights": _numbers(weight or [], "--weight"),
         "preset": preset,
         "init": init,
         "bands": bands,
@@ -158,6 +158,13 @@ def export(
             metavar="BANDS=LOGITS", help="Make the gains of bands higher or lower, as 18-33=-0.8; may be repeated."
         ),
     ] = None,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYER=SHARE",
+            help="Of two models: how much of a layer is the second's, as gru1=0.5, else all; may be repeated.",
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
@@ -178,7 +185,9 @@ def export(
 
     cards = dict(_pair(entry, "--info") for entry in info or [])
     layers = [name for name in in_8_bits.split(",") if name]
-    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, _gain_shifts(gain_shift or []))
+    shares = _numbers(share or [], "--share")
+    shifts = _gain_shifts(gain_shift or [])
+    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, shifts, shares)
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")
@@ -198,15 +207,15 @@ def _export_onnx(name_or_path: str, folder: Path, overwrite: bool, as_json: bool
         print(f"wrote {path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def _weights(entries: list[str]) -> dict[str, float]:
-    weights = {}
+def _numbers(entries: list[str], option: str) -> dict[str, float]:
+    numbers = {}
     for entry in entries:
-        source, factor = _pair(entry, "--weight")
+        name, number = _pair(entry, option)
         try:
-            weights[source] = float(factor)
+            numbers[name] = float(number)
         except ValueError:
-            raise PercepNetError(f"--weight {entry}: {factor!r} is not a number") from None
-    return weights
+            raise PercepNetError(f"{option} {entry}: {number!r} is not a number") from None
+    return numbers
 
 
 def _shares(keep: str) -> tuple[float, ...]:

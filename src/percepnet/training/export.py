@@ -4,11 +4,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from percepnet.errors import PercepNetError
 from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
 from percepnet.model.quantisation import FLOAT_DIGITS, rounded
+from percepnet.training.averaging import averaged
 from percepnet.training.calibration import calibrated
 from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
 from percepnet.training.info import model_info
@@ -30,11 +29,12 @@ def export_model(
     memory: int | None = None,
     in_8_bits: Iterable[str] = (),
     gain_shifts: Mapping[range, float] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
-    Of several runs the mean is written (Wortsman et al. 2022, "Model soups", arXiv 2203.05482). That helps where one
-    started from the other with `--init`; of networks that were trained apart a mean is worth nothing.
+    Of several runs the mean is written. That helps where one started from the other with `--init`; of networks that
+    were trained apart a mean is worth nothing.
 
     Parameters
     ----------
@@ -58,6 +58,8 @@ def export_model(
         other layers has to lie in [-1, 1].
     gain_shifts : mapping of range to float, optional
         As of `calibrated`: gains that are to be higher or lower than the training made them.
+    shares : mapping of str to float, optional
+        As of `averaged`: how much of a layer is of the second of two runs.
 
     Returns
     -------
@@ -67,8 +69,8 @@ def export_model(
     Raises
     ------
     PercepNetError
-        If there is no checkpoint, if it is damaged, if the runs are of different networks, or if a share or a band is
-        out of range.
+        If there is no checkpoint, if it is damaged, if the runs are of different networks, or if a share, a layer or a
+        band is none that there is.
     ModelError
         If a model is unreadable, if a checkpoint's weights do not fit its network, or the file cannot be written.
     """
@@ -82,14 +84,11 @@ def export_model(
     for path, model in zip(paths, models, strict=True):
         if (model.params, model.architecture) != (last.params, last.architecture):
             raise PercepNetError(f"{path}: another network than {paths[-1]}; only runs of the same can be averaged")
-    weights = {
-        name: np.asarray(np.mean([model.weights[name] for model in models], axis=0), np.float32)
-        for name in last.weights
-    }
-    averaged = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
+    weights = averaged(models, shares)
+    counted = {"averaged_runs": str(len(models))} if len(models) > 1 else {}
     architecture = last.architecture if memory is None else last.architecture.remembering(memory)
     architecture = architecture.in_8_bits(in_8_bits)
-    model = Model(last.params, architecture, weights, last.info | averaged | (info or {}))
+    model = Model(last.params, architecture, weights, last.info | counted | (info or {}))
     model = _rounded(calibrated(pruned(model, sparsity), gain_shifts or {}), digits)
     save_model(model, target)
     return model
