@@ -14,6 +14,7 @@ from torch import Tensor
 from percepnet.training.signal.bands import power
 
 WINDOW_SAMPLES, HOP_SAMPLES = 512, 256  # 32 and 16 ms
+WINDOW_ENERGY = 3 / 8 * WINDOW_SAMPLES  # of a Hann window
 BINS = 256  # up to 8 kHz
 LEVEL_BINS = slice(10, 105)  # 325 Hz to 3.25 kHz, which levels are set by
 LEVEL_POWER = 1e7
@@ -151,8 +152,7 @@ def power_spectra(sound: Tensor) -> Tensor:
 
 def _bark_power(sound: Tensor, tables: _Tables) -> Tensor:
     powers = power_spectra(sound)[..., :BINS]
-    window_energy = torch.hann_window(WINDOW_SAMPLES, device=sound.device).square().sum()
-    of_frame = 2 * powers[..., LEVEL_BINS].sum(dim=-1) / (WINDOW_SAMPLES * window_energy)
+    of_frame = 2 * powers[..., LEVEL_BINS].sum(dim=-1) / (WINDOW_SAMPLES * WINDOW_ENERGY)
     level = of_frame.mean(dim=1) + TINY
     return (powers * tables.heard) @ tables.to_bands * (LEVEL_POWER / level)[:, None, None]
 
