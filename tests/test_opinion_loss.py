@@ -46,7 +46,8 @@ def test_silence_is_no_trouble():
     assert silence.grad.isfinite().all()
 
 
-def test_gains_learn_by_the_sounds_that_are_asked_about():
+@pytest.mark.parametrize("opinion", ["opinion", "background"])
+def test_gains_learn_by_the_sounds_that_are_asked_about(opinion):
     params = SignalParams()
     bands = len(params.band_edges)
     torch.manual_seed(1)
@@ -54,7 +55,7 @@ def test_gains_learn_by_the_sounds_that_are_asked_about():
     spectra = Spectra(clean + 0.5 * torch.randn_like(clean), clean, clean)
     gains = torch.full((2, 100, bands), 0.5, requires_grad=True)
     known = torch.ones(2, 100, bands)
-    weights = SignalLossWeights(opinion=1.0, opinions=1)
+    weights = SignalLossWeights(opinions=1, **{opinion: 1.0})
     loss = signal_loss(gains, torch.zeros_like(known), spectra, known, params, weights)
     assert 0 < loss < 4
     (gradient,) = torch.autograd.grad(loss, gains)

@@ -185,7 +185,7 @@ def _check_losses(config: Config) -> None:
         raise PercepNetError("[signal]: a loss on the enhanced sound needs [source] device = true")
     if config.signal.opinions < 1:
         raise PercepNetError(f"[signal] opinions is {config.signal.opinions}; it must be at least 1")
-    if config.signal.opinion:
+    if config.signal.asked:
         opinion_weights()  # which says what is missing, before anything is decoded
     _ = config.loss.band_shifts  # which refuses what names no bands
     if config.teacher.present and config.source.device:

@@ -54,6 +54,8 @@ class SignalLossWeights:
         Weight of 10 dB of scale-invariant signal-to-distortion ratio.
     opinion : float
         Weight of the mean opinion that DNSMOS predicts, 1 to 5.
+    background : float
+        Weight of its opinion of what is left of the noise, 1 to 5.
     opinions : int
         Sounds of a batch that it is asked about, by chance: it calculates more than the network that is trained.
     """
@@ -66,12 +68,18 @@ class SignalLossWeights:
     intelligibility: float = 0.0
     distortion: float = 0.0
     opinion: float = 0.0
+    background: float = 0.0
     opinions: int = 8
+
+    @property
+    def asked(self) -> bool:
+        """Whether any opinion counts."""
+        return self.opinion > 0 or self.background > 0
 
     @property
     def heard(self) -> bool:
         """Whether any counts that is judged by ear."""
-        return any(weight > 0 for weight in (self.perceptual, self.intelligibility, self.distortion, self.opinion))
+        return self.asked or any(weight > 0 for weight in (self.perceptual, self.intelligibility, self.distortion))
 
     @property
     def present(self) -> bool:
@@ -142,7 +150,7 @@ def _heard_loss(
     if weights.distortion:
         total = total - weights.distortion * si_sdr_db(y, x).clamp(max=SI_SDR_MAX_DB) / 10
     heard = torch.where(speech, total, 0.0).sum() / speech.sum().clamp(min=1)
-    return heard + _opinion_loss(y, x, speech, weights) if weights.opinion else heard
+    return heard + _opinion_loss(y, x, speech, weights) if weights.asked else heard
 
 
 def _opinion_loss(found: Tensor, target: Tensor, speech: Tensor, weights: SignalLossWeights) -> Tensor:
@@ -152,7 +160,9 @@ def _opinion_loss(found: Tensor, target: Tensor, speech: Tensor, weights: Signal
         return found.new_zeros(())
     levels_db = torch.empty(len(heard), 1, device=found.device).uniform_(*OPINION_LEVELS_DB)
     scale = 10 ** (levels_db / 20) / _rms(target[heard])
-    return weights.opinion * (OPINION_BEST - opinions(scale * found[heard]).whole.mean())
+    said = opinions(scale * found[heard])
+    whole, background = (OPINION_BEST - values.mean() for values in (said.whole, said.background))
+    return weights.opinion * whole + weights.background * background
 
 
 def si_sdr_db(found: Tensor, target: Tensor) -> Tensor:
