@@ -13,6 +13,7 @@ import io
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -217,8 +218,7 @@ def manifests(corpus: Path) -> None:
 
 
 def _percepnet(folder: Path, *arguments: str) -> None:
-    program = shutil.which("percepnet") or "percepnet"
-    subprocess.run([program, *arguments], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "percepnet", *arguments], cwd=folder, check=True)
 
 
 def _read(data: bytes) -> tuple[np.ndarray, int]:

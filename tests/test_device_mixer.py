@@ -1,6 +1,7 @@
 """Mixtures made on the device: what they are put together from, and what they are like."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.corpus import Pieces, Recorded
 from percepnet.training.device.kept import KeptSource
 from percepnet.training.device.rooms import ROOM_SAMPLES, RoomBank
+from percepnet.training.device.scenes import CROWD
 from percepnet.training.device.source import DeviceSource, held_out_rows
 from percepnet.training.device.spectra import (
     at_speed,
@@ -297,13 +299,12 @@ def _product(x, y, late):
     return (x[:, late:] * y[:, : y.shape[1] - late]).sum().item()
 
 
-def test_segments_that_are_kept_are_those_that_were_made(corpus):
+def test_segments_that_are_kept_are_those_that_were_made(corpus, tmp_path):
     params = SignalParams(feature_blocks=("relative_band_levels", "coherences", "pitch"))
     settings = replace(SOURCE, long_share=0.0, kept=2)
-    made, kept = (
-        made_by(corpus, params, settings, CPU, lanes=3, seed=0, keep_spectra=True)
-        for made_by in (DeviceSource, KeptSource)
-    )
+    arguments = (corpus, params, settings, CPU)
+    made = DeviceSource(*arguments, lanes=3, seed=0, keep_spectra=True)
+    kept = KeptSource(*arguments, lanes=3, seed=0, keep_spectra=True, folder=tmp_path / "kept")
     first, second = (made.segment(number).examples for number in (0, 4))
     for examples, number in ((first, 0), (second, 4)):
         found = kept.segment(number)
@@ -315,5 +316,33 @@ def test_segments_that_are_kept_are_those_that_were_made(corpus):
     assert {round(rows.sum().item(), 1) for rows in later} == {
         round(examples.rows.half().float().sum().item(), 1) for examples in (first, second)
     }
-    alone = KeptSource(corpus, params, settings, CPU, lanes=3, seed=0).segment(0).examples
+    again = KeptSource(*arguments, lanes=3, seed=0, keep_spectra=True, folder=tmp_path / "kept")
+    for number in (8, 12):  # what a run that is continued finds
+        for part, was in zip(again.segment(number).examples, kept.segment(number).examples, strict=True):
+            torch.testing.assert_close(part, was, rtol=0, atol=0)
+    kept.forget()
+    assert not list(tmp_path.iterdir())
+    alone = KeptSource(*arguments, lanes=3, seed=0, folder=tmp_path / "alone").segment(0).examples
     assert alone.noisy.numel() == 0
+
+
+def test_a_disk_without_room_for_what_is_kept(corpus, tmp_path, monkeypatch):
+    params = SignalParams(feature_blocks=("relative_band_levels", "coherences", "pitch"))
+    settings = replace(SOURCE, long_share=0.0, kept=1_000_000)
+    kept = KeptSource(corpus, params, settings, CPU, lanes=3, seed=0, folder=tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 10**12, 10**6))
+    with pytest.raises(PercepNetError, match=r"1000000 segments .* GB more, and the disk has 0\.0 GB left: lower"):
+        kept.segment(0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crowd_is_in_a_room_and_never_silent(corpus):
+    talking = replace(PLAIN, crowd_share=1.0, reverse_share=1.0)
+    scenes, _ = mixer(corpus, talking)._next_scenes(np.random.default_rng(0))
+    assert (scenes.kind == CROWD).all()
+    assert (scenes.room >= 0).all()
+    assert not scenes.reverse.any()
+    made, _ = mixer(corpus, talking, lanes=8).segment(0)
+    steps = [(sound.unfold(1, 4800, 4800).square().mean(dim=2)) for sound in (made.noisy - made.clean, made.clean)]
+    crowd, one = ((level < 1e-2 * level.mean(dim=1, keepdim=True)).float().mean().item() for level in steps)
+    assert crowd < 0.02 < 0.1 < one

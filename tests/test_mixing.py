@@ -101,6 +101,16 @@ def test_synthetic_noise_alone(places):
     assert all(np.isfinite(making.mixture(seed, 0.5).noisy).all() for seed in range(30))
 
 
+def test_a_crowd_is_there_without_a_pause(places):
+    alone = {**NEVER, "no_noise_share": 0, "no_speech_share": 1, "low_snr_share": 1, "high_snr_share": 0}
+    making = mixer(places, **alone, crowd_share=1, second_noise_share=0)
+    for seed in range(5):
+        made = making.mixture(seed, 3.0)
+        power = (made.noisy - made.clean).reshape(-1, 2400).astype(float) ** 2
+        level = power.mean(axis=1)
+        assert level.min() > 1e-3 * level.mean() > 0
+
+
 def test_no_speech_leaves_room_tone(places):
     mixture = mixer(places, **{**NEVER, "no_speech_share": 1, "no_noise_share": 0}).mixture(0, 1.0)
     assert 0 < active_rms(mixture.clean) < 0.1 * active_rms(mixture.noisy)

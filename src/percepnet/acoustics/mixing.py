@@ -5,7 +5,7 @@ that keeps the first reflections and shortens the reverberation to 200 ms, a ran
 to 48 kHz) and RNNoise (random second-order filters on each signal, clipping, 16-bit rounding).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,10 @@ FADE_SAMPLES = SAMPLE_RATE_HZ // 100
 EVENT_AROUND_SAMPLES = 4 * SAMPLE_RATE_HZ  # in which an event is the loudest moment
 NEARLY_CLEAN_DB = 40.0  # the level of speech over everything else from which a recording had better be left alone
 LIMIT_SLOPE = 1.5  # decibels more of attenuation for each decibel that speech is nearer to the rest
+BABBLE_VOICES = (3, 7)  # from, and below, as all ranges of random integers
+CROWD_VOICES = (2, 11)
+CROWD_TABLES = 4  # at which each voice of a crowd is heard
+CROWD_SOFTEST_DB = -15.0
 LOWPASS_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000)  # what narrower sources are sampled at
 
 
@@ -80,6 +84,8 @@ class MixingConfig:
     second_noise_share : float
     synthetic_share : float
         Of noises made here: hiss, rumble, hum, fans, babble, knocks, calls.
+    crowd_share : float
+        Of noises that are a crowd in a room, as in a café: 8 to 40 voices.
     event_share : float
         Of recorded noises that are cut to short events, which come again at random times.
     reverse_share, noise_room_share : float
@@ -122,6 +128,7 @@ class MixingConfig:
     floor_max_db: float = -50.0
     second_noise_share: float = 0.3
     synthetic_share: float = 0.35
+    crowd_share: float = 0.0
     event_share: float = 0.3
     reverse_share: float = 0.1
     noise_room_share: float = 0.25
@@ -275,7 +282,9 @@ class Mixer:
     def _one_noise(self, rng: np.random.Generator, samples: int) -> Array:
         """Of active level 1."""
         config = self.config
-        if self.noise is None or rng.random() < config.synthetic_share:
+        if config.crowd_share and rng.random() < config.crowd_share:
+            audio = self._crowd(rng, samples)
+        elif self.noise is None or rng.random() < config.synthetic_share:
             audio = self._synthetic(rng, samples)
         else:
             made_by = self._events if rng.random() < config.event_share else self._recording
@@ -330,12 +339,26 @@ class Mixer:
 
     def _babble(self, rng: np.random.Generator, samples: int) -> Array:
         total = np.zeros(samples, np.float32)
-        for _ in range(int(rng.integers(3, 7))):
+        for voice in self._voices(rng, samples, int(rng.integers(*BABBLE_VOICES))):
+            total += voice * np.float32(amplitude(rng.uniform(-8, 0)))
+        return fit_length(scipy.signal.oaconvolve(total, simulated_room(rng)), samples)
+
+    def _crowd(self, rng: np.random.Generator, samples: int) -> Array:
+        """Each voice is heard at several tables, saying something else: it costs less than as many voices."""
+        total = np.zeros(samples, np.float32)
+        for voice in self._voices(rng, samples, int(rng.integers(*CROWD_VOICES))):
+            for _ in range(CROWD_TABLES):
+                later = np.roll(voice, int(rng.integers(samples)))
+                total += later * np.float32(amplitude(rng.uniform(CROWD_SOFTEST_DB, 0)))
+        return fit_length(scipy.signal.oaconvolve(total, simulated_room(rng)), samples)
+
+    def _voices(self, rng: np.random.Generator, samples: int, count: int) -> Iterator[Array]:
+        """Of active level 1."""
+        for _ in range(count):
             voice, _ = self.speech.draw(rng, samples)
             level = active_rms(voice)
             if level > 0:
-                total += voice * np.float32(amplitude(rng.uniform(-8, 0)) / level)
-        return fit_length(scipy.signal.oaconvolve(total, simulated_room(rng)), samples)
+                yield voice / np.float32(level)
 
     def _lowpass_hz(self, rng: np.random.Generator, bandwidth_hz: float) -> float:
         # both draws are always made, so that one share does not change what the other's seed gives

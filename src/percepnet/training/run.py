@@ -2,16 +2,18 @@
 
 The folder holds `settings.json` (what it was started with), `checkpoint.pt` (where it is), `model.safetensors` (the
 averaged weights of that moment, ready to use), `training.log`, `validation.jsonl` and its picture `curves.png`, sounds
-to listen to in `listening/`, the features in `shards/` and the decoded audio in `audio/`. Under `torchrun` several
-processes train together (`percepnet.training.distributed`).
+to listen to in `listening/`, the features in `shards/` or `mixtures/` and the decoded audio in `audio/`. Under
+`torchrun` several processes train together (`percepnet.training.distributed`).
 """
 
 import json
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,8 @@ def _run(
                 trainer.limit(deadline - time.monotonic())
             callbacks = (Validation(audio, board), Reports(trainer, report, board), Checkpoints())
             _fit(trainer, supply, producers, callbacks, stop_requested)
+            if trainer.progress >= 1 and isinstance(supply, KeptSource):
+                supply.forget()  # gigabytes that nobody asks for again
         finally:
             producers.stop()
             if board is not None:
@@ -224,7 +228,8 @@ def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards
         )
         if rows is not None:
             write_shard(held_out, rows)
-    made_by = KeptSource if config.source.kept else DeviceSource
+    folder = _kept(config, group.rank, begins=not trainer.updates)
+    made_by = partial(KeptSource, folder=folder) if config.source.kept else DeviceSource
     return made_by(
         recordings,
         params,
@@ -234,6 +239,14 @@ def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards
         seed=config.seed + RANK_SEEDS * group.rank,
         keep_spectra=config.signal.present,
     )
+
+
+def _kept(config: Config, rank: int, *, begins: bool) -> Path:
+    """Where segments are kept; those of a start that came to nothing are not."""
+    folder = Path(config.out) / "mixtures" / f"rank{rank}"
+    if begins:
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _shards(trainer: Trainer, folder: Path) -> Shards:

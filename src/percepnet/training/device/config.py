@@ -28,7 +28,7 @@ class SourceConfig:
     lanes_at_once : int
         Sequences that are analysed together: more need more memory. 0 chooses by the device.
     kept : int
-        Segments that are made, kept in memory and then drawn again and again; 0 makes new ones for every update.
+        Segments that are made, kept on disk and then drawn again and again; 0 makes new ones for every batch.
     compile : bool
         Compile the network with torch.compile, where that works.
     """

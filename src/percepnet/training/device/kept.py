@@ -1,11 +1,17 @@
-"""Segments that are made once and heard again and again, where making them takes as long as learning from them."""
+"""Segments that are made once and heard again and again, where making them takes as long as learning from them.
 
+They lie on disk: twelve hours of mixtures are 25 GB, and a run that is continued finds those that it had made.
+"""
+
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
 from percepnet.training.device.config import SourceConfig
 from percepnet.training.device.source import DeviceSource, Segment
@@ -23,29 +29,59 @@ class KeptSource(DeviceSource):
     ----------
     recordings, params, source, device, lanes, seed, split, keep_spectra
         As of `DeviceSource`.
+    folder : Path
+        Where segments are kept. Those that are there already count as made.
 
     Raises
     ------
     PercepNetError
-        If sequences go on for several segments.
+        If sequences go on for several segments, or the disk has no room for all that will be kept.
     """
 
-    def __init__(self, recordings: Recordings, params: Any, source: SourceConfig, device: Any, **others: Any) -> None:
+    def __init__(
+        self, recordings: Recordings, params: Any, source: SourceConfig, device: Any, *, folder: Path, **others: Any
+    ) -> None:
         if source.long_share:
             raise PercepNetError(
                 "[source] kept: segments that are heard again have no segment before them: set long_share = 0"
             )
         super().__init__(recordings, params, source, device, **others)
-        self._count, self._seed = source.kept, others["seed"]
-        self._kept: list[Examples] = []
+        self._count, self._seed, self._device = source.kept, others["seed"], device
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._made = 0
+        while self._made < self._count and self._path(self._made).exists():
+            self._made += 1
 
     def segment(self, number: int) -> Segment:
         """As of `DeviceSource`: one that is new, as long as there are fewer than will be kept."""
-        if len(self._kept) < self._count:
-            self._kept.append(_small(super().segment(number).examples))
-            return _whole(self._kept[-1])
-        drawn = np.random.default_rng([self._seed, 7, number]).integers(self._count)
-        return _whole(self._kept[drawn])
+        if self._made < self._count:
+            small = _small(super().segment(number).examples)
+            self._keep(small)
+            return _whole(small, self._device)
+        drawn = int(np.random.default_rng([self._seed, 7, number]).integers(self._count))
+        return _whole(Examples(*torch.load(self._path(drawn), weights_only=True)), self._device)
+
+    def forget(self) -> None:
+        """Remove what was kept."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._made = 0
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{index:05}.pt"
+
+    def _keep(self, examples: Examples) -> None:
+        size_bytes = sum(part.nbytes for part in examples)
+        missing = (self._count - self._made) * size_bytes
+        free = shutil.disk_usage(self._folder).free
+        if missing > free:
+            raise PercepNetError(
+                f"{self._folder}: {self._count} segments to be kept need {missing / 1e9:.1f} GB more, and the disk has "
+                f"{free / 1e9:.1f} GB left: lower [source] kept, or choose another folder with --out"
+            )
+        with replacing(self._path(self._made)) as temporary:
+            torch.save(tuple(part.cpu() for part in examples), temporary)
+        self._made += 1
 
 
 def _small(examples: Examples) -> Examples:
@@ -59,9 +95,9 @@ def _small(examples: Examples) -> Examples:
     return Examples(rows.half(), *small)
 
 
-def _whole(examples: Examples) -> Segment:
-    rows = examples.rows.float()
-    spectra = [_complex(spectrum) if spectrum.numel() else spectrum for spectrum in examples[1:]]
+def _whole(examples: Examples, device: Any) -> Segment:
+    rows = examples.rows.to(device).float()
+    spectra = [_complex(spectrum.to(device)) if spectrum.numel() else spectrum for spectrum in examples[1:]]
     return Segment(Examples(rows, *spectra), torch.ones(len(rows), dtype=torch.bool, device=rows.device))
 
 

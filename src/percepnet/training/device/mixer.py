@@ -13,7 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from percepnet.acoustics.mixing import FADE_SAMPLES, LIMIT_SLOPE, LOWPASS_RATES_HZ, NEARLY_CLEAN_DB, MixingConfig
+from percepnet.acoustics.mixing import (
+    BABBLE_VOICES,
+    CROWD_SOFTEST_DB,
+    CROWD_TABLES,
+    CROWD_VOICES,
+    FADE_SAMPLES,
+    LIMIT_SLOPE,
+    LOWPASS_RATES_HZ,
+    NEARLY_CLEAN_DB,
+    MixingConfig,
+)
 from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training.device.config import SourceConfig
@@ -22,6 +32,7 @@ from percepnet.training.device.events import events, loudest_moments
 from percepnet.training.device.rooms import ROOM_SAMPLES, RoomBank
 from percepnet.training.device.scenes import (
     BABBLE,
+    CROWD,
     EVENTS,
     RECORDING,
     TILTED,
@@ -45,7 +56,6 @@ from percepnet.training.signal.levels import active_rms, rms
 
 CROSSFADE_SAMPLES = SAMPLE_RATE_HZ // 10
 GROUP = 16  # lanes that share a speed, and what batches of transforms are a multiple of
-BABBLE_VOICES = (3, 7)
 TINY = 1e-12
 
 
@@ -229,9 +239,11 @@ class DeviceMixer:
         def rushing(rows: Ints) -> Tensor:
             return events(rng, self._noise, self._moments, which[rows], self._samples, mixing)
 
-        onwards = (kind != TILTED) & (kind != BABBLE) & (kind != EVENTS) & ((kind != RECORDING) | lasting)
+        is_new = np.isin(kind, (TILTED, BABBLE, CROWD, EVENTS))
+        onwards = ~is_new & ((kind != RECORDING) | lasting)
         makers: list[tuple[np.ndarray, Callable[[Ints], Tensor]]] = [
             (kind == BABBLE, lambda rows: self._babble(rng, len(rows))),
+            (kind == CROWD, lambda rows: self._crowd(rng, len(rows))),
             (kind == EVENTS, rushing),
             (onwards, lambda rows: self._onwards(which[rows], cursor[rows])),
         ]
@@ -268,13 +280,24 @@ class DeviceMixer:
         return 10 ** (wandering[:, 0] / 20)
 
     def _babble(self, rng: np.random.Generator, count: int) -> Tensor:
-        voices = rng.integers(*BABBLE_VOICES, count)
-        row = np.repeat(np.arange(count), voices)
-        needs = np.full(len(row), self._samples)
-        sound = self._speech.render(self._speech.draw(rng, needs), self._samples)
-        gain = on_device((10 ** (rng.uniform(-8, 0, len(row)) / 20)).astype(np.float32), self.device)
-        sound *= (gain / active_rms(sound).clamp(min=1e-5))[:, None]
+        row, sound = self._talkers(rng, rng.integers(*BABBLE_VOICES, count))
+        sound *= self._amplitude(rng.uniform(-8, 0, len(row)))[:, None]
         return torch.zeros(count, self._samples, device=self.device).index_add_(0, self._index(row), sound)
+
+    def _crowd(self, rng: np.random.Generator, count: int) -> Tensor:
+        row, sound = self._talkers(rng, rng.integers(*CROWD_VOICES, count))
+        total = torch.zeros(count, self._samples, device=self.device)
+        for _ in range(CROWD_TABLES):
+            later = torch.stack([x.roll(int(rng.integers(self._samples))) for x in sound])
+            later *= self._amplitude(rng.uniform(CROWD_SOFTEST_DB, 0, len(row)))[:, None]
+            total.index_add_(0, self._index(row), later)
+        return total
+
+    def _talkers(self, rng: np.random.Generator, voices: Ints) -> tuple[Ints, Tensor]:
+        """As many voices as each row is to have: their rows, and what they say, of active level 1."""
+        row = np.repeat(np.arange(len(voices)), voices)
+        sound = self._speech.render(self._speech.draw(rng, np.full(len(row), self._samples)), self._samples)
+        return row, sound.div_(active_rms(sound).clamp(min=1e-5)[:, None])
 
     def _add_hum(self, noisy: Tensor, scenes: Scenes, level: Tensor) -> None:
         rows = np.flatnonzero(np.isfinite(scenes.hum_db))

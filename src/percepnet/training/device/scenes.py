@@ -14,7 +14,7 @@ from percepnet.training.device.spectra import COLOUR_KNOTS
 
 NOISES = 2  # at most, at a time
 # As `percepnet.acoustics.mixing.Mixer` numbers what is synthetic, and what is recorded behind them.
-TILTED, HUM, FAN, BABBLE, KNOCKS, CALLS, RECORDING, EVENTS = range(8)
+TILTED, HUM, FAN, BABBLE, KNOCKS, CALLS, RECORDING, EVENTS, CROWD = range(9)
 SYNTHETIC_SHARES = (0.32, 0.1, 0.17, 0.22, 0.14, 0.05)
 FROM_BANK = {HUM: "hum", FAN: "fan", KNOCKS: "knocks", CALLS: "calls"}
 
@@ -104,12 +104,14 @@ def draw_scenes(
     kind = np.where(rng.random(shape) < mixing.event_share, EVENTS, RECORDING)
     synthetic = (rng.random(shape) < mixing.synthetic_share) | (noise.recordings == 0)
     kind = np.where(synthetic, rng.choice(len(SYNTHETIC_SHARES), shape, p=SYNTHETIC_SHARES), kind)
+    if mixing.crowd_share:
+        kind = np.where(rng.random(shape) < mixing.crowd_share, CROWD, kind)
     which = np.zeros(shape, np.int64)
     if noise.recordings:
         which = noise.member(rng, noise.group(rng, count * NOISES)).reshape(shape)
     for number, name in FROM_BANK.items():
         which = np.where(kind == number, bank[name][rng.integers(len(bank[name]), size=shape)], which)
-    in_room = (rng.random(shape) < mixing.noise_room_share) | (kind == BABBLE)
+    in_room = (rng.random(shape) < mixing.noise_room_share) | (kind == BABBLE) | (kind == CROWD)
     hum_which = bank["hum"][rng.integers(len(bank["hum"]), size=count)]
     hum_db = rng.uniform(source.hum_min_db, source.hum_max_db, count)
     return Scenes(
@@ -130,7 +132,7 @@ def draw_scenes(
         noise_db=np.stack([np.zeros(count), rng.uniform(-12, 0, count)], axis=1),
         tilt=rng.uniform(-9, 3, shape),
         swell_db=rng.uniform(0, 6, shape),
-        reverse=(kind >= RECORDING) & (rng.random(shape) < mixing.reverse_share),
+        reverse=((kind == RECORDING) | (kind == EVENTS)) & (rng.random(shape) < mixing.reverse_share),
         room=np.where(in_room, rooms.draw(rng, count * NOISES, 0.0).reshape(shape), -1),
         which=which,
         cursor=rng.integers(noise.samples[which]),
