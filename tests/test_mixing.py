@@ -231,6 +231,20 @@ def test_a_distant_stretch_keeps_its_level_below_the_rest(places):
         assert 4 < spread < 12  # some of it from the two voices themselves
 
 
+def test_noise_is_softer_where_somebody_is_far_away_in_a_quiet_room(places):
+    far = {
+        **NEVER,
+        "no_noise_share": 0,
+        "distance_share": 1,
+        "distance_max_db": 40,
+        "low_snr_share": 0,
+        "high_snr_share": 0,
+    }
+    usual, quiet = (mixer(places, **far, quiet_distance_share=share) for share in (0.0, 1.0))
+    found = [np.mean([snr_db(making.mixture(seed, 2.0)) for seed in range(30)]) for making in (usual, quiet)]
+    assert 6 < found[1] - found[0] < 18  # half of 6 to 40 dB, on average
+
+
 def test_shares_of_nothing_leave_the_mixtures_of_a_seed_as_they_were(places):
     one = mixer(places).mixture(3, 1.0)
     other = mixer(places, pause_max_s=2.0, distance_max_db=10.0).mixture(3, 1.0)

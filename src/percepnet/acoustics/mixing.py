@@ -94,6 +94,8 @@ class MixingConfig:
         Speech that begins late, or stops for a while.
     distance_share, distance_max_db : float
         Speech of which a stretch is softer by up to so much, as of somebody who is far away; the noise stays.
+    quiet_distance_share : float
+        Of those mixtures, in which the noise is softer by up to as much: who is far away is heard in a quiet room.
     filter_share : float
         That each half of a random second-order filter does something.
     equaliser_share, speech_colour_db, noise_colour_db : float
@@ -140,6 +142,7 @@ class MixingConfig:
     pause_max_s: float = 6.0
     distance_share: float = 0.0
     distance_max_db: float = 40.0
+    quiet_distance_share: float = 0.0
     filter_share: float = 0.35
     room_share: float = 0.4
     measured_room_share: float = 0.3
@@ -194,7 +197,7 @@ class Mixer:
         samples = round(seconds * SAMPLE_RATE_HZ)
         voice, bandwidth_hz = self._voice(rng, samples)
         voice = self._filtered(rng, voice, config.speech_colour_db)
-        voice = self._interrupted(rng, voice)
+        voice, farther_db = self._interrupted(rng, voice)
         clean, noisy = self._in_room(rng, voice) if rng.random() < config.room_share else (voice, voice)
 
         level = active_rms(noisy)
@@ -208,7 +211,10 @@ class Mixer:
         floor *= level * amplitude(rng.uniform(config.floor_min_db, config.floor_max_db)) / rms(floor)
         clean, noisy = clean + floor, noisy + floor
         if rng.random() >= config.no_noise_share:
-            noisy = noisy + self._noises(rng, samples, level)
+            quieter_db = 0.0
+            if farther_db and config.quiet_distance_share and rng.random() < config.quiet_distance_share:
+                quieter_db = rng.uniform(0, farther_db)
+            noisy = noisy + self._noises(rng, samples, level * amplitude(-quieter_db))
 
         cutoff_hz = self._lowpass_hz(rng, bandwidth_hz)
         if cutoff_hz < SAMPLE_RATE_HZ / 2:
@@ -224,19 +230,20 @@ class Mixer:
         config = self.config
         return _played(rng, self.speech, samples, config.speed_share, config.speed_min, config.speed_max)
 
-    def _interrupted(self, rng: np.random.Generator, voice: Array) -> Array:
-        """The voice with a pause, or with a stretch from far away."""
+    def _interrupted(self, rng: np.random.Generator, voice: Array) -> tuple[Array, float]:
+        """The voice with a pause, or with a stretch from far away, and how many decibels softer that is."""
         config = self.config
         shares = (config.pause_share, config.distance_share)
         if any(shares):
             what = rng.choice(3, p=(*shares, 1 - sum(shares)))
             if what == 0:
                 seconds = rng.uniform(config.pause_min_s, config.pause_max_s)
-                return _turned_down(rng, voice, round(seconds * SAMPLE_RATE_HZ), 0.0)
+                return _turned_down(rng, voice, round(seconds * SAMPLE_RATE_HZ), 0.0), 0.0
             if what == 1:
                 samples = int(rng.integers(len(voice) // 4, 3 * len(voice) // 4 + 1))
-                return _turned_down(rng, voice, samples, amplitude(-rng.uniform(6, config.distance_max_db)))
-        return voice
+                farther_db = float(rng.uniform(6, config.distance_max_db))
+                return _turned_down(rng, voice, samples, amplitude(-farther_db)), farther_db
+        return voice, 0.0
 
     def _filtered(self, rng: np.random.Generator, audio: Array, colour_db: float) -> Array:
         """A random microphone: RNNoise's second-order filter, its poles well inside the unit circle, and a colour."""

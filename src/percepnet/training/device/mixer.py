@@ -126,7 +126,8 @@ class DeviceMixer:
         fresh = on_device(begins, self.device)
         speaking = scenes.quiet_left == 0
 
-        clean, noisy, bandwidth_hz = self._voices(rng)
+        softer = self._interruptions(rng)
+        clean, noisy, bandwidth_hz = self._voices(rng, softer)
         level = self._amplitude(scenes.level_db)
         spoken = active_rms(noisy)
         scale = (on_device(speaking, self.device) * level / spoken.clamp(min=TINY))[:, None]
@@ -137,7 +138,8 @@ class DeviceMixer:
         floor *= (level * self._amplitude(scenes.floor_db) / rms(floor).clamp(min=TINY))[:, None]
         clean, noisy = clean.add_(floor), noisy.add_(floor)
         noises = self._noises(rng, scenes)
-        found = level * self._amplitude(-scenes.snr_db) / active_rms(noises).clamp(min=TINY)
+        snr_db = scenes.snr_db + self._quieter_db(rng, softer)
+        found = level * self._amplitude(-snr_db) / active_rms(noises).clamp(min=TINY)
         lasts = fresh | on_device(~scenes.lasting, self.device)
         self._noise_scale = torch.where(lasts, found, self._noise_scale)
         noisy.addcmul_(noises, (self._noise_scale * on_device(scenes.has_noise, self.device))[:, None])
@@ -162,13 +164,12 @@ class DeviceMixer:
             self._scenes.replace(begins, new)
         return self._scenes, begins
 
-    def _voices(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Floats]:
+    def _voices(self, rng: np.random.Generator, softer: Floats) -> tuple[Tensor, Tensor, Floats]:
         """Clean and noisy speech in rooms, at any level, and its bandwidth."""
         mixing, lanes = self._mixing, self.lanes
         spectrum = torch.empty(lanes, self._bins, dtype=torch.complex64, device=self.device)
         bandwidth_hz = np.zeros(lanes)
         limits = (mixing.speed_share, mixing.speed_min, mixing.speed_max)
-        softer = self._interruptions(rng)
         for rows, length in self._speeds(rng, np.arange(lanes), *limits):
             pieces, sound = self._stretch(rng, self._speech, len(rows), length)
             sound *= self._interrupted(sound.shape[1], length, softer[self._filled_up(rows)])
@@ -205,6 +206,14 @@ class DeviceMixer:
         lowest = max(6.0, mixing.distance_max_db)
         gain = np.select([what == 0, what == 1], [np.zeros(count), 10 ** (-rng.uniform(6, lowest, count) / 20)], 1.0)
         return np.stack([start, end, gain], axis=1)
+
+    def _quieter_db(self, rng: np.random.Generator, softer: Floats) -> Floats:
+        """How much softer the noise is where somebody is far away in a quiet room."""
+        share, gain = self._mixing.quiet_distance_share, softer[:, 2]
+        if not share:
+            return np.zeros(self.lanes)
+        farther_db = -20 * np.log10(np.where(gain > 0, gain, 1.0))
+        return farther_db * rng.random(self.lanes) * (rng.random(self.lanes) < share)
 
     def _interrupted(self, samples: int, length: int, softer: Floats) -> Tensor:
         """Gains of voices that will be played at another speed."""
