@@ -17,7 +17,13 @@ for test in tests/test_*.c; do
     "$compiler" "${strict[@]}" "$test" "$build"/*.o -o "$build/test" -lm
     "$build/test"
 done
-for fuzz in fuzz/fuzz_*.c; do
-    "$compiler" "${strict[@]}" "$fuzz" "$build"/*.o -o "$build/fuzz" -lm
-    "$build/fuzz" "$seconds"
+fuzzers=()
+for fuzz in fuzz/fuzz_*.c; do # at once: each waits for the clock
+    program=$build/$(basename "$fuzz" .c)
+    "$compiler" "${strict[@]}" "$fuzz" "$build"/*.o -o "$program" -lm
+    "$program" "$seconds" &
+    fuzzers+=($!)
+done
+for fuzzer in "${fuzzers[@]}"; do
+    wait "$fuzzer"
 done
