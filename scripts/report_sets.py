@@ -11,7 +11,6 @@ or position in a room is in both.
 import argparse
 import io
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
