@@ -473,6 +473,8 @@ CHECKS: dict[str, Callable[[Workplace], str]] = {
     "WebAssembly": lambda at: check_wasm(at.folder("wasm"), at.model, simd=False),
     "WebAssembly, SIMD": lambda at: check_wasm(at.folder("wasm"), at.model, simd=True),
 }
+# Those that compile for other systems, which takes minutes where nothing has been compiled for them before.
+ELSEWHERE = ("without GNU", "MSVC mode", *SYSTEMS, "WebAssembly", "WebAssembly, SIMD")
 
 
 def main() -> None:

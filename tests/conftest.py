@@ -10,7 +10,16 @@ from command_line import Outcome, Run
 from percepnet import native
 
 # In files of few but long tests: begun first, so that the last minutes are short tests, shared by all processes.
-LONG = ("test_web_package", "test_library", "test_live", "test_mic", "test_build", "test_obs_lv2", "test_ladspa")
+LONG = (
+    "test_library_elsewhere",
+    "test_web_package",
+    "test_library",
+    "test_live",
+    "test_mic",
+    "test_build",
+    "test_obs_lv2",
+    "test_ladspa",
+)
 
 
 def pytest_configure():
@@ -55,3 +64,14 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         return Outcome(code or 0, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def library_workplace(tmp_path_factory):
+    """Where `scripts/check_library.py` builds and installs the C library."""
+    check_library = pytest.importorskip("check_library")
+    try:
+        native.library()
+    except native.CoreMissing as missing:
+        pytest.skip(str(missing))
+    return check_library.Workplace(tmp_path_factory.mktemp("library"))
