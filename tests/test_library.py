@@ -5,14 +5,14 @@ import pytest
 pytest.importorskip("hatchling", reason="the flags of the build are compared: pip install 'percepnet[wheels]'")
 
 import check_library
-from check_library import CHECKS, ELSEWHERE, LibraryError, Missing, wasm_imports
+from check_library import HERE, LibraryError, Missing, wasm_imports
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CHECKS if name not in ELSEWHERE])
+@pytest.mark.parametrize("name", HERE)
 def test_the_library_is_what_it_promises(library_workplace, name):
     try:
-        CHECKS[name](library_workplace)
+        HERE[name](library_workplace)
     except Missing as missing:
         pytest.skip(str(missing))
 

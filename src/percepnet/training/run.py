@@ -228,8 +228,7 @@ def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards
         )
         if rows is not None:
             write_shard(held_out, rows)
-    folder = _kept(config, group.rank, begins=not trainer.updates)
-    made_by = partial(KeptSource, folder=folder) if config.source.kept else DeviceSource
+    made_by = partial(KeptSource, folder=_kept(trainer)) if config.source.kept else DeviceSource
     return made_by(
         recordings,
         params,
@@ -241,10 +240,10 @@ def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards
     )
 
 
-def _kept(config: Config, rank: int, *, begins: bool) -> Path:
+def _kept(trainer: Trainer) -> Path:
     """Where segments are kept; those of a start that came to nothing are not."""
-    folder = Path(config.out) / "mixtures" / f"rank{rank}"
-    if begins:
+    folder = Path(trainer.config.out) / "mixtures" / f"rank{trainer.group.rank}"
+    if not trainer.updates:
         shutil.rmtree(folder, ignore_errors=True)
     return folder
 

@@ -46,7 +46,7 @@ class KeptSource(DeviceSource):
                 "[source] kept: segments that are heard again have no segment before them: set long_share = 0"
             )
         super().__init__(recordings, params, source, device, **others)
-        self._count, self._seed, self._device = source.kept, others["seed"], device
+        self._count, self._seed = source.kept, others["seed"]
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._made = 0
@@ -58,9 +58,9 @@ class KeptSource(DeviceSource):
         if self._made < self._count:
             small = _small(super().segment(number).examples)
             self._keep(small)
-            return _whole(small, self._device)
+            return _whole(small, self._mixer.device)
         drawn = int(np.random.default_rng([self._seed, 7, number]).integers(self._count))
-        return _whole(Examples(*torch.load(self._path(drawn), weights_only=True)), self._device)
+        return _whole(Examples(*torch.load(self._path(drawn), weights_only=True)), self._mixer.device)
 
     def forget(self) -> None:
         """Remove what was kept."""
