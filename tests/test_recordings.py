@@ -62,6 +62,7 @@ def folder(tmp_path):
         for kind, x in (("clean", clean), ("noisy", clean + noise)):
             (tmp_path / "pairs" / kind).mkdir(parents=True, exist_ok=True)
             sf.write(tmp_path / "pairs" / kind / f"{i}.wav", x, RATE_HZ)
+    (tmp_path / "temporary").mkdir()
     (tmp_path / "slow.py").write_text(SLOW_SYSTEM)
     (tmp_path / "command.py").write_text(COMMAND)
     words = f"{sys.executable} slow.py {{in}} {{out}}"
@@ -75,6 +76,7 @@ def start(folder):
     return subprocess.Popen(
         [sys.executable, *words.split(), "--metrics", "si_sdr"],
         cwd=folder,
+        env=os.environ | {"TMPDIR": str(folder / "temporary")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -101,6 +103,7 @@ def test_an_interrupted_evaluation_ends_in_a_line_and_goes_on_from_there(folder,
     kept = list(folder.glob("cache/*.json"))
     assert len(kept) < 16
     assert list(folder.rglob("*.part")) == []
+    assert list((folder / "temporary").iterdir()) == []
 
     if not whole_terminal:
         return
@@ -127,3 +130,4 @@ def test_nothing_goes_on_without_the_first_process(folder):
     kept = len(list(folder.glob("cache/*.json")))
     time.sleep(1)
     assert len(list(folder.glob("cache/*.json"))) == kept < 16
+    assert list((folder / "temporary").iterdir()) == []

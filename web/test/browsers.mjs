@@ -1,6 +1,7 @@
 // A page of the package's own in Debian's Chromium or Firefox, from a server on this machine, under a strict policy.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
@@ -86,7 +87,13 @@ function startPulse() {
     words.push("-L", `module-native-protocol-unix socket=${socket}`, "-L", "module-null-sink sink_name=speaker rate=48000");
     const env = { ...process.env, HOME: home, XDG_RUNTIME_DIR: home };
     const server = spawn("/usr/bin/pulseaudio", words, { env, stdio: "ignore" });
-    return { env: { PULSE_SERVER: `unix:${socket}` }, end: () => server.kill() };
+    const ended = once(server, "exit");
+    const end = async () => {
+        server.kill();
+        await ended;
+        rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    };
+    return { env: { PULSE_SERVER: `unix:${socket}` }, end };
 }
 
 /** A browser whose microphone, in Chromium, is a WAV file. */
@@ -115,7 +122,7 @@ export async function launch({ microphone, flags = [] } = {}) {
         browser,
         end: async () => {
             await browser.close();
-            pulse?.end();
+            await pulse?.end();
             rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
         },
     };

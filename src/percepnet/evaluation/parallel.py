@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -44,7 +46,9 @@ def on_each(work: Callable[[Item], Result], items: Sequence[Item], processes: in
         return
     # Forking a process whose libraries have started threads can hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(work,))
+    # Of theirs, not of each: whoever is ended removes nothing.
+    temporary = tempfile.TemporaryDirectory(prefix="percepnet-", ignore_cleanup_errors=True)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(work, temporary.name))
     others = set(multiprocessing.active_children())
     try:
         with _children_deaf_to_interrupts():
@@ -60,6 +64,7 @@ def on_each(work: Callable[[Item], Result], items: Sequence[Item], processes: in
         raise
     finally:  # after an interruption what has not begun must not begin
         pool.shutdown(cancel_futures=True)
+        temporary.cleanup()
 
 
 @contextmanager
@@ -78,8 +83,9 @@ def _children_deaf_to_interrupts() -> Iterator[None]:
 _work_here: list[Callable[[Any], Any]] = []  # what this process was started for
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
-    _end_with_the_first()
+def _begin(work: Callable[[Any], Any], temporary: str) -> None:
+    tempfile.tempdir = temporary
+    _end_with_the_first(temporary)
     _work_here[:] = [work]
 
 
@@ -87,16 +93,17 @@ def _attempt_here(item: Any) -> Done[Any, Any]:
     return _attempt(_work_here[0], item)
 
 
-def _end_with_the_first() -> None:
+def _end_with_the_first(temporary: str) -> None:
     """Ctrl-C reaches all processes of a terminal: those that work end without a word, and the first one reports it.
 
-    Where the first one was ended by something that it cannot handle, they end too.
+    Where the first one was ended by something that it cannot handle, they end too, and remove what it cannot.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if (first := multiprocessing.parent_process()) is not None:
 
         def end() -> None:
             first.join()
+            shutil.rmtree(temporary, ignore_errors=True)
             os._exit(1)
 
         threading.Thread(target=end, daemon=True).start()
