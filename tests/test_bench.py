@@ -72,6 +72,12 @@ def test_paced_frames_come_every_10_ms():
     assert came[-1] - came[0] == pytest.approx(0.01 * (len(came) - 1), rel=0.2)
 
 
+def test_a_system_has_its_sound_in_its_own_form_before_its_time_is_taken():
+    heard = []
+    take_turns([LiveSystem("loud", heard.append, lambda hop: 32768 * hop)], 4, paced=False)
+    assert 3000 < np.abs(heard).max() <= 3276.8
+
+
 def test_systems_take_turns_and_the_start_of_a_turn_is_not_counted(monkeypatch):
     monkeypatch.setattr(measure, "TURN_FRAMES", 5)
     order, told = [], []
@@ -135,7 +141,7 @@ def test_rnnoise_as_a_baseline_does_what_its_package_does():
     for _ in range(50):
         frame = (3000 * rng.standard_normal(480)).astype(np.int16)
         _, expected = rnnoise.process_mono_frame(state, frame)
-        heard.append((peer.process(frame / np.float32(32768)), expected))
+        heard.append((peer.process(peer.form(frame / np.float32(32768))), expected))
     rnnoise.destroy(state)
     found, expected = np.array(heard).T
     np.testing.assert_allclose(found, expected, atol=0.02)

@@ -72,7 +72,7 @@ def test_settings_that_change_are_heard_from_the_next_chunk_on(model):
     np.testing.assert_allclose(limited[1440:], VOICE[9600 : 19_200 - 1440], atol=2e-3)
 
 
-def test_other_arrays_take_the_other_way(model):
+def test_arrays_of_other_kinds_give_the_same(model):
     chunks = [VOICE[start : start + 480] for start in range(0, 4800, 480)]
     expected, _ = played(Enhancer(model=model), chunks)
     strided = [np.repeat(chunk, 2)[::2] for chunk in chunks]

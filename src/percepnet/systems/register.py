@@ -102,7 +102,7 @@ class Register:
         system = self[name]
         if system.live is None:
             raise SystemMissing(f"{name} cannot be used live in this process, 10 ms at 48 kHz at a time")
-        return LiveSystem(name, self._begin(name, system, system.live))
+        return LiveSystem(name, self._begin(name, system, system.live), system.form)
 
     def version(self, name: str) -> str:
         """What has to be the same for a system to give the same again: a hash of what runs."""

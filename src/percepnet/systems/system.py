@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,8 @@ OWN_SYSTEM = "percepnet"
 REFERENCE_SYSTEM = "noisy"  # the recording itself, which all are held against
 
 Process = Callable[[Samples], Samples]  # a whole recording [shape=(n,)] in, about as much out, late by any delay
-Frame = Callable[[Samples], object]  # 10 ms at 48 kHz [shape=(480,)]
+Frame = Callable[[Any], object]  # 10 ms at 48 kHz, in the form that the system takes
+Form = Callable[[Samples], Any]  # from [shape=(480,), float32 in [-1, 1]] to that form
 
 
 class SystemMissing(PercepNetError):
@@ -31,11 +32,17 @@ class Oracle:
         return lambda noisy: self.enhance(np.pad(clean, (0, len(noisy) - len(clean))), noisy)
 
 
+def as_it_is(hop: Samples) -> Samples:
+    """The form of 10 ms that most take: float32 in [-1, 1]."""
+    return hop
+
+
 class LiveSystem(NamedTuple):
-    """Something that takes 10 ms of one channel at 48 kHz [shape=(480,), float32 in [-1, 1]] at a time."""
+    """Something that takes 10 ms of one channel at 48 kHz at a time."""
 
     name: str
     process: Frame
+    form: Form = as_it_is  # not part of its work: a program that uses it has its sound so
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class System:
         The distribution that it is in; empty for a command.
     live : callable or None
         From the same to what takes 10 ms at a time; None where it cannot be used so in this process.
+    form : callable
+        From 10 ms [shape=(480,), float32 in [-1, 1]] to what that takes.
     version : callable or None
         From the same to a text that changes with whatever decides what comes out: settings, and the bytes of what runs
         (`percepnet.systems.digest`). None for those of the package's files.
@@ -64,5 +73,6 @@ class System:
     start: Callable[[str | None], Process | Oracle]
     package: str = "percepnet"
     live: Callable[[str | None], Frame] | None = None
+    form: Form = as_it_is
     version: Callable[[str | None], str] | None = None
     only_when_named: bool = False
