@@ -58,6 +58,21 @@ def test_what_is_no_sound_is_refused_where_it_is_and_forgotten(model, wrong):
     np.testing.assert_array_equal(np.concatenate([*parts, enhancer.flush()]), expected)
 
 
+def test_what_is_no_sound_is_silence_where_that_is_wanted(model, monkeypatch):
+    chunks = [VOICE[start : start + 480].copy() for start in range(0, 4800, 480)]
+    chunks[5][100], chunks[7][0] = np.nan, 1e5
+    quick, slow = (Enhancer(model=model, invalid="silence") for _ in range(2))
+    found, _ = played(quick, chunks)
+    monkeypatch.setattr(slow, "_short", None)
+    expected, _ = played(slow, chunks)
+    np.testing.assert_array_equal(found, expected)
+    assert np.isfinite(found).all()
+    for enhancer in (quick, slow):
+        for chunk in chunks:
+            enhancer.process(chunk)
+    assert quick.refused_hops == slow.refused_hops == 2
+
+
 def test_settings_that_change_are_heard_from_the_next_chunk_on(model):
     chunks = [VOICE[start : start + 480] for start in range(0, 19_200, 480)]
     enhancer = Enhancer(model=model)

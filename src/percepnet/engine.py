@@ -178,13 +178,15 @@ def open_stream(
     )
 
 
-def short_chunks(stream: Stream, channels: int) -> native_short.ShortChunks | None:
+def short_chunks(stream: Stream, channels: int, *, refuses: bool = True) -> native_short.ShortChunks | None:
     """The quick way into a stream, where it has one.
 
     Parameters
     ----------
     stream : Stream
     channels : int
+    refuses : bool
+        Whether floats that are no sound are refused; otherwise they are silence.
 
     Returns
     -------
@@ -192,7 +194,7 @@ def short_chunks(stream: Stream, channels: int) -> native_short.ShortChunks | No
         For streams of one channel in the core.
     """
     if channels == 1 and isinstance(stream, native.Stream):
-        return native_short.ShortChunks(stream)
+        return native_short.ShortChunks(stream, refuses)
     return None
 
 

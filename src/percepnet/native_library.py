@@ -118,6 +118,7 @@ def library() -> ctypes.CDLL:
         ("stream_latency", ctypes.c_int32, [handle]),
         ("stream_ready", number, [handle, number]),
         ("stream_process_sound", number, [handle, handle, number, handle, number]),
+        ("stream_process", number, [handle, handle, handle, number, number, handle, number]),
         ("stream_process_int16", number, [handle, handle, handle, number, number, handle, number]),
         ("stream_process_far", number, [handle, handle, handle, handle, number, number, handle, number]),
         ("stream_process_far_int16", number, [handle, handle, handle, handle, number, number, handle, number]),

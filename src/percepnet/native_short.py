@@ -22,9 +22,13 @@ class _Way:
     Chunks are copied in and out: NumPy takes longer to say where an array lies than to copy 10 ms.
     """
 
-    def __init__(self, stream: Stream, dtype: np.dtype[Any], longest: int) -> None:
+    def __init__(self, stream: Stream, dtype: np.dtype[Any], longest: int, refuses: bool) -> None:
         core = stream._core
-        self.call = core.percepnet_stream_process_sound if dtype is FLOAT32 else core.percepnet_stream_process_int16
+        self._refuses = refuses and dtype is FLOAT32
+        if self._refuses:
+            self.call = core.percepnet_stream_process_sound
+        else:
+            self.call = core.percepnet_stream_process if dtype is FLOAT32 else core.percepnet_stream_process_int16
         self.shape: tuple[int, ...] = (-1,)  # of no chunk
         self._handle, self._dtype, self._longest = stream._stream.handle, dtype, longest
         self._room = longest + stream.sample_rate_hz // FRAMES_PER_SECOND + READY_MAX
@@ -39,7 +43,7 @@ class _Way:
         x, y = self._in.ctypes.data, self.out.ctypes.data
         self.arguments = (
             (self._handle, x, samples, y, self._room)
-            if self._dtype is FLOAT32
+            if self._refuses
             else (self._handle, None, x, samples, samples, y, self._room)
         )
 
@@ -52,12 +56,14 @@ class ShortChunks:
     stream : Stream
         Of one channel. Whoever calls `process` sees to it that nobody else uses the stream meanwhile, and that it is
         not closed.
+    refuses : bool
+        Whether floats that are no sound are; otherwise they are silence.
     """
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, refuses: bool) -> None:
         self._stream = stream  # which owns the handle
         self._longest = round(SECONDS_MAX * stream.sample_rate_hz)
-        self._floats, self._ints = (_Way(stream, dtype, self._longest) for dtype in (FLOAT32, INT16))
+        self._floats, self._ints = (_Way(stream, dtype, self._longest, refuses) for dtype in (FLOAT32, INT16))
 
     def process(self, chunk: object) -> AnySamples | None:
         """The next chunk, if it is a short one that needs no conversion and has nothing wrong.

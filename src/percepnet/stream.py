@@ -143,8 +143,7 @@ class Enhancer(LiveStream[Stream]):
             stream = self._open(loaded, settings)
         self._lock = threading.Lock()
         super().__init__(stream, loaded, settings, self._lock, "this enhancer")
-        # NaN is refused there, so streams that take it as silence go the other way
-        self._short = short_chunks(stream, settings.channels) if settings.invalid == RAISE else None
+        self._short = short_chunks(stream, settings.channels, refuses=settings.invalid == RAISE)
 
     def _open(self, model: Model, settings: Settings) -> Stream:
         return open_stream(

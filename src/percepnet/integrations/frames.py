@@ -113,10 +113,12 @@ class FrameStream:
         -------
         np.ndarray [shape=(samples * channels,), dtype=int16]
         """
-        x = frame.reshape(-1, channels).T
-        enhancer = self._enhancer_for(x.shape[1], sample_rate, channels)
+        enhancer = self._enhancer_for(frame.size // channels, sample_rate, channels)
         if enhancer is None:
             return frame
+        if channels == 1:  # most calls, for which there is a quick way
+            return enhancer.process(frame)
+        x = frame.reshape(-1, channels).T
         y: Int16 = np.ascontiguousarray(enhancer.process(np.ascontiguousarray(x)).T).reshape(-1)
         return y
 
