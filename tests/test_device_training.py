@@ -81,6 +81,7 @@ def test_all_losses_at_once_on_segments_that_are_heard_again(tmp_path):
     lines = []
     run_training(config, lines.append, validate=False)
     assert lines[-1].updates == 8
+    assert not (Path(config.out) / "mixtures").exists()
     assert np.isfinite([lines[-1].gain_loss, lines[-1].strength_loss]).all()
     with pytest.raises(PercepNetError, match="set long_share = 0"):
         run_training(settings(tmp_path, out="long", updates=2, source=replace(kept, long_share=0.1)))

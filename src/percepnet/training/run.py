@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ from percepnet.training.tensorboard import Board
 from percepnet.training.trainer import FIRST_SHARDS, MODEL_NAME, Trainer
 from percepnet.training.validation_audio import ValidationAudio
 
+MIXTURES = "mixtures"
 WAIT_S = 0.1
 RANK_SEEDS = 1_000_003  # apart, so that each process makes other mixtures
 
@@ -174,6 +176,8 @@ def _run(
             _fit(trainer, supply, producers, callbacks, stop_requested)
             if trainer.progress >= 1 and isinstance(supply, KeptSource):
                 supply.forget()  # gigabytes that nobody asks for again
+                with suppress(OSError):  # others of the group have theirs there
+                    (run / MIXTURES).rmdir()
         finally:
             producers.stop()
             if board is not None:
@@ -242,7 +246,7 @@ def _supply(trainer: Trainer, recordings: Recordings, holds_out: bool) -> Shards
 
 def _kept(trainer: Trainer) -> Path:
     """Where segments are kept; those of a start that came to nothing are not."""
-    folder = Path(trainer.config.out) / "mixtures" / f"rank{trainer.group.rank}"
+    folder = Path(trainer.config.out) / MIXTURES / f"rank{trainer.group.rank}"
     if not trainer.updates:
         shutil.rmtree(folder, ignore_errors=True)
     return folder

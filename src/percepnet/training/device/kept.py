@@ -4,7 +4,6 @@ They lie on disk: twelve hours of mixtures are 25 GB, and a run that is continue
 """
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +63,8 @@ class KeptSource(DeviceSource):
         return _whole(Examples(*torch.load(self._path(drawn), weights_only=True)), self._mixer.device)
 
     def forget(self) -> None:
-        """Remove what was kept, and the folder around it once no other process has anything in it."""
+        """Remove what was kept."""
         shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):
-            self._folder.parent.rmdir()
         self._made = 0
 
     def _path(self, index: int) -> Path:
