@@ -90,3 +90,20 @@ def test_dc_and_infrasound_change_nothing(model, offset, most_db):
     error = found - expected
     assert np.mean(error**2) < 10 ** (most_db / 10) * np.mean(expected**2)
     assert np.abs(error[-480:]).max() < 0.02
+
+
+def level_db(x):
+    return 10 * np.log10(np.mean(np.square(x, dtype=np.float64)))
+
+
+def test_somebody_far_away_is_heard_after_somebody_near():
+    """40 dB softer than who has just spoken, in a room whose noise is 25 dB softer still."""
+    near, far = clip("clean", "sea_female.flac"), clip("clean", "helicopter_male.flac")
+    near, far = (x * 10 ** ((wanted - level_db(x)) / 20) for x, wanted in ((near, -26), (far, -66)))
+    both = np.concatenate([near, far, near])
+    losses = []
+    for seed in range(3):
+        room = 10 ** (-91 / 20) * np.random.default_rng(seed).standard_normal(len(both))
+        y = percepnet.enhance((both + room).astype(np.float32), SAMPLE_RATE_HZ)
+        losses.append(level_db(far) - level_db(y[len(near) : len(near) + len(far)]))
+    assert np.mean(losses) < 2.0

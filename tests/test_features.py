@@ -4,7 +4,7 @@ import pytest
 from percepnet.params import ERB_EDGES_34, HEARD_FEATURES, HOP_SAMPLES, SignalParams
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
-from percepnet.reference.features import RELATIVE_FRAMES, Features, RelativeLevels
+from percepnet.reference.features import RELATIVE_FALL_FRAMES, RELATIVE_RISE_FRAMES, Features, RelativeLevels
 from percepnet.reference.stft import analysis
 
 BANDS = bands_of(ERB_EDGES_34)
@@ -70,14 +70,21 @@ def test_relative_levels_do_not_depend_on_level_or_colour():
     np.testing.assert_allclose(levels(powers * 10.0 ** np.arange(-3, 2)), levels(powers), atol=1e-4)
 
 
-def test_mean_is_that_of_all_frames_and_then_forgets_within_seconds():
-    powers = np.concatenate([np.full((RELATIVE_FRAMES, 1), 1e-6), np.full((2 * RELATIVE_FRAMES, 1), 1e-3)])
+def test_mean_is_that_of_all_frames_and_then_forgets():
+    frames = RELATIVE_RISE_FRAMES
+    powers = np.concatenate([np.full((frames, 1), 1e-6), np.full((frames + 1, 1), 1e-3)])
     found = levels(powers)[:, 0]
-    assert found[RELATIVE_FRAMES] == pytest.approx(1 - 1 / RELATIVE_FRAMES, abs=1e-4)  # 30 dB up
-    # an exponential mean with a time constant of three seconds
-    assert found[2 * RELATIVE_FRAMES] == pytest.approx(np.exp(-1), abs=0.01)
+    assert found[frames] == pytest.approx(1 - 1 / frames, abs=1e-4)  # 30 dB up
+    assert found[-1] == pytest.approx(np.exp(-1), abs=0.01)  # an exponential mean with a time constant of so many
     early = levels(np.array([[1e-6], [1e-3], [1e-3]]))[:, 0]
     np.testing.assert_allclose(early, [0, 1 - 1 / 2, 1 - 2 / 3], atol=1e-5)
+
+
+def test_mean_falls_faster_than_it_rises():
+    rising = np.concatenate([np.full((500, 1), 1e-6), np.full((RELATIVE_FALL_FRAMES, 1), 1e-3)])
+    up, down = levels(rising)[-1, 0], levels(1e-9 / rising)[-1, 0]
+    assert up == pytest.approx(np.exp(-RELATIVE_FALL_FRAMES / RELATIVE_RISE_FRAMES), abs=0.01)
+    assert down == pytest.approx(-np.exp(-1), abs=0.01)
 
 
 def test_digital_silence_leaves_the_mean_alone():

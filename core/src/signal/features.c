@@ -42,10 +42,11 @@ float features_level(const bands *b, float energy, int band) {
 
 /* Levels minus their running means, which take in this frame first. */
 static void relative(float *levels, float *means, int count, int heard, int silent) {
-    float share = heard ? 1.0f / (float)heard : 0.0f;
+    float rise = heard ? 1.0f / (float)heard : 0.0f;
+    float fall = heard > RELATIVE_FALL_FRAMES ? 1.0f / (float)RELATIVE_FALL_FRAMES : rise;
     for (int i = 0; i < count; i++) {
         if (!silent) {
-            means[i] += share * (levels[i] - means[i]);
+            means[i] += (levels[i] < means[i] ? fall : rise) * (levels[i] - means[i]);
         }
         levels[i] = heard ? levels[i] - means[i] : 0.0f;
     }
@@ -63,7 +64,7 @@ static int is_silent(const bands *b, const features_input *in) {
 static void relative_levels(features_state *s, const feature_layout *layout, const bands *b, const features_input *in,
                             int silent, float *features) {
     int of_bands = layout->start[FEATURE_RELATIVE_BAND_LEVELS], of_bins = layout->start[FEATURE_RELATIVE_BIN_LEVELS];
-    s->heard += !silent && s->heard < RELATIVE_FRAMES;
+    s->heard += !silent && s->heard < RELATIVE_RISE_FRAMES;
     if (of_bands >= 0) {
         for (int band = 0; band < b->count; band++) {
             features[of_bands + band] = level(band_power(b, in->energy[band], band), RELATIVE_FLOOR);

@@ -4,7 +4,7 @@ Energies come from the newest frame, so they carry the look-ahead; coherences an
 decided on (P21). The scaling is fixed, so that weights need no statistics of their training data to go with them.
 
 Beside the published blocks there are levels of recordings that are lifted where they are quiet, and levels relative to
-their own running mean of three seconds: those do not depend on how loud a recording is, nor on the colour of its
+their own running mean of about two seconds: those do not depend on how loud a recording is, nor on the colour of its
 microphone, nor on how long a noise lasts.
 """
 
@@ -20,7 +20,10 @@ _WINDOW_ENERGY = WINDOW_SAMPLES / 2  # of a window whose squares add up to one
 FLOOR = np.float32(1e-10)  # -100 dB: the rounding noise of 16-bit audio
 CENTRE_DB, SPAN_DB = np.float32(-60.0), np.float32(30.0)
 
-RELATIVE_FRAMES = 300  # of the running mean; before as many have been heard, it is the mean of all
+# Of the running mean, which is that of all frames before as many have been heard. It falls faster than it rises: whoever
+# speaks far away is then heard sooner after somebody near, and a voice after noise does not make itself softer.
+RELATIVE_RISE_FRAMES = 240
+RELATIVE_FALL_FRAMES = 150
 RELATIVE_FLOOR = np.float32(1e-13)  # -130 dB: far below, so that quiet recordings are what loud ones are
 RELATIVE_SILENCE = np.float32(1e-11)  # -110 dB, of the loudest band: digital silence, which says nothing about a room
 
@@ -84,8 +87,9 @@ class RelativeLevels:
         levels = _scaled(powers, RELATIVE_FLOOR)
         for row, is_silent in zip(levels, silent, strict=True):
             if not is_silent:
-                self._heard = min(self._heard + 1, RELATIVE_FRAMES)
-                self._means += np.float32(1 / self._heard) * (row - self._means)
+                self._heard = min(self._heard + 1, RELATIVE_RISE_FRAMES)
+                rise, fall = np.float32(1 / self._heard), np.float32(1 / min(self._heard, RELATIVE_FALL_FRAMES))
+                self._means += np.where(row < self._means, fall, rise) * (row - self._means)
             row[:] = row - self._means if self._heard else 0
         return levels
 

@@ -10,7 +10,6 @@ from percepnet.reference import features as reference
 from percepnet.reference.bands import bands_of as reference_bands_of
 from percepnet.reference.pitch import SILENT_PERIOD_SAMPLES
 from percepnet.training.rows import LIFTED
-from percepnet.training.scan import scan
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.gain_control import GainState, gain_state, gains
 
@@ -83,18 +82,29 @@ def features(
         state = state._replace(gain=gain)
     wanted = [block for block in RELATIVE if block in params.feature_blocks]
     if wanted:
-        heard = (state.heard[:, None] + sounding.cumsum(dim=1)).clamp(max=reference.RELATIVE_FRAMES)
-        share = torch.where(sounding, 1 / heard.clamp(min=1), 0.0)[..., None]
+        heard = (state.heard[:, None] + sounding.cumsum(dim=1)).clamp(max=reference.RELATIVE_RISE_FRAMES)
+        rise = torch.where(sounding, 1 / heard.clamp(min=1), 0.0)[..., None]
+        fall = torch.where(sounding, 1 / heard.clamp(min=1, max=reference.RELATIVE_FALL_FRAMES), 0.0)[..., None]
         sources = {"relative_band_levels": powers, "relative_bin_levels": bins[..., :RELATIVE_BINS] / WINDOW_ENERGY}
         means = dict(zip(RELATIVE, state[:2], strict=True))
         for block in wanted:
             levels = _scaled(sources[block], float(reference.RELATIVE_FLOOR))
-            running = scan((1 - share).expand_as(levels), share * levels, means[block])
+            running = _running_means(levels, rise, fall, means[block])
             found[block] = torch.where(heard[..., None] > 0, levels - running, 0.0)
             means[block] = running[:, -1]
         state = FeatureState(means[RELATIVE[0]], means[RELATIVE[1]], heard[:, -1], state.gain)
     assert set(found) <= set(FEATURE_SIZES)
     return torch.cat([found[block] for block in params.feature_blocks], dim=-1), state
+
+
+def _running_means(levels: Tensor, rise: Tensor, fall: Tensor, before: Tensor) -> Tensor:
+    """Frame by frame: which share of a level a mean takes in depends on the mean."""
+    mean, means = before, []
+    for level, up, down in zip(levels.unbind(1), rise.unbind(1), fall.unbind(1), strict=True):
+        # the larger share, `down`, gives the smaller mean just where the level is below the mean
+        mean = torch.minimum(torch.lerp(mean, level, up), torch.lerp(mean, level, down))
+        means.append(mean)
+    return torch.stack(means, dim=1)
 
 
 def _scaled(powers: Tensor, floor: float) -> Tensor:
