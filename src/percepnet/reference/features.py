@@ -20,8 +20,8 @@ _WINDOW_ENERGY = WINDOW_SAMPLES / 2  # of a window whose squares add up to one
 FLOOR = np.float32(1e-10)  # -100 dB: the rounding noise of 16-bit audio
 CENTRE_DB, SPAN_DB = np.float32(-60.0), np.float32(30.0)
 
-# Of the running mean, which is that of all frames before as many have been heard. It falls faster than it rises: whoever
-# speaks far away is then heard sooner after somebody near, and a voice after noise does not make itself softer.
+# Of the running mean, which is that of all frames before as many have been heard. It falls faster than it rises, so
+# that someone far away is heard sooner after someone near, and a voice after noise does not make itself softer.
 RELATIVE_RISE_FRAMES = 240
 RELATIVE_FALL_FRAMES = 150
 RELATIVE_FLOOR = np.float32(1e-13)  # -130 dB: far below, so that quiet recordings are what loud ones are
