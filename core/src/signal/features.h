@@ -9,7 +9,7 @@
 /* The running means that levels are relative to, and what lifts quiet recordings. */
 typedef struct features_state {
     gain_control gain;
-    int heard; /* frames that the means come from, up to those of three seconds */
+    int heard; /* frames that the means come from, up to RELATIVE_RISE_FRAMES */
     float *band_means;
     float *bin_means;
 } features_state;
