@@ -7,6 +7,7 @@ import pytest
 import soundfile as sf
 
 import percepnet
+from levels import level_db
 from percepnet.params import SAMPLE_RATE_HZ
 
 ROOT = Path(__file__).parents[1]
@@ -90,10 +91,6 @@ def test_dc_and_infrasound_change_nothing(model, offset, most_db):
     error = found - expected
     assert np.mean(error**2) < 10 ** (most_db / 10) * np.mean(expected**2)
     assert np.abs(error[-480:]).max() < 0.02
-
-
-def level_db(x):
-    return 10 * np.log10(np.mean(np.square(x, dtype=np.float64)))
 
 
 def test_somebody_far_away_is_heard_after_somebody_near():

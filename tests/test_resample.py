@@ -3,6 +3,7 @@ import numpy.typing as npt
 import pytest
 import soxr
 
+from levels import level_db
 from percepnet.reference.resample import PASSBAND, Resampler, half_width_samples
 
 RATES_HZ = [8000, 11025, 16000, 22050, 32000, 44100, 44101, 96000, 192000]  # 44101: interpolated phases
@@ -25,10 +26,6 @@ def band_limited_noise(rate_hz: int, edge_hz: float) -> npt.NDArray[np.float32]:
     spectrum = np.fft.rfft(np.random.default_rng(rate_hz).standard_normal(rate_hz))  # one second: 1 Hz a bin
     spectrum[int(edge_hz) :] = 0
     return np.asarray(0.1 * np.fft.irfft(spectrum, rate_hz), dtype=np.float32)
-
-
-def level_db(x: npt.NDArray[np.floating]) -> float:
-    return float(10 * np.log10(np.mean(np.square(x, dtype=np.float64)) + 1e-30))
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)

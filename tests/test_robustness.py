@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 for package in ("soxr", "pystoi"):
     pytest.importorskip(package, reason=f"the package {package} is not installed")
 
+from levels import level_db
 from percepnet.acoustics.pairs import speech_level_db
 from percepnet.cli import app
 from percepnet.errors import PercepNetError
@@ -26,10 +27,6 @@ def speech_and_noise():
     voice = sum(np.cos(2 * np.pi * 150 * k * t) / k for k in range(1, 60)) * (t % 0.4 < 0.25)
     noise = np.random.default_rng(0).standard_normal(t.size)
     return (0.05 * voice).astype(np.float32), (0.01 * noise).astype(np.float32)
-
-
-def level_db(x):
-    return 10 * np.log10(np.mean(np.square(x, dtype=np.float64)))
 
 
 def test_the_ratio_is_what_it_says(speech_and_noise):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import identity_system
 import percepnet
+from levels import level_db
 from percepnet import AudioError, Enhancer, ModelError, PercepNetError, enhance
 from percepnet.engine import CORE, NUMPY, VARIABLE, NumpyStream, engine, open_stream
 from percepnet.model import Model
@@ -37,10 +38,6 @@ def stream(enhancer: Enhancer, x: npt.NDArray[Any], sizes: list[int]) -> npt.NDA
         parts.append(enhancer.process(x[..., start : start + size]))
         start += size
     return np.concatenate([*parts, enhancer.process(x[..., start:]), enhancer.flush()], axis=-1)
-
-
-def level_db(x: npt.NDArray[np.floating]) -> float:
-    return float(10 * np.log10(np.mean(np.square(x, dtype=np.float64)) + 1e-30))
 
 
 # At 48 kHz nothing is converted, and the identity system is a delay to the bit.
