@@ -40,6 +40,14 @@ def test_gradients_are_those_of_small_steps(sounds):
     assert (gradient * step).sum().item() == pytest.approx((sides[0] - sides[1]) / 2, rel=0.1)
 
 
+def test_in_bfloat16_it_says_nearly_the_same(sounds):
+    heard = sounds[:, :48_000].clone().requires_grad_()
+    exact, rough = (opinions(heard, products) for products in (torch.float32, torch.bfloat16))
+    np.testing.assert_allclose(torch.stack(rough).detach(), torch.stack(exact).detach(), atol=0.02)
+    gradients = (torch.autograd.grad(said.whole.sum(), heard)[0] for said in (exact, rough))
+    assert torch.cosine_similarity(*gradients).min() > 0.7
+
+
 def test_silence_is_no_trouble():
     silence = torch.zeros(2, 8_000, requires_grad=True)
     opinions(silence).whole.sum().backward()

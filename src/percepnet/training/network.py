@@ -10,6 +10,7 @@ from percepnet.model.table import Architecture, Layer
 from percepnet.params import SignalParams
 from percepnet.reference.layers import FEATURES
 from percepnet.training.layers import KINDS, SequenceLayer
+from percepnet.training.precision import bfloat16_is_fast
 
 NORMALISED_SPREAD = 3.0  # standard deviations of what is normalised, that 8 bits have room for
 WEIGHT_LIMIT = 0.5  # P21: weights held to +-1/2 lose nothing by 8 bits
@@ -107,13 +108,11 @@ def file_name(parameter: str) -> str:
 def autocast(network: TrainingNetwork, device: torch.device) -> torch.autocast:
     """The context that a network is run in: bfloat16 where that is faster.
 
-    Where it is not in the hardware, bfloat16 is emulated and slower than float32. On a GPU autocast runs GRUs in
-    float16 whatever it is asked for, in which the small gradients vanish; TF32 is as fast there.
+    On a GPU autocast runs GRUs in float16 whatever it is asked for, in which the small gradients vanish; TF32 is as
+    fast there.
     """
-    can = torch.cpu.get_capabilities()
-    fast = bool(can.get("amx_bf16") or can.get("avx512_bf16"))
-    if device.type == "cuda":
-        fast = all(layer.kind != "gru" for layer in network.architecture.layers)
+    gpu = device.type == "cuda"
+    fast = all(layer.kind != "gru" for layer in network.architecture.layers) if gpu else bfloat16_is_fast(device)
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 

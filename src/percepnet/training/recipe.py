@@ -12,7 +12,8 @@
     room_share = 0.5
 
 Every field of :class:`percepnet.training.config.Config` can stand in it. Paths are relative to the file. A recipe that
-differs from another in a few settings names it, ``extends = "other.toml"``, and has those alone.
+differs from another in a few settings names it, ``extends = "other.toml"``, and has those alone; of several,
+``extends = ["one.toml", "other.toml"]``, each goes over those before it.
 """
 
 from pathlib import Path
@@ -57,14 +58,17 @@ def _settings(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     for name in PLACES:
         if name in found:
             found[name] = [str((path.parent / place).resolve()) for place in getattr(config, name)]
-    if extended is None:
-        return found
-    if not isinstance(extended, str):
-        raise PercepNetError(f"{path}: extends is {extended!r}: expected the name of another recipe")
-    other, extending = path.parent / extended, (*extending, path.resolve())
-    if other.resolve() in extending:
-        raise PercepNetError(f"{path}: extends {extended!r}, which extends it in turn")
-    return _over(_settings(other, extending), found)
+    names = [] if extended is None else extended if isinstance(extended, list) else [extended]
+    extending = (*extending, path.resolve())
+    settings: dict[str, Any] = {}
+    for name in names:
+        if not isinstance(name, str):
+            raise PercepNetError(f"{path}: extends is {extended!r}: expected the name of another recipe, or several")
+        other = path.parent / name
+        if other.resolve() in extending:
+            raise PercepNetError(f"{path}: extends {name!r}, which extends it in turn")
+        settings = _over(settings, _settings(other, extending))
+    return _over(settings, found)
 
 
 def _over(settings: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:

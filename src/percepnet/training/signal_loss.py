@@ -16,11 +16,11 @@ from percepnet.params import SignalParams
 from percepnet.training.intelligibility_loss import intelligibility
 from percepnet.training.opinion_loss import opinions
 from percepnet.training.perceptual_loss import TINY, disturbance
+from percepnet.training.precision import bfloat16_is_fast, full_precision
 from percepnet.training.signal import stft
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance_spectrum
 from percepnet.training.signal.noise_shape import noise_shape, noise_shape_state
-from percepnet.training.signal.precision import full_precision
 
 WINDOWS_SAMPLES = (512, 1024, 2048)  # 11, 21 and 43 ms
 HEARD_BINS = 200  # up to 8 kHz, and whole bands around it
@@ -160,7 +160,8 @@ def _opinion_loss(found: Tensor, target: Tensor, speech: Tensor, weights: Signal
         return found.new_zeros(())
     levels_db = torch.empty(len(heard), 1, device=found.device).uniform_(*OPINION_LEVELS_DB)
     scale = 10 ** (levels_db / 20) / _rms(target[heard])
-    said = opinions(scale * found[heard])
+    products = torch.bfloat16 if bfloat16_is_fast(found.device) else torch.float32
+    said = opinions(scale * found[heard], products)
     whole, background = (OPINION_BEST - values.mean() for values in (said.whole, said.background))
     return weights.opinion * whole + weights.background * background
 

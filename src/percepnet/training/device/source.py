@@ -18,9 +18,9 @@ from percepnet.training.device.mixer import DeviceMixer
 from percepnet.training.device.rooms import RoomBank, measured_rooms
 from percepnet.training.device.synthetic import make_bank
 from percepnet.training.features import Recordings
+from percepnet.training.precision import full_precision
 from percepnet.training.rows import RowLayout
 from percepnet.training.signal.examples import Examples, Mixtures, example_state, examples
-from percepnet.training.signal.precision import full_precision
 from percepnet.training.store import AudioStore
 
 LANES_AT_ONCE = {"cuda": 256, "cpu": 2}

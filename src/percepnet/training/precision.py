@@ -1,4 +1,4 @@
-"""Full single precision for the signal path, whatever the network is trained in."""
+"""What products are calculated in: single precision for the signal path, less for networks where that is faster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +21,11 @@ def full_precision() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(matmul)
         torch.backends.cudnn.allow_tf32 = convolution
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether products in bfloat16 are faster than in float32; where they are emulated they are slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
