@@ -96,11 +96,21 @@ def test_a_recipe_goes_over_the_one_that_it_extends(tmp_path):
     assert config.loss.shifts == {"0-3": 0.5, "4-9": -0.5}
 
 
+def test_of_several_recipes_the_later_one_goes_over(tmp_path):
+    (tmp_path / "one.toml").write_text("hours = 3\nseed = 1\n[mixing]\nroom_share = 0.1\npause_share = 0.2\n")
+    (tmp_path / "other.toml").write_text("seed = 2\nbatch = 4\n[mixing]\nroom_share = 0.3\n")
+    config = Config(out="run", **read_recipe(recipe(tmp_path, "extends = ['one.toml', 'other.toml']\nbatch = 8")))
+    assert (config.hours, config.seed, config.batch) == (3, 2, 8)
+    assert (config.mixing.room_share, config.mixing.pause_share) == (0.3, 0.2)
+
+
 def test_a_recipe_that_cannot_be_extended(tmp_path):
     with pytest.raises(PercepNetError, match=r"other\.toml"):
         read_recipe(recipe(tmp_path, "extends = 'other.toml'"))
     with pytest.raises(PercepNetError, match="extends is 3: expected the name"):
         read_recipe(recipe(tmp_path, "extends = 3"))
+    with pytest.raises(PercepNetError, match=r"extends is \[3\]: expected the name"):
+        read_recipe(recipe(tmp_path, "extends = [3]"))
     with pytest.raises(PercepNetError, match="extends it in turn"):
         read_recipe(recipe(tmp_path, "extends = 'recipe.toml'"))
     (tmp_path / "other.toml").write_text("extends = 'recipe.toml'\nsed = 1")
