@@ -3,5 +3,5 @@
 import os
 
 # Before torch allocates anything: large tensors come and go with every update, and in huge pages of memory that costs a
-# tenth of the page faults, which were a quarter of the time of a training on a processor.
+# tenth of the page faults.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
