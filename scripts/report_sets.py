@@ -13,13 +13,15 @@ import io
 import re
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+sys.path.insert(0, str(Path(__file__).parent))
+from clones import Clones
 
 REPOSITORIES = {
     "an4": "cmusphinx+an4",
@@ -87,35 +89,6 @@ MIXTURES = {
 }
 
 
-class Clones:
-    """Files of repositories at their newest commit."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def _git(self, name: str, *arguments: str) -> bytes:
-        folder = self._folder / REPOSITORIES[name]
-        found = [place for place in (folder, folder / "repo") if (place / "HEAD").exists() or (place / ".git").exists()]
-        if not found:
-            raise SystemExit(f"{folder}: no clone; get it with: git clone https://github.com/{_address(name)} {folder}")
-        return subprocess.run(["git", "-C", str(found[0]), *arguments], check=True, stdout=subprocess.PIPE).stdout
-
-    def file(self, name: str, path: str) -> bytes:
-        """One file."""
-        return self._git(name, "cat-file", "blob", f"HEAD:{path}")
-
-    def folder(self, name: str, path: str) -> Iterator[tuple[str, bytes]]:
-        """All files below a folder, by path."""
-        with tarfile.open(fileobj=io.BytesIO(self._git(name, "archive", "HEAD", path))) as archive:
-            for member in sorted(archive, key=lambda member: member.name):
-                if member.isfile() and (stream := archive.extractfile(member)):
-                    yield member.name, stream.read()
-
-
-def _address(name: str) -> str:
-    return REPOSITORIES[name].replace("+", "/", 1)
-
-
 def main() -> None:
     """Read the arguments, and make the sets."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -124,7 +97,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.output.exists():
         raise SystemExit(f"{options.output} is there already: choose another folder, or remove it")
-    clones = Clones(options.clones)
+    clones = Clones(options.clones, REPOSITORIES)
     wheels = sorted(options.clones.glob(PSUD))
     if not wheels:
         raise SystemExit(f"{options.clones / PSUD}: missing; get it with: pip download mcvqoe-psud==1.1.3 --no-deps")

@@ -39,7 +39,7 @@ def test_files_come_from_a_clone_s_newest_commit(tmp_path):
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "clips"]):
         subprocess.run([*git, *arguments], check=True)
     (clone / "wav/03b.wav").write_bytes(b"later")
-    clones = report_sets.Clones(tmp_path)
+    clones = report_sets.Clones(tmp_path, report_sets.REPOSITORIES)
     assert [path for path, _ in clones.folder("emodb_de", "wav")] == ["wav/03a.wav"]
     assert clones.file("emodb_de", "wav/03a.wav") == (clone / "wav/03a.wav").read_bytes()
 
@@ -53,7 +53,7 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
         with pytest.raises(SystemExit, match=message):
             report_sets.main()
     with pytest.raises(SystemExit, match=r"git clone https://github\.com/cmusphinx/an4"):
-        report_sets.Clones(tmp_path).file("an4", "wav")
+        report_sets.Clones(tmp_path, report_sets.REPOSITORIES).file("an4", "wav")
 
 
 def test_no_recording_is_in_both_sets():
