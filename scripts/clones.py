@@ -1,11 +1,10 @@
 """Files of public repositories, from clones of them (bare or not), at their newest commit."""
 
 import io
-import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -34,11 +33,11 @@ class Clones:
                 if member.isfile() and (stream := archive.extractfile(member)):
                     yield member.name, stream.read()
 
-    def matching(self, name: str, pattern: str) -> Iterator[tuple[str, bytes]]:
-        """All files whose path has a pattern in it, by path; those that a partial clone lacks are counted aloud."""
+    def chosen(self, name: str, choose: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+        """The files whose paths are chosen, by path; those that a partial clone lacks are counted aloud."""
         listed = self._git(name, "ls-tree", "-r", "-z", "HEAD").decode().split("\0")
         entries = (line.split("\t", 1) for line in listed if line)
-        wanted = [(facts.split()[2], path) for facts, path in entries if re.search(pattern, path)]
+        wanted = [(facts.split()[2], path) for facts, path in entries if choose(path)]
         command = ["git", "-C", str(self._place(name)), "cat-file", "--batch"]
         missing = 0
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as batch:

@@ -9,7 +9,6 @@ differences that it needs are printed.
 """
 
 import argparse
-import hashlib
 import json
 import re
 import subprocess
@@ -22,14 +21,16 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
+from percepnet.evaluation.cache import file_digest  # noqa: E402
 from percepnet.evaluation.comparison import Comparison, Group, Row  # noqa: E402
 from percepnet.evaluation.numbers import format_score, markdown_table  # noqa: E402
+from percepnet.metrics import score  # noqa: E402
 from pictures import SCORES, summary  # noqa: E402
 from shipped import WEIGHTS, model_hashes  # noqa: E402
 
 DOCS = ROOT / "docs"
 PEERS = ("rnnoise", "gtcrn", "deepfilternet3")
-TITLES = {"pesq_wb": "PESQ-WB", "stoi": "STOI", "si_sdr_db": "SI-SDR (dB)", "dnsmos_ovrl": "DNSMOS OVRL"}
+TITLES = {measure: score.TITLES[measure] for measure in ("pesq_wb", "stoi", "si_sdr_db", "dnsmos_ovrl")}
 ALL = "pesq,stoi,si_sdr,dnsmos"
 EVALUATIONS = {  # name of a report -> set, model, systems, metrics
     "cross": ("cross-test", None, ("noisy", "percepnet", "small", *PEERS), ALL),
@@ -41,7 +42,7 @@ EVALUATIONS = {  # name of a report -> set, model, systems, metrics
 IN_ROOMS = Group(room="measured")
 DECISIONS = ("noisy", "percepnet", "small")
 WHOLE = "the whole network"  # `--model percepnet`, which is `percepnet` in its own report
-LABELS = {  # of docs/best.md and the cards
+LABELS = {  # of docs/best.md
     "noisy": "noisy",
     "best": "`best`",
     WHOLE: "`--model percepnet`",
@@ -81,7 +82,7 @@ def main() -> int:
     write_quality(report, DOCS / "quality.md")
     write_best(cross, DOCS / "best.md")
     for card in sorted(WEIGHTS.rglob("*.md")):
-        write_card(card, cross)
+        write_card(card, card.with_suffix(".safetensors"), cross)
     print("\n".join(differences(cross)))
     return 0
 
@@ -173,14 +174,13 @@ def write_best(cross: Comparison, page: Path) -> None:
     page.write_text(text, encoding="utf-8")
 
 
-def write_card(card: Path, cross: Comparison) -> None:
-    """The rows of scores of a card, and the hash of its file."""
+def write_card(card: Path, weights: Path, cross: Comparison) -> None:
+    """The rows of scores of a card, and the hash of the weights that it is of."""
     lines = card.read_text(encoding="utf-8").split("\n")
-    found = {path.stem: path for path in WEIGHTS.rglob("*.safetensors")}[card.stem]
     header = f"| | {' | '.join(TITLES.values())} |"
     if header not in lines:  # of another kind of network, with other scores
         return
-    sha = hashlib.sha256(found.read_bytes()).hexdigest()
+    sha = file_digest(weights)
     for index, line in enumerate(lines):
         cells = line.strip("| ").split(" | ")
         system = CARD_LABELS.get(re.sub(r"[`*]", "", cells[0]).strip())

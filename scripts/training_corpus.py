@@ -11,6 +11,7 @@ below it, which the trainings beside crowds heard. It may be called again: what 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -46,10 +47,15 @@ class Source:
     repository: str
     kind: str
     licence: str
-    folder: str = ""
+    folder: str
     pattern: str = r"\.(wav|WAV|ogg|mp3|flac)$"
     speaker: str = ""
     exclude: str = ""
+
+    def holds(self, path: str) -> bool:
+        """Whether a file of the repository is one of the recordings."""
+        left_out = self.exclude and self.exclude in path
+        return path.startswith(f"{self.folder}/") and bool(re.search(self.pattern, path)) and not left_out
 
 
 SOURCES = {
@@ -79,10 +85,8 @@ def main() -> None:
     options = parser.parse_args()
     clones = Clones(options.clones, {name: source.repository for name, source in SOURCES.items()})
     for name in options.only:
-        source = SOURCES[name]
-        place = options.output / source.kind / name
-        extract(clones, name, place)
-        add(options.output, name, source)
+        extract(clones, name, options.output / SOURCES[name].kind / name)
+        add(options.output, name, SOURCES[name])
     if (speech := options.output / "speech.jsonl").exists():
         write_quiet(speech, options.output / "quiet.jsonl")
 
@@ -90,17 +94,15 @@ def main() -> None:
 def extract(clones: Clones, name: str, place: Path) -> None:
     """Write the recordings of a source, each below the folder of the source by its path in the repository."""
     source = SOURCES[name]
-    before = f"{source.folder}/" if source.folder else ""
     count = 0
-    for path, data in clones.matching(name, source.pattern):
-        if path.startswith(before) and not (source.exclude and source.exclude in path):
-            target = place / path.removeprefix(before)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not target.exists():
-                target.write_bytes(data)
-            count += 1
+    for path, data in clones.chosen(name, source.holds):
+        target = place / path.removeprefix(f"{source.folder}/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.write_bytes(data)
+        count += 1
     if not count:
-        raise SystemExit(f"{source.repository}: nothing below {source.folder or 'it'} matches {source.pattern}")
+        raise SystemExit(f"{source.repository}: nothing below {source.folder} matches {source.pattern}")
     print(f"{name}: {count} recordings")
 
 

@@ -82,7 +82,7 @@ def test_a_card_has_the_scores(report, tmp_path, name):
     shutil.copy(WEIGHTS / f"{name}.md", card)
     before = card.read_text()
     cross = report_tables.read_comparison(report, "cross", "whole", "best")
-    report_tables.write_card(card, cross)
+    report_tables.write_card(card, WEIGHTS / f"{name}.safetensors", cross)
     after = card.read_text()
     changed = [line for line, was in zip(after.split("\n"), before.split("\n"), strict=True) if line != was]
     assert "| unprocessed | 1.12 | 1.125 | 1.1 | 1.12 |" in changed
