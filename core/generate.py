@@ -12,6 +12,7 @@ from percepnet.model import table
 from percepnet.reference import (
     bands,
     comb,
+    drift,
     echo,
     echo_delay,
     echo_emphasis,
@@ -47,6 +48,10 @@ CONSTANTS: dict[str, int | float] = {
     "LAYER_MEMORY_MAX": table.MEMORY_MAX,
     "NORMALISATION_FLOOR": float(layers.NORMALISATION_FLOOR),
     "HIGHPASS_MAX_HZ": params.HIGHPASS_MAX_HZ,
+    "DRIFT_KNOT_SAMPLES": drift.KNOT_SAMPLES,
+    "DRIFT_WEIGHTS": drift.WEIGHTS,
+    "DRIFT_FUTURE_SAMPLES": drift.FUTURE_SAMPLES,
+    "DRIFT_FUTURE_FRAMES": drift.FUTURE_FRAMES,
     "TINY": float(bands.TINY),
     "COMB_TAPS": params.COMB_TAPS,
     "COMB_PHASES": comb.PHASES,
@@ -173,6 +178,7 @@ _RANGES = np.array(echo_filter.RANGES, np.int16).T  # of the echo's filter: bins
 
 TABLES: dict[str, np.ndarray] = {
     "VORBIS_HALF": first_half(stft.WINDOW),
+    "DRIFT_WEIGHT": drift.weights(),
     "COMB_WEIGHTS": comb._WEIGHTS,
     "COMB_INTERPOLATORS": comb._INTERPOLATORS,
     "PITCH_LOW_PASS": pitch._LOW_PASS,

@@ -38,6 +38,9 @@ class IdentityFrameEnhancer:
     def reset(self) -> None:
         self.line = [np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)] * self.hops
 
+    def end(self) -> None:
+        """There is nothing that it makes of a future."""
+
     def process(self, hops: Samples) -> Samples:
         assert hops.shape[0] == self.channels
         assert hops.dtype == np.float32

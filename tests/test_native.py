@@ -20,6 +20,7 @@ from percepnet.reference import enhancer as reference
 from percepnet.reference import pitch, stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
+from percepnet.reference.highpass import Highpass, undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network
 from percepnet.reference.noise_shape import NoiseShape
@@ -53,12 +54,14 @@ SIGNALS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(itertools.product(SIGNALS, [0, 2, 3])), ids=str)
+@pytest.fixture(
+    scope="module", params=list(itertools.product(SIGNALS, [(0, 30.0), (2, 0.0), (2, 30.0), (3, 30.0)])), ids=str
+)
 def run(request):
     """A signal, what the core found in each of its hops, and what it made of it."""
-    signal, lookahead = request.param
+    signal, (lookahead, highpass_hz) = request.param
     x = SIGNALS[signal]()
-    model = random_model(1, SignalParams(lookahead))
+    model = random_model(1, SignalParams(lookahead, highpass_hz=highpass_hz))
     enhancer = native.FrameEnhancer(model, len(x), exact=True, post_filter=True)
     outputs, frames = [], []
     for start in range(0, x.shape[1], HOP_SAMPLES):
@@ -82,8 +85,13 @@ def test_stft(run):
     assert_close(run.noisy, run.reference.noisy, 1e-5)
 
 
+def test_unturned_spectra(run):
+    assert_close(run.unturned, run.reference.unturned, 1e-5)
+
+
 def test_pitch_correlation(run):
-    padded = np.pad(run.x, [(0, 0), (pitch.HISTORY_SAMPLES, 0)])
+    heard = Highpass(run.model.params.highpass_hz).push(run.x)
+    padded = np.pad(heard, [(0, 0), (pitch.HISTORY_SAMPLES, 0)])
     np.testing.assert_allclose(run.lags, pitch.correlation(padded), atol=1e-4)
 
 
@@ -122,7 +130,8 @@ def test_mix_and_post_filter(run):
     bands = bands_of(run.model.params.band_edges)
     shape = NoiseShape(bands)
     further = np.array([shape.push(noisy, gains) for noisy, gains in zip(run.noisy, run.gains, strict=True)])
-    mixed = enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands)
+    unturned = run.unturned, run.comb * undo_phase(run.model.params.highpass_hz)
+    mixed = enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands, unturned=unturned)
     assert_close(run.enhanced, further[:, None] * mixed)
 
 

@@ -50,7 +50,7 @@ extern "C" {
 #define PERCEPNET_VERSION "0.1.0"
 
 /* Counts up with every change that a program built with an older header would not survive. */
-#define PERCEPNET_ABI 8
+#define PERCEPNET_ABI 9
 
 /* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
 PERCEPNET_API const char *percepnet_version(void);
@@ -258,6 +258,7 @@ PERCEPNET_API void percepnet_cancel(percepnet_canceller *canceller, const float 
 typedef struct percepnet_frame {
     const float *noisy;    /* channels * 481 complex, spectrum of the decided frame */
     const float *comb;     /* channels * 481 complex, after the comb filter */
+    const float *unturned; /* channels * 481 complex, of the frame with its phases: what gains of one would give out */
     const float *enhanced; /* channels * 481 complex */
     const float *features; /* as percepnet_model_info says */
     const float *gains;    /* bands */
@@ -294,6 +295,7 @@ PERCEPNET_API int32_t percepnet_analyser_features(const percepnet_analyser *anal
 typedef struct percepnet_analysis {
     float *noisy;           /* channels * 481 complex each */
     float *comb;            /* channels * 481 complex */
+    float *unturned;        /* channels * 481 complex */
     float *features;        /* percepnet_analyser_features */
     float *periods_samples; /* 1 */
     float *correlations;    /* 1 */

@@ -7,6 +7,7 @@
 
 #define COMB_INTERPOLATORS percepnet_inside_COMB_INTERPOLATORS
 #define COMB_WEIGHTS percepnet_inside_COMB_WEIGHTS
+#define DRIFT_WEIGHT percepnet_inside_DRIFT_WEIGHT
 #define ECHO_FADE_HALF percepnet_inside_ECHO_FADE_HALF
 #define ECHO_LOW_PASS percepnet_inside_ECHO_LOW_PASS
 #define ECHO_RANGE_BINS percepnet_inside_ECHO_RANGE_BINS
@@ -56,6 +57,8 @@
 #define comb_tap_weights percepnet_inside_comb_tap_weights
 #define deemphasis_begin percepnet_inside_deemphasis_begin
 #define deemphasis_push percepnet_inside_deemphasis_push
+#define drift_begin percepnet_inside_drift_begin
+#define drift_push percepnet_inside_drift_push
 #define echo_delay_init percepnet_inside_echo_delay_init
 #define echo_delay_push percepnet_inside_echo_delay_push
 #define echo_delay_reset percepnet_inside_echo_delay_reset
@@ -86,6 +89,7 @@
 #define enhancer_put_features percepnet_inside_enhancer_put_features
 #define enhancer_reset percepnet_inside_enhancer_reset
 #define enhancer_run percepnet_inside_enhancer_run
+#define enhancer_spectra percepnet_inside_enhancer_spectra
 #define enhancer_synthesise percepnet_inside_enhancer_synthesise
 #define feature_block_is_of_echo percepnet_inside_feature_block_is_of_echo
 #define feature_block_name percepnet_inside_feature_block_name

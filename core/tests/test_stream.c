@@ -623,10 +623,10 @@ static void test_analyser(const percepnet_model *model, int lookahead_frames) {
     percepnet_signal signal = {lookahead_frames, BANDS, EDGES, 0.0f, "band_levels coherences pitch"};
     percepnet_analyser *analyser = percepnet_analyser_create(&signal, CHANNELS, NULL);
     const size_t spectra = sizeof(float) * CHANNELS * 962;
-    float y[CHANNELS * 480], *noisy = allocate(spectra), *comb = allocate(spectra);
+    float y[CHANNELS * 480], *noisy = allocate(spectra), *comb = allocate(spectra), *unturned = allocate(spectra);
     float features[FEATURES], period, correlation, weights[11];
     double delays[11];
-    percepnet_analysis results = {noisy, comb, features, &period, &correlation, delays, weights};
+    percepnet_analysis results = {noisy, comb, unturned, features, &period, &correlation, delays, weights};
     percepnet_frame frame;
     percepnet_stream_inspect(stream, &frame);
     check(frame.features[0] == 0.0f && frame.gains[0] == 0.0f && frame.noisy[1] == 0.0f, "at first all is zero");
@@ -638,6 +638,7 @@ static void test_analyser(const percepnet_model *model, int lookahead_frames) {
         percepnet_stream_inspect(stream, &frame);
         percepnet_analyse(analyser, s.x + hop * 480, 1, s.samples, NULL, &results);
         equal &= same(features, frame.features, FEATURES) && same(noisy, frame.noisy, CHANNELS * 962);
+        equal &= same(unturned, frame.unturned, CHANNELS * 962);
         equal &= same(comb, frame.comb, CHANNELS * 962) && period == frame.period_samples;
     }
     check(equal, "an analyser finds what a stream does");
@@ -656,6 +657,7 @@ static void test_analyser(const percepnet_model *model, int lookahead_frames) {
     percepnet_stream_destroy(stream);
     free(noisy);
     free(comb);
+    free(unturned);
     free(s.x);
 }
 

@@ -50,6 +50,7 @@ class Frame(NamedTuple):
 
     noisy: np.ndarray  # (channels, 481) spectrum
     comb: np.ndarray  # (channels, 481) spectrum after the comb filter
+    unturned: np.ndarray  # (channels, 481) spectrum that gains of one would give out, phases as they were
     enhanced: np.ndarray  # (channels, 481) spectrum of the output
     features: np.ndarray  # (features,)
     gains: np.ndarray  # (bands,)
@@ -289,6 +290,7 @@ class Stream:
         sizes = {
             "noisy": (self.channels, 2 * BINS),
             "comb": (self.channels, 2 * BINS),
+            "unturned": (self.channels, 2 * BINS),
             "enhanced": (self.channels, 2 * BINS),
             "features": (params.features,),
             "gains": (params.bands,),
@@ -301,7 +303,7 @@ class Stream:
             frame = FrameView()
             self._core.percepnet_stream_inspect(handle, ctypes.byref(frame))
             found = {name: np.ctypeslib.as_array(getattr(frame, name), size).copy() for name, size in sizes.items()}
-        spectra = {name: found.pop(name).view(np.complex64) for name in ("noisy", "comb", "enhanced")}
+        spectra = {name: found.pop(name).view(np.complex64) for name in ("noisy", "comb", "unturned", "enhanced")}
         return Frame(**spectra, **found, period_samples=frame.period_samples, correlation=frame.correlation)
 
     def _block_for(self, samples: int) -> int | None:

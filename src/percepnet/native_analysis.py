@@ -24,11 +24,8 @@ class _Signal(ctypes.Structure):
     )
 
 
-class _Results(ctypes.Structure):
-    _fields_ = tuple(
-        (name, _POINTER)
-        for name in ("noisy", "comb", "features", "periods_samples", "correlations", "tap_delays", "tap_weights")
-    )
+class _Results(ctypes.Structure):  # percepnet_analysis: fields of the same names, in the same order
+    _fields_ = tuple((name, _POINTER) for name in Frames._fields)
 
 
 def _library() -> ctypes.CDLL:
@@ -115,6 +112,7 @@ class Analysis:
         found = Frames(
             noisy=np.empty((count, self.channels, BINS), np.complex64),
             comb=np.empty((count, self.channels, BINS), np.complex64),
+            unturned=np.empty((count, self.channels, BINS), np.complex64),
             features=np.empty((count, self.params.features), np.float32),
             periods_samples=np.empty(count, np.float32),
             correlations=np.empty(count, np.float32),

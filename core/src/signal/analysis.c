@@ -19,6 +19,11 @@ void analysis_tables_init(analysis_tables *tables, const analysis_params *p, con
     bands_init(&tables->bands, p->band_edges, p->bands, a);
 }
 
+/* A drift is known where there is that much look-ahead. */
+static int has_drifts(const analysis_tables *tables) {
+    return tables->highpass.is_on && tables->lookahead_frames >= DRIFT_FUTURE_FRAMES;
+}
+
 void analysis_init(analysis *s, const analysis_tables *tables, int channels, arena *a) {
     int bands = tables->bands.count, lookahead_frames = tables->lookahead_frames;
     s->channels = channels;
@@ -30,7 +35,10 @@ void analysis_init(analysis *s, const analysis_tables *tables, int channels, are
     s->samples = ARENA_TAKE(a, float, channels * s->capacity);
     s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
     s->comb = ARENA_TAKE(a, complex32, channels * BINS);
+    s->unturned = ARENA_TAKE(a, complex32, channels * BINS);
     s->highpass_states = ARENA_TAKE(a, double, channels * HIGHPASS_STATE);
+    s->drifts = has_drifts(tables) ? ARENA_TAKE(a, drift, channels) : NULL;
+    s->drift_free = has_drifts(tables) ? ARENA_TAKE(a, float, channels * s->future_samples) : NULL;
     s->features = ARENA_TAKE(a, float, tables->layout.count);
     features_init(&s->features_state, &tables->layout, bands, a);
     s->coherence = ARENA_TAKE(a, float, bands);
@@ -48,7 +56,11 @@ void analysis_reset(analysis *s, const analysis_tables *tables) {
     memset(s->samples, 0, sizeof(float) * channels * (size_t)s->capacity);
     memset(s->spectra, 0, sizeof(complex32) * (size_t)(s->lookahead_frames + 1) * channels * BINS);
     memset(s->comb, 0, sizeof(complex32) * channels * BINS);
-    s->has_begun = 0;
+    memset(s->unturned, 0, sizeof(complex32) * channels * BINS);
+    if (s->drift_free) {
+        memset(s->drift_free, 0, sizeof(float) * channels * (size_t)s->future_samples);
+    }
+    s->has_begun = s->has_ended = 0;
     memset(s->features, 0, sizeof(float) * (size_t)tables->layout.count);
     features_reset(&s->features_state, &tables->layout, tables->bands.count);
     memset(s->tap_delays, 0, sizeof s->tap_delays);
@@ -108,6 +120,16 @@ static void accumulate(float *sum, const float *values, int count, int first) {
     }
 }
 
+static void take_in_unturned(analysis *s, int channel, const float *hop) {
+    float *samples = s->drift_free + channel * s->future_samples;
+    size_t older = (size_t)(s->future_samples - HOP_SAMPLES);
+    if (!s->has_begun) {
+        drift_begin(&s->drifts[channel], hop);
+    }
+    memmove(samples, samples + HOP_SAMPLES, sizeof(float) * older);
+    drift_push(&s->drifts[channel], hop, samples + older);
+}
+
 static void take_in(analysis *s, const analysis_tables *tables) {
     _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
     int spectrum_size = s->channels * BINS;
@@ -119,6 +141,9 @@ static void take_in(analysis *s, const analysis_tables *tables) {
             if (!s->has_begun) {
                 highpass_begin(state, hop);
             }
+            if (s->drifts) {
+                take_in_unturned(s, channel, hop);
+            }
             highpass_hop(&tables->highpass, state, hop);
         }
     }
@@ -128,6 +153,19 @@ static void take_in(analysis *s, const analysis_tables *tables) {
     for (int channel = 0; channel < s->channels; channel++) {
         const float *frame = s->samples + channel * s->capacity + s->end - WINDOW_SAMPLES;
         stft_analysis(&tables->stft, frame, newest + channel * BINS, work);
+    }
+}
+
+/* At the end the future of a drift is not known. */
+static void find_unturned(analysis *s, const analysis_tables *tables) {
+    _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
+    for (int channel = 0; channel < s->channels; channel++) {
+        complex32 *unturned = s->unturned + channel * BINS;
+        if (s->drifts && !s->has_ended) {
+            stft_analysis(&tables->stft, s->drift_free + channel * s->future_samples, unturned, work);
+        } else {
+            highpass_undo_phase(&tables->highpass, s->spectra + channel * BINS, unturned);
+        }
     }
 }
 
@@ -170,12 +208,14 @@ static void compare_with_comb(analysis *s, const analysis_tables *tables) {
 
 void analysis_push(analysis *s, const analysis_tables *tables) {
     take_in(s, tables);
+    find_unturned(s, tables);
     find_pitch(s, tables);
     compare_with_comb(s, tables);
 }
 
 void analysis_follow(analysis *s, const analysis_tables *tables, const double tap_delays[COMB_ALL_TAPS]) {
     take_in(s, tables);
+    find_unturned(s, tables);
     memcpy(s->tap_delays, tap_delays, sizeof s->tap_delays);
     comb_tap_weights(s->tap_delays, s->future_samples, s->tap_weights);
     s->period_samples = SILENT_PERIOD_SAMPLES;

@@ -3,6 +3,7 @@
 
 #include "signal/bands.h"
 #include "signal/comb.h"
+#include "signal/drift.h"
 #include "signal/features.h"
 #include "signal/highpass.h"
 #include "signal/pitch.h"
@@ -36,7 +37,11 @@ typedef struct analysis {
     float *samples;          /* channels * capacity */
     complex32 *spectra;      /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
     complex32 *comb;         /* channels * 481, of the decided frame */
+    complex32 *unturned;     /* channels * 481: what is given out of it where nothing is decided, phases as they were */
+    drift *drifts;           /* channels; NULL, as what follows, where that is made of `spectra` */
+    float *drift_free;       /* channels * M * 480, up to DRIFT_FUTURE_SAMPLES before the newest */
     int has_begun;           /* whether there was a hop */
+    int has_ended;           /* whether what comes is nothing but what follows a recording */
     double *highpass_states; /* channels * HIGHPASS_STATE */
     float *features;
     features_state features_state;

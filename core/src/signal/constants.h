@@ -18,6 +18,10 @@
 #define LAYER_MEMORY_MAX 1000000
 #define NORMALISATION_FLOOR 9.99999975e-06f
 #define HIGHPASS_MAX_HZ 100.0f
+#define DRIFT_KNOT_SAMPLES 48
+#define DRIFT_WEIGHTS 59
+#define DRIFT_FUTURE_SAMPLES 960
+#define DRIFT_FUTURE_FRAMES 2
 #define TINY 1e-15f
 #define COMB_TAPS 5
 #define COMB_PHASES 4
@@ -132,6 +136,7 @@
 #define POSTFILTER_BETA 0.0199999996f
 
 extern const float VORBIS_HALF[480];
+extern const float DRIFT_WEIGHT[59];
 extern const float COMB_WEIGHTS[11];
 extern const float COMB_INTERPOLATORS[64];
 extern const float PITCH_LOW_PASS[49];

@@ -5,6 +5,7 @@
 #include "signal/highpass.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "signal/circle.h"
 #include "signal/constants.h"
@@ -82,13 +83,14 @@ void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x) {
     }
 }
 
-void highpass_undo_phase(const highpass *h, complex32 *spectrum) {
+void highpass_undo_phase(const highpass *h, const complex32 *spectrum, complex32 *out) {
     if (!h->is_on) {
+        memmove(out, spectrum, sizeof(complex32) * BINS);
         return;
     }
     for (int k = 0; k < BINS; k++) {
         complex32 x = spectrum[k], u = h->undo[k];
-        spectrum[k].re = x.re * u.re - x.im * u.im;
-        spectrum[k].im = x.re * u.im + x.im * u.re;
+        out[k].re = x.re * u.re - x.im * u.im;
+        out[k].im = x.re * u.im + x.im * u.re;
     }
 }

@@ -39,19 +39,24 @@ void mix_scale(int channels, const float *of_bins, complex32 *spectra) {
     }
 }
 
-void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, const complex32 *comb,
-                  const float *gains, const float *strengths, int post_filter, complex32 *out) {
+static void mixture(const complex32 *y, const complex32 *p, const float *strengths, complex32 *z) {
+    for (int k = 0; k < BINS; k++) {
+        z[k].re = y[k].re + strengths[k] * (p[k].re - y[k].re);
+        z[k].im = y[k].im + strengths[k] * (p[k].im - y[k].im);
+    }
+}
+
+void mix_spectrum(mix *m, const bands *b, const highpass *h, int channels, const mix_spectra *of, const float *gains,
+                  const float *strengths, int post_filter, complex32 *out) {
     int count = b->count;
-    float bins[BINS];
-    bands_to_bins(b, strengths, bins);
+    float bins[BINS], strengths_of_bins[BINS];
+    complex32 comb[BINS];
+    bands_to_bins(b, strengths, strengths_of_bins);
     for (int channel = 0; channel < channels; channel++) {
-        const complex32 *y = noisy + channel * BINS, *p = comb + channel * BINS;
+        const complex32 *noisy = of->noisy + channel * BINS;
         complex32 *z = out + channel * BINS;
-        bands_energy(b, y, m->noisy_energy + channel * count);
-        for (int k = 0; k < BINS; k++) {
-            z[k].re = y[k].re + bins[k] * (p[k].re - y[k].re);
-            z[k].im = y[k].im + bins[k] * (p[k].im - y[k].im);
-        }
+        bands_energy(b, noisy, m->noisy_energy + channel * count);
+        mixture(noisy, of->comb + channel * BINS, strengths_of_bins, z);
         bands_energy(b, z, m->mixed_energy + channel * count);
     }
     for (int band = 0; band < count; band++) {
@@ -77,6 +82,8 @@ void mix_spectrum(mix *m, const bands *b, int channels, const complex32 *noisy, 
             scale[band] = m->gains[band] * rescale(energy_noisy[band], energy_mixed[band]);
         }
         bands_to_bins(b, scale, bins);
+        highpass_undo_phase(h, of->comb + channel * BINS, comb);
+        mixture(of->unturned + channel * BINS, comb, strengths_of_bins, out + channel * BINS);
         mix_scale(1, bins, out + channel * BINS);
     }
 }

@@ -108,6 +108,7 @@ static void hand_over(const analysis *s, size_t features, int64_t hop, const per
     size_t spectrum = (size_t)s->channels * BINS, at = (size_t)hop;
     memcpy(to->noisy + 2 * spectrum * at, s->spectra, sizeof(complex32) * spectrum);
     memcpy(to->comb + 2 * spectrum * at, s->comb, sizeof(complex32) * spectrum);
+    memcpy(to->unturned + 2 * spectrum * at, s->unturned, sizeof(complex32) * spectrum);
     memcpy(to->features + features * at, s->features, sizeof(float) * features);
     memcpy(to->tap_delays + COMB_ALL_TAPS * at, s->tap_delays, sizeof s->tap_delays);
     memcpy(to->tap_weights + COMB_ALL_TAPS * at, s->tap_weights, sizeof s->tap_weights);

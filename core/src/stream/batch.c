@@ -63,7 +63,8 @@ static void decide(percepnet_batch *b) {
     for (int i = 0; i < b->count; i++) {
         percepnet_stream *s = b->waiting[i].stream;
         enhancer *e = &s->enhancers[b->waiting[i].decision];
-        enhancer_synthesise(e, e->analysis.spectra, e->analysis.comb, &b->work, i, hop_of(&b->waiting[i]), HOP_SAMPLES);
+        mix_spectra spectra = enhancer_spectra(e);
+        enhancer_synthesise(e, &spectra, &b->work, i, hop_of(&b->waiting[i]), HOP_SAMPLES);
         if (b->waiting[i].decision == s->decisions - 1) {
             stream_give_hop(s, s->hop_48k, HOP_SAMPLES);
         }

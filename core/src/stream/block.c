@@ -13,8 +13,9 @@ struct percepnet_block {
     const percepnet_model *model;
     int hops, channels;
     network_work work;
-    complex32 *noisy; /* hops * channels * 481 */
+    complex32 *noisy; /* hops * channels * 481 each, as of mix_spectra */
     complex32 *comb;
+    complex32 *unturned;
     float *samples; /* channels * hops * 480 */
 };
 
@@ -26,6 +27,7 @@ static void block_init(percepnet_block *b, const percepnet_model *model, int cha
     network_work_init(&b->work, &model->network, 1, hops, a);
     b->noisy = ARENA_TAKE(a, complex32, frames * BINS);
     b->comb = ARENA_TAKE(a, complex32, frames * BINS);
+    b->unturned = ARENA_TAKE(a, complex32, frames * BINS);
     b->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
 }
 
@@ -65,13 +67,16 @@ static void enhance(percepnet_block *b, enhancer *e, float *x, int hops, int64_t
     for (int hop = 0; hop < hops; hop++) {
         enhancer_analyse(e, x + hop * HOP_SAMPLES, stride);
         enhancer_put_features(e, &b->work, hop);
-        memcpy(b->noisy + (size_t)hop * size, e->analysis.spectra, sizeof(complex32) * size);
-        memcpy(b->comb + (size_t)hop * size, e->analysis.comb, sizeof(complex32) * size);
+        mix_spectra found = enhancer_spectra(e);
+        memcpy(b->noisy + (size_t)hop * size, found.noisy, sizeof(complex32) * size);
+        memcpy(b->comb + (size_t)hop * size, found.comb, sizeof(complex32) * size);
+        memcpy(b->unturned + (size_t)hop * size, found.unturned, sizeof(complex32) * size);
     }
     network_run(&e->model->network, &b->work, &state, 1, hops);
     for (int hop = 0; hop < hops; hop++) {
-        enhancer_synthesise(e, b->noisy + (size_t)hop * size, b->comb + (size_t)hop * size, &b->work, hop,
-                            x + hop * HOP_SAMPLES, stride);
+        size_t at = (size_t)hop * size;
+        mix_spectra spectra = {b->noisy + at, b->comb + at, b->unturned + at};
+        enhancer_synthesise(e, &spectra, &b->work, hop, x + hop * HOP_SAMPLES, stride);
     }
 }
 

@@ -26,6 +26,7 @@ void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_mo
     e->gains = ARENA_TAKE(a, float, bands);
     e->strengths = ARENA_TAKE(a, float, bands);
     e->enhanced = ARENA_TAKE(a, complex32, channels * BINS);
+    e->unturned = FAR_ENDS && residual ? ARENA_TAKE(a, complex32, channels * BINS) : NULL;
     e->overlap = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
 }
 
@@ -87,36 +88,50 @@ static void overlap_add(enhancer *e, int channel, float *y) {
     subnormals_clear(y, HOP_SAMPLES);
 }
 
-void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *comb, const network_work *work, int at,
-                         float *y, int64_t stride) {
+mix_spectra enhancer_spectra(const enhancer *e) {
+    return (mix_spectra){e->analysis.spectra, e->analysis.comb, e->analysis.unturned};
+}
+
+/* What is left then is of the signal that the network hears. */
+static void take_rest_out(enhancer *e, float *taken, mix_spectra *of) {
+    const analysis_tables *tables = &e->model->tables;
+    residual_take_out(e->residual, &e->analysis, tables, e->enhanced, e->analysis.comb, taken);
+    for (int channel = 0; channel < e->channels; channel++) {
+        highpass_undo_phase(&tables->highpass, e->enhanced + channel * BINS, e->unturned + channel * BINS);
+    }
+    *of = (mix_spectra){e->enhanced, e->analysis.comb, e->unturned};
+}
+
+void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
+                         int64_t stride) {
     float gains[BINS], strengths[BINS], taken[BINS], further[BINS];
     size_t bands = sizeof(float) * (size_t)e->model->network.bands;
-    const complex32 *mixed = noisy;
+    const analysis_tables *tables = &e->model->tables;
+    mix_spectra mixed = *of;
     take_decisions(e, work, at);
     memcpy(gains, e->gains, bands);
     memcpy(strengths, e->strengths, bands);
     if (FAR_ENDS && e->residual && e->residual->heard) {
-        residual_take_out(e->residual, &e->analysis, &e->model->tables, e->enhanced, e->analysis.comb, taken);
+        take_rest_out(e, taken, &mixed);
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
-        mixed = e->enhanced;
     }
-    noise_shape_push(&e->noise, &e->model->tables.bands, e->channels, noisy, gains, further);
-    mix_spectrum(&e->mix, &e->model->tables.bands, e->channels, mixed, comb, gains, strengths, e->settings.post_filter,
-                 e->enhanced);
+    noise_shape_push(&e->noise, &tables->bands, e->channels, of->noisy, gains, further);
+    mix_spectrum(&e->mix, &tables->bands, &tables->highpass, e->channels, &mixed, gains, strengths,
+                 e->settings.post_filter, e->enhanced);
     mix_scale(e->channels, further, e->enhanced);
     for (int channel = 0; channel < e->channels; channel++) {
         if (e->settings.dry > 0.0f) {
-            add_dry(e->enhanced + channel * BINS, noisy + channel * BINS, e->settings.dry);
+            add_dry(e->enhanced + channel * BINS, of->unturned + channel * BINS, e->settings.dry);
         }
-        highpass_undo_phase(&e->model->tables.highpass, e->enhanced + channel * BINS);
         overlap_add(e, channel, y + channel * stride);
     }
 }
 
 void enhancer_run(enhancer *e, network_work *work, float *x, int64_t stride) {
     network_state *state = &e->network;
+    mix_spectra spectra = enhancer_spectra(e);
     enhancer_analyse(e, x, stride);
     enhancer_put_features(e, work, 0);
     network_run(&e->model->network, work, &state, 1, 1);
-    enhancer_synthesise(e, e->analysis.spectra, e->analysis.comb, work, 0, x, stride);
+    enhancer_synthesise(e, &spectra, work, 0, x, stride);
 }

@@ -31,7 +31,8 @@ typedef struct enhancer {
     float *gains;       /* bands each, of the last hop */
     float *strengths;
     float speech;        /* probability that the last frame was speech; -1 if nobody said */
-    complex32 *enhanced; /* channels * 481 */
+    complex32 *enhanced; /* channels * 481 each */
+    complex32 *unturned; /* of what has no rest of an echo; NULL where that stays */
     float *overlap;      /* channels * 480 */
 } enhancer;
 
@@ -46,9 +47,12 @@ void enhancer_analyse(enhancer *e, const float *x, int64_t stride);
 /* What the network is to decide about, in place `at` of its input. */
 void enhancer_put_features(const enhancer *e, network_work *work, int at);
 
+/* What an analysis knows of a frame. */
+mix_spectra enhancer_spectra(const enhancer *e);
+
 /* Give a hop out, from the spectra of the frame and what the network decided in place `at`. */
-void enhancer_synthesise(enhancer *e, const complex32 *noisy, const complex32 *comb, const network_work *work, int at,
-                         float *y, int64_t stride);
+void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
+                         int64_t stride);
 
 /* A hop by itself, in place; `work` has room for one frame. */
 void enhancer_run(enhancer *e, network_work *work, float *x, int64_t stride);

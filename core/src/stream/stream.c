@@ -347,6 +347,9 @@ static int64_t flush(percepnet_stream *s, int int16, void *y, int64_t capacity) 
     stream_call call = {.y = y, .wanted = rest, .samples = hop_start(rate_hz, hops_for(rate_hz, end)) - s->received};
     call.y_format = format_of(s, int16, capacity);
     set_rest(s);
+    for (int i = 0; i < s->decisions; i++) {
+        s->enhancers[i].analysis.has_ended = 1;
+    }
     run(s, NULL, &call);
     percepnet_stream_reset(s);
     return rest;
@@ -403,6 +406,7 @@ void percepnet_stream_inspect(const percepnet_stream *s, percepnet_frame *frame)
     const enhancer *e = &s->enhancers[0];
     frame->noisy = &e->analysis.spectra->re;
     frame->comb = &e->analysis.comb->re;
+    frame->unturned = &e->analysis.unturned->re;
     frame->enhanced = &e->enhanced->re;
     frame->features = e->analysis.features;
     frame->gains = e->gains;

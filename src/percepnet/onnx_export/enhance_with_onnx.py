@@ -56,13 +56,19 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
     rest = np.full(delay_samples + -len(x) % HOP_SAMPLES, x[-1])  # a step at the end would sound through the high-pass
     padded = np.concatenate([x, rest]).astype(np.float32)
     overlap, hops = np.zeros(HOP_SAMPLES, np.float32), []
-    for hop in padded.reshape(-1, 1, HOP_SAMPLES):
+    for i, hop in enumerate(padded.reshape(-1, 1, HOP_SAMPLES)):
+        if i == len(x) // HOP_SAMPLES:
+            analysis.end()
         frames = analysis.push(hop)  # spectra and features of the frame that is decided now
         decided = network.step(frames.features)
         gains, strengths = decided["gains"], decided["strengths"]
         further = shape.push(frames.noisy[0], gains[0])  # noise lies between the harmonics
-        spectrum = enhance_spectrum(frames.noisy, frames.comb, gains, strengths, bands, post_filter=False)[0] * further
-        frame = stft.synthesis(spectrum * undo_phase(params.highpass_hz))[0]
+        unturned = frames.unturned, frames.comb * undo_phase(params.highpass_hz)
+        changed = enhance_spectrum(
+            frames.noisy, frames.comb, gains, strengths, bands, post_filter=False, unturned=unturned
+        )
+        spectrum = changed[0] * further
+        frame = stft.synthesis(spectrum)[0]
         hops.append(overlap + frame[:HOP_SAMPLES])
         overlap = frame[HOP_SAMPLES:]
     return np.concatenate(hops)[delay_samples:][: len(x)]

@@ -10,8 +10,9 @@ import numpy as np
 from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES, SignalParams
 from percepnet.reference import comb, pitch, stft
 from percepnet.reference.bands import bands_of, coherence
+from percepnet.reference.drift import FUTURE_FRAMES, DriftFree
 from percepnet.reference.features import Features, silent_energy
-from percepnet.reference.highpass import Highpass
+from percepnet.reference.highpass import Highpass, undo_phase
 
 
 class Frames(NamedTuple):
@@ -20,6 +21,7 @@ class Frames(NamedTuple):
 
     noisy: np.ndarray  # (T, channels, 481) spectrum
     comb: np.ndarray  # (T, channels, 481) spectrum after the comb filter
+    unturned: np.ndarray  # (T, channels, 481) spectrum that is given out where nothing is decided: phases as they were
     features: np.ndarray  # (T, features)
     periods_samples: np.ndarray  # (T,)
     correlations: np.ndarray  # (T,)
@@ -58,6 +60,10 @@ class Analysis:
         """Forget everything heard so far."""
         self._pitch.reset()
         self._highpass = Highpass(self.params.highpass_hz)
+        self._has_ended = False
+        self._drift_free = DriftFree(self.channels)
+        later = max(self.params.lookahead_frames - FUTURE_FRAMES, 0)
+        self._free = np.zeros((self.channels, (1 + later) * HOP_SAMPLES), dtype=np.float32)
         self._features = Features(self.params)
         self._x = np.zeros((self.channels, self._history), dtype=np.float32)
         self._fine = np.zeros(
@@ -109,7 +115,11 @@ class Analysis:
         self._x = x[:, -self._history :]
         self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]
         self._spectra = spectra[count:]
-        return Frames(noisy, combed, inputs, periods, correlations, tap_delays, weights)
+        return Frames(noisy, combed, self._unturned(hops, noisy), inputs, periods, correlations, tap_delays, weights)
+
+    def end(self) -> None:
+        """What comes from now on is nothing but what follows a recording, from which no drift can be told."""
+        self._has_ended = True
 
     def newest(self, samples: int) -> np.ndarray:
         """What has been heard last, behind the high-pass.
@@ -124,6 +134,17 @@ class Analysis:
         np.ndarray [shape=(channels, samples), dtype=float32]
         """
         return self._x[:, -samples:]
+
+    def _unturned(self, hops: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+        """The decided frames without their drift; with less of a future than that needs, with phases given back."""
+        corner_hz = self.params.highpass_hz
+        if not corner_hz:
+            return noisy
+        if self.params.lookahead_frames < FUTURE_FRAMES or self._has_ended:
+            return noisy * undo_phase(corner_hz)
+        x = np.concatenate([self._free, self._drift_free.push(hops)], axis=-1)
+        self._free = x[:, hops.shape[-1] :]
+        return stft.analysis(stft.frames(x[:, : hops.shape[-1] + HOP_SAMPLES]).swapaxes(0, 1))
 
     def _track(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         periods, correlations, delays = [], [], []

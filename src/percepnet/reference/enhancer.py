@@ -72,6 +72,10 @@ class FrameEnhancer:
         self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
         self.gains = np.ones(self.model.params.bands, dtype=np.float32)
 
+    def end(self) -> None:
+        """What comes from now on, until `reset`, is nothing but what follows a recording."""
+        self._analysis.end()
+
     def process(self, hops: np.ndarray, residual: Sequence[Rest | None] | None = None) -> np.ndarray:
         """Enhance the next 10 ms, or any number of them.
 
@@ -100,23 +104,26 @@ class FrameEnhancer:
         self.speech_probability = float(decided[heads["speech"]][0]) if "speech" in heads else None
         if not self.comb_filter:
             strengths = np.zeros_like(strengths)
-        noisy, comb = frames.noisy, frames.comb
+        undo = undo_phase(self.model.params.highpass_hz)
+        noisy, comb, unturned = frames.noisy, frames.comb, frames.unturned
         if rest is None:
             self._shape = None
         else:
             self._shape = self._shape or EchoShape(self._bands, self.model.params.lookahead_frames, self.channels)
             without = self._shape.push(rest, self._analysis.newest(self._shape.samples))
             noisy, comb = without.noisy[None], without.gains * comb
+            unturned = noisy * undo
             gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
         further = self._noise.push(frames.noisy[0], gains)
-        spectrum = (
-            further
-            * enhance_spectrum(noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter)[0]
-        )
+        changed = enhance_spectrum(
+            noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter,
+            unturned=(unturned, comb * undo),
+        )  # fmt: skip
+        spectrum = further * changed[0]
         dry = np.float32(dry_level(self.attenuation_limit_db))
         if dry:
-            spectrum = spectrum + dry * (frames.noisy[0] - spectrum)
-        frame = stft.synthesis(spectrum * undo_phase(self.model.params.highpass_hz))
+            spectrum = spectrum + dry * (frames.unturned[0] - spectrum)
+        frame = stft.synthesis(spectrum)
         out: np.ndarray = self._overlap + frame[:, :HOP_SAMPLES]
         self._overlap = frame[:, HOP_SAMPLES:]
         return out

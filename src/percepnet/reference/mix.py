@@ -34,6 +34,7 @@ def enhance_spectrum(
     bands: Bands,
     *,
     post_filter: bool = True,
+    unturned: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Apply gains and strengths to a frame (P20's "scale bands": the mixture is rescaled to the wanted magnitudes).
 
@@ -48,6 +49,8 @@ def enhance_spectrum(
         Gains are the wanted magnitudes over those of the noisy bands.
     bands : Bands
     post_filter : bool
+    unturned : tuple of two np.ndarray [shape=(T, channels, 481), complex], optional
+        The same two spectra with their phases, to which is done what is found of those that the network hears.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def enhance_spectrum(
         wanted = gains * _rescale(energy_noisy.sum(axis=1), total_mixed)
         gains = gains * postfilter(wanted, total_mixed) / (wanted + TINY)
     scale = gains[:, None, :] * _rescale(energy_noisy, energy_mixed)
-    return bands.to_bins(scale) * mixed
+    return bands.to_bins(scale) * (mixed if unturned is None else mix(*unturned, strengths, bands))
 
 
 def _rescale(energy_noisy: np.ndarray, energy_mixed: np.ndarray) -> np.ndarray:

@@ -287,18 +287,18 @@ def oracle_steps(
     gains, strengths = decisions.gains, decisions.strengths
 
     def audio(spectrum: np.ndarray) -> np.ndarray:
-        signal = stft.overlap_add(stft.synthesis(spectrum[:, 0] * undo_phase(params.highpass_hz)))
+        signal = stft.overlap_add(stft.synthesis(spectrum[:, 0]))
         return signal[params.latency_samples :][: len(clean)]
 
     def enhanced(strengths: np.ndarray, post_filter: bool) -> np.ndarray:
-        return audio(
-            enhance_spectrum(noisy_frames.noisy, noisy_frames.comb, gains, strengths, bands, post_filter=post_filter)
-        )
+        noisy, comb = noisy_frames.noisy, noisy_frames.comb
+        unturned = noisy_frames.unturned, comb * undo_phase(params.highpass_hz)
+        return audio(enhance_spectrum(noisy, comb, gains, strengths, bands, post_filter=post_filter, unturned=unturned))
 
     magnitude = np.minimum(np.abs(clean_frames.noisy) / (np.abs(noisy_frames.noisy) + TINY), 1.0)
     frame_rows = slice(params.lookahead_frames, None)
     return OracleResult(
-        bins=audio(magnitude * noisy_frames.noisy),
+        bins=audio(magnitude * noisy_frames.unturned),
         bands=enhanced(np.zeros_like(strengths), False),
         comb=enhanced(strengths, False),
         postfilter=enhanced(strengths, True),

@@ -34,6 +34,9 @@ class Enhances(Protocol):
     def process(self, hops: Samples, residual: Sequence[Rest | None] | None = None) -> Samples:
         """Enhance the next 480 * n samples of each channel; `residual` is what is left of an echo in each hop."""
 
+    def end(self) -> None:
+        """What comes from now on, until `reset`, is nothing but what follows a recording."""
+
     def reset(self) -> None:
         """Begin a new stream."""
 
@@ -217,6 +220,8 @@ class Stream:
         end = self._received + self._delay_samples
         hops = -(-end * FRAMES_PER_SECOND // self.sample_rate_hz)
         rest = np.repeat(self._rest(), self._hop_start(hops) - self._received, axis=1)
+        for inside in self._frame_enhancers:
+            inside.end()
         y = np.concatenate((self._ready, self._run(rest, np.zeros_like(rest[:1]))), axis=1)
         y = y[:, : self._received + self.latency_samples - self._returned]
         self.reset()
