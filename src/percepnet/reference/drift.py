@@ -5,8 +5,8 @@ which can be given back in bins of 50 Hz only roughly: clean speech came out wit
 decided has a future of 20 ms. With that the drift is a weighted mean of what lies around a sample, 40 ms before to
 20 ms after it, and what is left is speech as it was: 27 dB.
 
-The weights are the least squares between what is to be kept and what is to be rejected, over frequency: -41 dB at
-8 Hz, -5 dB at 30 Hz, within .4 dB from 50 Hz on. The drift is slow, so it is known once a millisecond, from means of
+The weights are the least squares between what is to be kept and what is to be rejected, over frequency: -44 dB at
+8 Hz, -7 dB at 30 Hz, within .2 dB from 60 Hz on. The drift is slow, so it is known once a millisecond, from means of
 triangles of 2 ms, and lies on straight lines between.
 """
 
@@ -25,7 +25,8 @@ FUTURE_SAMPLES = (KNOTS_FUTURE + 1) * KNOT_SAMPLES
 FUTURE_FRAMES = FUTURE_SAMPLES // HOP_SAMPLES
 TRIANGLE = 2 * KNOT_SAMPLES - 1  # samples
 REJECTED_HZ = 8.0  # what everything below is worth a thousand times a voice
-REJECTED_SHARE = 0.3  # of a voice, just above: what microphones pick up there is rarely one
+REJECTED_SHARE = 0.45  # of a voice, just above: what microphones pick up there is rarely one
+REJECTED_TO_HZ = 55.0  # where that has come down to nothing
 
 
 @lru_cache(maxsize=1)
@@ -51,7 +52,8 @@ def weights() -> Array:
     """
     hz = np.arange(500.0)
     keep = np.clip((hz - 10) / 90, 0, 1)
-    reject = np.where(hz <= REJECTED_HZ, 1000.0, REJECTED_SHARE * np.clip((50 - hz) / 40, 0, 1))
+    share = REJECTED_SHARE * np.clip((REJECTED_TO_HZ - hz) / (REJECTED_TO_HZ - 10), 0, 1)
+    reject = np.where(hz <= REJECTED_HZ, 1000.0, share)
     knots = np.arange(-KNOTS_PAST, KNOTS_FUTURE + 1)
     seconds = knots * KNOT_SAMPLES / 48_000
     tones = np.exp(2j * np.pi * np.outer(hz, seconds)) * np.sinc(hz * KNOT_SAMPLES / 48_000)[:, None] ** 2
