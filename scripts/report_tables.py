@@ -134,6 +134,7 @@ def write_quality(report: Path, page: Path) -> None:
     written = (report / "cross.md").read_text(encoding="utf-8")
     written = written[re.search(r"^\d+ recordings of ", written, re.MULTILINE).start() :]  # type: ignore[union-attr]
     written = re.sub(r"(--pairs) \S*?(cross-test)", r"\1 sets/\2", written)
+    written = re.sub(r"(--baselines|-o) \S*/", r"\1 ", re.sub(r" --cache \S+", "", written))  # of this machine
     text = replaced(text, r"^\d+ recordings of ", r"^## VoiceBank\+DEMAND", written.rstrip() + "\n\n")
     for heading, name, measures in (
         ("## VoiceBank+DEMAND", "vbd", tuple(TITLES)),
