@@ -74,6 +74,8 @@ def recordings(place: Path, split: str) -> Recordings:
         for path, entry in read_manifest(place):
             if entry.split == split:
                 found.setdefault(entry.category or "", []).append(path)
+        if not found:
+            raise SystemExit(f"{place}: has no recording of the split {split!r}: give another --split")
         return found
     return {"": sorted(path for path in place.rglob("*") if path.suffix in (".flac", ".wav", ".opus", ".ogg"))}
 
