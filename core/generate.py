@@ -26,7 +26,6 @@ from percepnet.reference import (
     mix,
     noise_shape,
     pitch,
-    stft,
 )
 
 FOLDER = Path(__file__).parent / "src" / "signal"
@@ -177,7 +176,6 @@ def first_half(window: np.ndarray) -> np.ndarray:
 _RANGES = np.array(echo_filter.RANGES, np.int16).T  # of the echo's filter: bins from and to, and blocks
 
 TABLES: dict[str, np.ndarray] = {
-    "VORBIS_HALF": first_half(stft.WINDOW),
     "DRIFT_WEIGHT": drift.weights(),
     "COMB_WEIGHTS": comb._WEIGHTS,
     "COMB_INTERPOLATORS": comb._INTERPOLATORS,

@@ -35,7 +35,6 @@
 #define PITCH_LOW_PASS percepnet_inside_PITCH_LOW_PASS
 #define PITCH_STEP_COSTS percepnet_inside_PITCH_STEP_COSTS
 #define PITCH_WINDOW_CORRELATION percepnet_inside_PITCH_WINDOW_CORRELATION
-#define VORBIS_HALF percepnet_inside_VORBIS_HALF
 #define analysis_follow percepnet_inside_analysis_follow
 #define analysis_init percepnet_inside_analysis_init
 #define analysis_input percepnet_inside_analysis_input

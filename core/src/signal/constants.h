@@ -135,7 +135,6 @@
 #define NOISE_SHAPE_TINY_GAIN 9.99999997e-07f
 #define POSTFILTER_BETA 0.0199999996f
 
-extern const float VORBIS_HALF[480];
 extern const float DRIFT_WEIGHT[59];
 extern const float COMB_WEIGHTS[11];
 extern const float COMB_INTERPOLATORS[64];
