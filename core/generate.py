@@ -167,7 +167,7 @@ CONSTANTS: dict[str, int | float] = {
 
 
 def first_half(window: np.ndarray) -> np.ndarray:
-    """What is stored of a symmetric window: tables are a quarter of what a browser fetches."""
+    """What is stored of a symmetric window: a browser fetches all tables."""
     half = window[: len(window) // 2]
     assert np.array_equal(window, np.concatenate((half, half[::-1])))
     return half

@@ -4,7 +4,6 @@
 #ifndef DRIFT_H
 #define DRIFT_H
 
-#include "arena.h"
 #include "signal/constants.h"
 
 /* Of one channel. */

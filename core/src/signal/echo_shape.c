@@ -13,8 +13,6 @@
 #define FRAME_START ((ECHO_LONG_SAMPLES - WINDOW_SAMPLES) / 2)
 #define MARGIN 1 /* bins beyond either end, where a spectrum is its own mirror image */
 
-static const double PI = 3.14159265358979323846;
-
 /* Room to calculate in. */
 typedef struct scratch {
     complex32 work[ECHO_LONG_SAMPLES];
@@ -28,7 +26,7 @@ void echo_shape_tables_init(echo_shape_tables *t, const kernel *k, arena *a) {
     real_fft_init(&t->fft, ECHO_LONG_SAMPLES, k, a);
     t->window = ARENA_TAKE(a, float, ECHO_LONG_SAMPLES);
     for (int n = 0; a->memory && n < ECHO_LONG_SAMPLES; n++) {
-        double sine = circle_sin(PI * (n + 0.5) / ECHO_LONG_SAMPLES);
+        double sine = circle_sin(CIRCLE_PI * (n + 0.5) / ECHO_LONG_SAMPLES);
         t->window[n] = (float)(sine * sine);
     }
 }

@@ -10,10 +10,8 @@
 #include "signal/circle.h"
 #include "signal/constants.h"
 
-static const double PI = 3.14159265358979323846;
-
 static void section_init(highpass_section *s, double corner_hz, double damping) {
-    double warped = PI * corner_hz / SAMPLE_RATE_HZ, k = circle_sin(warped) / circle_cos(warped);
+    double warped = CIRCLE_PI * corner_hz / SAMPLE_RATE_HZ, k = circle_sin(warped) / circle_cos(warped);
     double scale = 1.0 / (1.0 + damping * k + k * k);
     s->b0 = scale;
     s->b1 = -2.0 * scale;
@@ -44,11 +42,11 @@ void highpass_init(highpass *h, double corner_hz, arena *a) {
     h->is_on = corner_hz > 0.0;
     h->undo = h->is_on ? ARENA_TAKE(a, complex32, BINS) : NULL;
     for (int i = 0; i < HIGHPASS_SECTIONS && h->is_on; i++) {
-        section_init(&h->sections[i], corner_hz, 2.0 * circle_sin(PI * (2 * i + 1) / (4.0 * HIGHPASS_SECTIONS)));
+        section_init(&h->sections[i], corner_hz, 2.0 * circle_sin(CIRCLE_PI * (2 * i + 1) / (4.0 * HIGHPASS_SECTIONS)));
     }
     if (h->is_on && a->memory) {
         for (int k = 2; k < BINS - 1; k++) {
-            h->undo[k] = undo_at(h, 2.0 * PI * k / WINDOW_SAMPLES);
+            h->undo[k] = undo_at(h, 2.0 * CIRCLE_PI * k / WINDOW_SAMPLES);
         }
         /* what is left at 0 and 50 Hz is the skirt of what lies above: it turns as that does */
         h->undo[0] = h->undo[BINS - 1] = (complex32){1.0f, 0.0f};
@@ -85,7 +83,7 @@ void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x) {
 
 void highpass_undo_phase(const highpass *h, const complex32 *spectrum, complex32 *out) {
     if (!h->is_on) {
-        memmove(out, spectrum, sizeof(complex32) * BINS);
+        memcpy(out, spectrum, sizeof(complex32) * BINS);
         return;
     }
     for (int k = 0; k < BINS; k++) {

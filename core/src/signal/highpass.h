@@ -28,7 +28,7 @@ void highpass_begin(double state[HIGHPASS_STATE], const float *x);
 /* Filter the next hop of a channel in place. */
 void highpass_hop(const highpass *h, double state[HIGHPASS_STATE], float *x);
 
-/* Give a spectrum that was filtered its phase again; `out` may be `spectrum`. */
+/* Give a spectrum that was filtered its phase again, in `out`. */
 void highpass_undo_phase(const highpass *h, const complex32 *spectrum, complex32 *out);
 
 #endif

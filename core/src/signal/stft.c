@@ -5,15 +5,13 @@
 #include "kernels/kernels.h"
 #include "signal/circle.h"
 
-static const double PI = 3.14159265358979323846;
-
 void stft_init(stft *s, const kernel *k, arena *a) {
     real_fft_init(&s->fft, WINDOW_SAMPLES, k, a);
     s->window = ARENA_TAKE(a, float, WINDOW_SAMPLES);
     /* Vorbis's, calculated: a table would be a twentieth of what a browser fetches */
     for (int n = 0; n < WINDOW_SAMPLES / 2 && a->memory; n++) {
-        double sine = circle_sin(PI * (n + 0.5) / WINDOW_SAMPLES);
-        s->window[n] = s->window[WINDOW_SAMPLES - 1 - n] = (float)circle_sin(PI / 2.0 * sine * sine);
+        double sine = circle_sin(CIRCLE_PI * (n + 0.5) / WINDOW_SAMPLES);
+        s->window[n] = s->window[WINDOW_SAMPLES - 1 - n] = (float)circle_sin(CIRCLE_PI / 2.0 * sine * sine);
     }
 }
 

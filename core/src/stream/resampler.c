@@ -14,8 +14,6 @@
 #define TAPS_MAX 1285         /* from 48 kHz to 8 kHz */
 #define OUTPUTS_TOGETHER 48
 
-static const double PI = 3.14159265358979323846;
-
 static int narrower_hz(int sample_rate_hz) { return sample_rate_hz < RATE_48K_HZ ? sample_rate_hz : RATE_48K_HZ; }
 
 int resampler_half_width_samples(int sample_rate_hz) {
@@ -24,7 +22,7 @@ int resampler_half_width_samples(int sample_rate_hz) {
     }
     /* From Kaiser's formula: the number of taps is (A - 8) / (2.285 * transition in radians) for A dB. */
     double nyquist_hz = narrower_hz(sample_rate_hz) / 2.0;
-    double transition = 2.0 * PI * (1.0 - PASSBAND) * nyquist_hz / RATE_48K_HZ;
+    double transition = 2.0 * CIRCLE_PI * (1.0 - PASSBAND) * nyquist_hz / RATE_48K_HZ;
     return (int)ceil((STOPBAND_DB - 8.0) / (2.285 * transition) / 2.0);
 }
 
@@ -56,7 +54,7 @@ static filter filter_of(int source_hz, int target_hz) {
 /* At tau source samples from the filter's centre. */
 static double filter_at(const filter *f, double tau) {
     const double beta = 0.1102 * (STOPBAND_DB - 8.7); /* Kaiser */
-    double across = tau / f->half_width, left = 1.0 - across * across, angle = PI * f->bandwidth * tau;
+    double across = tau / f->half_width, left = 1.0 - across * across, angle = CIRCLE_PI * f->bandwidth * tau;
     if (fabs(tau) > f->half_width) {
         return 0.0;
     }
