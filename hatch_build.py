@@ -136,7 +136,7 @@ def _installed_compiler() -> list[str] | None:
 
 
 def _compile(compiler: list[str], sources: Path, library: Path, system: str) -> None:
-    flags = ["-DPERCEPNET_BUILD" if system == "win32" else "-fPIC"]
+    flags = ["-DPERCEPNET_BUILD"] if system == "win32" else ["-fPIC", "-DPERCEPNET_THREADS", "-pthread"]
     if system == "darwin":
         flags += [f"-mmacosx-version-min={MACOS_MIN}", f"-Wl,-install_name,@rpath/{library.name}"]
     _link(compiler, sources, [], flags, library)

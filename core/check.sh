@@ -7,7 +7,7 @@ seconds=${1:-10}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 strict=(-std=c11 -ffp-contract=off -g -O2 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all)
-strict+=(-Iinclude -Isrc -Itests)
+strict+=(-Iinclude -Isrc -Itests -DPERCEPNET_THREADS -pthread)
 compiler=${CC:-cc}
 mapfile -t sources < <(find src -name '*.c' | sort)
 sources+=(tests/networks.c tests/model_files.c)

@@ -203,6 +203,11 @@ PERCEPNET_API float percepnet_stream_speech_probability(const percepnet_stream *
    out of range, which `error` names, or without memory. */
 PERCEPNET_API percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops,
                                                       percepnet_error *error);
+/* The same, and where the library is built with PERCEPNET_THREADS a call with two pieces of a block's length or more runs
+   a second thread, which analyses the next piece meanwhile: for files, three quarters of the time, the same to the bit.
+   It ends with the call. Channels that are not linked have none. */
+PERCEPNET_API percepnet_block *percepnet_block_create_threaded(const percepnet_model *model, int32_t channels,
+                                                               int32_t hops, percepnet_error *error);
 PERCEPNET_API void percepnet_block_destroy(percepnet_block *block);
 
 /* ---- Many streams at once ---- */

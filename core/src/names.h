@@ -37,6 +37,12 @@
 #define PITCH_WINDOW_CORRELATION percepnet_inside_PITCH_WINDOW_CORRELATION
 #define analysis_follow percepnet_inside_analysis_follow
 #define analysis_init percepnet_inside_analysis_init
+#define ahead_end percepnet_inside_ahead_end
+#define ahead_made percepnet_inside_ahead_made
+#define ahead_start percepnet_inside_ahead_start
+#define ahead_used percepnet_inside_ahead_used
+#define ahead_wait_for_piece percepnet_inside_ahead_wait_for_piece
+#define ahead_wait_for_room percepnet_inside_ahead_wait_for_room
 #define analysis_input percepnet_inside_analysis_input
 #define analysis_push percepnet_inside_analysis_push
 #define analysis_reset percepnet_inside_analysis_reset

@@ -212,6 +212,11 @@ static void test_cuts(const percepnet_model *model, int32_t rate_hz, int channel
         check(same(y, whole, channels * length), "blocks give the same bits as single hops");
         percepnet_block_destroy(block);
         free(y);
+        block = percepnet_block_create_threaded(model, channels, hops, NULL);
+        y = enhance(stream, block, &s, hops < 10 ? 1 << 30 : 9000);
+        check(same(y, whole, channels * length), "blocks with a second thread give the same bits");
+        percepnet_block_destroy(block);
+        free(y);
     }
     float *y = room_for(&s, stream);
     feed(stream, NULL, &s, 0, s.samples / 2, 1 << 30, y, length, 0);

@@ -55,6 +55,9 @@ class Stream(Protocol):
     def reset(self) -> None:
         """Begin a new stream."""
 
+    def use_second_thread(self) -> None:
+        """Long chunks may take a second thread, before the first such chunk: the same to the bit, sooner."""
+
     def close(self) -> None:
         """Give the memory back."""
 
@@ -130,6 +133,9 @@ class NumpyStream(reference.Stream):
         """As of :class:`percepnet.reference.stream.Stream`."""
         with one_thread:
             return super().flush(dtype)
+
+    def use_second_thread(self) -> None:
+        """Nothing: the definition takes its time."""
 
     def close(self) -> None:
         """Its memory goes with the object."""

@@ -164,6 +164,7 @@ class Stream:
         self._limit_db = attenuation_limit_db
         self._bypass = bypass
         self._block_hops = block_hops
+        self._second_thread = False
         self._core = library()
         self._core_model = _core_model(model, exact, kernel)
         self._residual = _core_model(residual, exact, kernel) if residual else None
@@ -278,6 +279,15 @@ class Stream:
         with self._handle() as handle:
             self._core.percepnet_stream_reset(handle)
 
+    def use_second_thread(self) -> None:
+        """Chunks of 0.64 s and more are analysed in a thread of their own, while what was before is decided.
+
+        The same to the bit, sooner. The thread ends with each call. Streams whose channels are not linked have none.
+        """
+        with self._handle():
+            self._second_thread = True
+            self._block = None
+
     def close(self) -> None:
         """Give the stream's memory back. Every later call raises PercepNetError, `close` too."""
         with self._handle():
@@ -313,9 +323,9 @@ class Stream:
             return None
         if self._block is None:
             why = Error()
-            made = self._core.percepnet_block_create(
-                self._core_model.handle, self.channels, self._block_hops, ctypes.byref(why)
-            )
+            core = self._core
+            create = core.percepnet_block_create_threaded if self._second_thread else core.percepnet_block_create
+            made = create(self._core_model.handle, self.channels, self._block_hops, ctypes.byref(why))
             self._block = _Owned(self._core_model, made, self._core.percepnet_block_destroy, why)
         return self._block.handle
 

@@ -132,6 +132,7 @@ def library() -> ctypes.CDLL:
         ("stream_speech_probability", ctypes.c_float, [handle]),
         ("stream_inspect", None, [handle, pointer(FrameView)]),
         ("block_create", handle, [handle, ctypes.c_int32, ctypes.c_int32, pointer(Error)]),
+        ("block_create_threaded", handle, [handle, ctypes.c_int32, ctypes.c_int32, pointer(Error)]),
         ("block_destroy", None, [handle]),
         ("batch_create", handle, [handle, ctypes.c_int32, pointer(Error)]),
         ("batch_destroy", None, [handle]),

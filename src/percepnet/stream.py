@@ -18,7 +18,9 @@ from percepnet.model import Model, backward_model, residual_for, shared_model
 from percepnet.offline.both_ways import BothWays
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.processor import Processor
+from percepnet.processors import processors
 
+LONG_BLOCK_S = 10  # of what is there as a whole, at once: a second thread begins and ends with each
 BEST = "best"
 QUALITIES = {"fast": "small", "good": "default", BEST: "percepnet"}  # and the models that they run
 
@@ -159,6 +161,20 @@ class Enhancer(LiveStream[Stream]):
             residual=residual_for(model) if settings.far_end else None,
             wanted=self._engine,
         )
+
+    def use_second_thread(self) -> None:
+        """Let chunks of 0.64 s and more take a second thread, which analyses what comes while the first decides.
+
+        What comes out is the same to the bit, sooner: where another processor is free, three quarters of the time for
+        chunks of 10 s. `percepnet.enhance` does so. Channels that are not linked have none.
+
+        Raises
+        ------
+        PercepNetError
+            After `close`, or while another thread is in a call.
+        """
+        with self._in_use() as stream:
+            stream.use_second_thread()
 
     @property
     def engine(self) -> str:
@@ -302,7 +318,8 @@ def enhance_whole(enhancer: Processor, x: AnySamples, y: AnySamples, rate_hz: in
     """
     if x.dtype != np.int16:
         check_finite(to_samples(x), start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
-    blocks = (x[..., start : start + rate_hz] for start in range(0, x.shape[-1], rate_hz))
+    length = LONG_BLOCK_S * rate_hz
+    blocks = (x[..., start : start + length] for start in range(0, x.shape[-1], length))
     done = 0
     for block in enhance_blocks(enhancer, blocks):
         y[..., done : done + block.shape[-1]] = block
@@ -371,6 +388,8 @@ def enhance(
         engine=engine,
         quality=quality,
     ) as enhancer:
+        if processors() > 1:
+            enhancer.use_second_thread()
         y = np.empty_like(x)
         enhance_whole(enhancer, x, y, enhancer.sample_rate)
         return y

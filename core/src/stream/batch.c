@@ -76,7 +76,7 @@ static void wait_for_network(percepnet_batch *b, percepnet_stream *s, int decisi
     enhancer *e = &s->enhancers[decision];
     waiting w = {s, decision};
     enhancer_analyse(e, hop_of(&w), HOP_SAMPLES);
-    enhancer_put_features(e, &b->work, b->count);
+    enhancer_put_features(e, b->work.features + (size_t)b->count * (size_t)b->model->network.features);
     b->states[b->count] = &e->network;
     b->waiting[b->count++] = w;
     if (b->count == b->decisions) {

@@ -1,38 +1,56 @@
-/* Many frames of one stream through the network at once: its future is known. */
+/* Many frames of one stream through the network at once: its future is known. What comes next may be analysed meanwhile,
+   in a second thread: nothing of that depends on what is decided. */
 
 #include <string.h>
 
 #include "error.h"
 #include "memory.h"
+#include "stream/ahead.h"
 #include "stream/stream.h"
 
 #define HOPS_MAX 1024
 #define HOPS_MIN 8 /* with fewer, a block costs more than it gains */
 
-struct percepnet_block {
-    const percepnet_model *model;
-    int hops, channels;
-    network_work work;
+/* Hops that go through the network at once. */
+typedef struct piece {
+    int hops;
+    float *features;  /* hops * those of the network */
     complex32 *noisy; /* hops * channels * 481 each, as of mix_spectra */
     complex32 *comb;
     complex32 *unturned;
     float *samples; /* channels * hops * 480 */
+} piece;
+
+struct percepnet_block {
+    const percepnet_model *model;
+    int hops, channels;
+    int pieces; /* 1, or AHEAD_PIECES for a second thread */
+    network_work work;
+    piece piece[AHEAD_PIECES];
 };
 
-static void block_init(percepnet_block *b, const percepnet_model *model, int channels, int hops, arena *a) {
-    size_t frames = (size_t)hops * (size_t)channels;
+static void piece_init(piece *p, const percepnet_block *b, arena *a) {
+    size_t frames = (size_t)b->hops * (size_t)b->channels;
+    p->features = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.features);
+    p->noisy = ARENA_TAKE(a, complex32, frames * BINS);
+    p->comb = ARENA_TAKE(a, complex32, frames * BINS);
+    p->unturned = ARENA_TAKE(a, complex32, frames * BINS);
+    p->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
+}
+
+static void block_init(percepnet_block *b, const percepnet_model *model, int channels, int hops, int pieces, arena *a) {
     b->model = model;
     b->hops = hops;
     b->channels = channels;
+    b->pieces = pieces;
     network_work_init(&b->work, &model->network, 1, hops, a);
-    b->noisy = ARENA_TAKE(a, complex32, frames * BINS);
-    b->comb = ARENA_TAKE(a, complex32, frames * BINS);
-    b->unturned = ARENA_TAKE(a, complex32, frames * BINS);
-    b->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
+    for (int i = 0; i < pieces; i++) {
+        piece_init(&b->piece[i], b, a);
+    }
 }
 
-percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops,
-                                        percepnet_error *error) {
+static percepnet_block *create(const percepnet_model *model, int32_t channels, int32_t hops, int pieces,
+                               percepnet_error *error) {
     if (channels < 1 || channels > CHANNELS_MAX) {
         error_say(error, "channels is %ld: give 1 to %d", (long)channels, CHANNELS_MAX);
         return NULL;
@@ -43,15 +61,25 @@ percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t ch
     }
     percepnet_block sizes;
     arena a = {NULL, 0};
-    block_init(&sizes, model, channels, hops, &a);
+    block_init(&sizes, model, channels, hops, pieces, &a);
     percepnet_block *b = memory_take(arena_start(sizeof *b) + a.used);
     if (b) {
         a = arena_behind(b, sizeof *b);
-        block_init(b, model, channels, hops, &a);
+        block_init(b, model, channels, hops, pieces, &a);
     } else {
         error_say(error, "no memory for a block of %ld hops: give it fewer", (long)hops);
     }
     return b;
+}
+
+percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops,
+                                        percepnet_error *error) {
+    return create(model, channels, hops, 1, error);
+}
+
+percepnet_block *percepnet_block_create_threaded(const percepnet_model *model, int32_t channels, int32_t hops,
+                                                 percepnet_error *error) {
+    return create(model, channels, hops, AHEAD_PIECES, error);
 }
 
 void percepnet_block_destroy(percepnet_block *b) { memory_give_back(b); }
@@ -60,52 +88,117 @@ int block_serves(const percepnet_block *b, const percepnet_stream *s) {
     return b->model == s->model && b->channels >= s->options.channels;
 }
 
-/* In place. */
-static void enhance(percepnet_block *b, enhancer *e, float *x, int hops, int64_t stride) {
-    network_state *state = &e->network;
-    size_t size = (size_t)e->channels * BINS;
-    for (int hop = 0; hop < hops; hop++) {
-        enhancer_analyse(e, x + hop * HOP_SAMPLES, stride);
-        enhancer_put_features(e, &b->work, hop);
-        mix_spectra found = enhancer_spectra(e);
-        memcpy(b->noisy + (size_t)hop * size, found.noisy, sizeof(complex32) * size);
-        memcpy(b->comb + (size_t)hop * size, found.comb, sizeof(complex32) * size);
-        memcpy(b->unturned + (size_t)hop * size, found.unturned, sizeof(complex32) * size);
-    }
-    network_run(&e->model->network, &b->work, &state, 1, hops);
-    for (int hop = 0; hop < hops; hop++) {
-        size_t at = (size_t)hop * size;
-        mix_spectra spectra = {b->noisy + at, b->comb + at, b->unturned + at};
-        enhancer_synthesise(e, &spectra, &b->work, hop, x + hop * HOP_SAMPLES, stride);
+static int64_t stride_of(const percepnet_block *b) { return (int64_t)b->hops * HOP_SAMPLES; }
+
+static void take(const percepnet_block *b, piece *p, percepnet_stream *s) {
+    for (int hop = 0; hop < p->hops; hop++) {
+        stream_take_hop(s, p->samples + hop * HOP_SAMPLES, stride_of(b));
     }
 }
 
-static void run_hops(percepnet_block *b, percepnet_stream *s, int hops) {
-    int64_t stride = (int64_t)b->hops * HOP_SAMPLES;
-    for (int hop = 0; hop < hops; hop++) {
-        stream_take_hop(s, b->samples + hop * HOP_SAMPLES, stride);
+static void give(const percepnet_block *b, piece *p, percepnet_stream *s) {
+    for (int hop = 0; hop < p->hops; hop++) {
+        stream_give_hop(s, p->samples + hop * HOP_SAMPLES, stride_of(b));
     }
+}
+
+static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float *x) {
+    size_t size = (size_t)e->channels * BINS, features = (size_t)b->model->network.features;
+    for (int hop = 0; hop < p->hops; hop++) {
+        size_t at = (size_t)hop;
+        enhancer_analyse(e, x + hop * HOP_SAMPLES, stride_of(b));
+        enhancer_put_features(e, p->features + at * features);
+        mix_spectra found = enhancer_spectra(e);
+        memcpy(p->noisy + at * size, found.noisy, sizeof(complex32) * size);
+        memcpy(p->comb + at * size, found.comb, sizeof(complex32) * size);
+        memcpy(p->unturned + at * size, found.unturned, sizeof(complex32) * size);
+    }
+}
+
+static void decide(percepnet_block *b, const piece *p, enhancer *e, float *y) {
+    network_state *state = &e->network;
+    size_t size = (size_t)e->channels * BINS, features = (size_t)b->model->network.features;
+    memcpy(b->work.features, p->features, sizeof(float) * features * (size_t)p->hops);
+    network_run(&e->model->network, &b->work, &state, 1, p->hops);
+    for (int hop = 0; hop < p->hops; hop++) {
+        size_t at = (size_t)hop * size;
+        mix_spectra spectra = {p->noisy + at, p->comb + at, p->unturned + at};
+        enhancer_synthesise(e, &spectra, &b->work, hop, y + hop * HOP_SAMPLES, stride_of(b));
+    }
+}
+
+static void run_piece(percepnet_block *b, percepnet_stream *s, int hops) {
+    piece *p = &b->piece[0];
+    p->hops = hops;
+    take(b, p, s);
     for (int i = 0; i < s->decisions; i++) {
-        enhance(b, &s->enhancers[i], b->samples + i * s->decision_channels * stride, hops, stride);
+        float *of_decision = p->samples + i * s->decision_channels * stride_of(b);
+        analyse(b, p, &s->enhancers[i], of_decision); /* in place */
+        decide(b, p, &s->enhancers[i], of_decision);
     }
-    for (int hop = 0; hop < hops; hop++) {
-        stream_give_hop(s, b->samples + hop * HOP_SAMPLES, stride);
+    give(b, p, s);
+}
+
+/* Of so many hops, how many the next piece has; 0 if they are better done one by one. All pieces are about equally long,
+   so that none is left with the cost of a block and the gain of a hop, and as long as a kernel takes at once. */
+static int next_piece(const percepnet_block *b, int64_t hops) {
+    int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;
+    if (hops < worth || hops <= 1) {
+        return 0;
     }
+    int64_t pieces = (hops + b->hops - 1) / b->hops, each = (hops + pieces - 1) / pieces;
+    int64_t full = (each + KERNEL_VECTORS - 1) / KERNEL_VECTORS * KERNEL_VECTORS;
+    int64_t most = hops < b->hops ? hops : b->hops;
+    return (int)(full < most ? full : most);
+}
+
+typedef struct threaded {
+    percepnet_block *block;
+    percepnet_stream *stream;
+    int64_t hops;
+    ahead ahead;
+} threaded;
+
+/* The second thread: of the stream it changes what a hop is taken with, and the analysis. */
+static void hear(void *of) {
+    threaded *t = of;
+    int64_t left = t->hops;
+    for (int n = 0, hops; (hops = next_piece(t->block, left)) > 0; n++, left -= hops) {
+        piece *p = &t->block->piece[n % AHEAD_PIECES];
+        ahead_wait_for_room(&t->ahead);
+        p->hops = hops;
+        take(t->block, p, t->stream);
+        analyse(t->block, p, &t->stream->enhancers[0], p->samples);
+        ahead_made(&t->ahead);
+    }
+}
+
+static int run_threaded(percepnet_block *b, percepnet_stream *s, int64_t hops) {
+    threaded t = {.block = b, .stream = s, .hops = hops};
+    if (!ahead_start(&t.ahead, hear, &t)) {
+        return 0;
+    }
+    int64_t left = hops;
+    for (int n = 0, now; (now = next_piece(b, left)) > 0; n++, left -= now) {
+        piece *p = &b->piece[n % AHEAD_PIECES];
+        ahead_wait_for_piece(&t.ahead);
+        decide(b, p, &s->enhancers[0], p->samples);
+        give(b, p, s);
+        ahead_used(&t.ahead);
+    }
+    ahead_end(&t.ahead);
+    return 1;
 }
 
 void block_run(percepnet_block *b, percepnet_stream *s, int64_t hops) {
     if (s->options.residual) {
         return; /* what is left of an echo is decided hop by hop */
     }
-    int worth = b->hops < HOPS_MIN ? b->hops : HOPS_MIN;
-    while (hops >= worth && hops > 1) {
-        /* all about equally long, so that none is left with the cost of a block and the gain of a hop, and of as many
-           hops as a kernel takes at once */
-        int64_t pieces = (hops + b->hops - 1) / b->hops, each = (hops + pieces - 1) / pieces;
-        int64_t full = (each + KERNEL_VECTORS - 1) / KERNEL_VECTORS * KERNEL_VECTORS;
-        int64_t most = hops < b->hops ? hops : b->hops;
-        int now = (int)(full < most ? full : most);
-        run_hops(b, s, now);
-        hops -= now;
+    int is_long = next_piece(b, hops) > 0 && next_piece(b, hops - next_piece(b, hops)) > 0;
+    if (is_long && b->pieces == AHEAD_PIECES && s->decisions == 1 && run_threaded(b, s, hops)) {
+        return;
+    }
+    for (int now; (now = next_piece(b, hops)) > 0; hops -= now) {
+        run_piece(b, s, now);
     }
 }

@@ -52,9 +52,8 @@ void enhancer_analyse(enhancer *e, const float *x, int64_t stride) {
     analysis_push(&e->analysis, &e->model->tables);
 }
 
-void enhancer_put_features(const enhancer *e, network_work *work, int at) {
-    size_t features = (size_t)e->model->network.features;
-    memcpy(work->features + (size_t)at * features, e->analysis.features, sizeof(float) * features);
+void enhancer_put_features(const enhancer *e, float *features) {
+    memcpy(features, e->analysis.features, sizeof(float) * (size_t)e->model->network.features);
 }
 
 static void take_decisions(enhancer *e, const network_work *work, int at) {
@@ -131,7 +130,7 @@ void enhancer_run(enhancer *e, network_work *work, float *x, int64_t stride) {
     network_state *state = &e->network;
     mix_spectra spectra = enhancer_spectra(e);
     enhancer_analyse(e, x, stride);
-    enhancer_put_features(e, work, 0);
+    enhancer_put_features(e, work->features);
     network_run(&e->model->network, work, &state, 1, 1);
     enhancer_synthesise(e, &spectra, work, 0, x, stride);
 }

@@ -28,13 +28,14 @@ class AudioReader:
         self.salvage = salvage
         self.frames_read = 0
 
-    def blocks(self, block_samples: int | None = None) -> Iterator[Samples]:
-        """The recording from its start, in blocks of about a second.
+    def blocks(self, block_samples: int | None = None, *, seconds: int = 1) -> Iterator[Samples]:
+        """The recording from its start, in blocks.
 
         Parameters
         ----------
         block_samples : int or None
-            Length of a block; None is one second, or less of many channels.
+            Length of a block; None is so many seconds, or less of many channels.
+        seconds : int
 
         Yields
         ------
@@ -46,7 +47,7 @@ class AudioReader:
             If the file ends early, cannot be decoded or holds NaN or infinity, with the position in seconds.
         """
         rate_hz = self.info.sample_rate_hz
-        block_samples = block_samples or max(1, min(rate_hz, BLOCK_VALUES_MAX // self.info.channels))
+        block_samples = block_samples or max(1, min(seconds * rate_hz, BLOCK_VALUES_MAX // self.info.channels))
         self.frames_read = 0
         for x in self._decoded(block_samples):
             try:

@@ -81,7 +81,7 @@ def _rest(document: Document) -> list[str]:
     file, start, memory, bandwidth = (document[name] for name in ("file", "start_up", "memory", "bandwidth"))
     rows = [
         [
-            f"a recording of {file['duration_s']:g} s",
+            f"a recording of {file['duration_s']:g} s, {'two threads' if file['threads'] == 2 else 'one thread'}",
             f"{file['processing_s']:.2f} s: real-time factor {file['real_time_factor']:.4f}, "
             f"{1 / file['real_time_factor']:.0f} times as fast as it plays",
         ],

@@ -16,7 +16,7 @@ from percepnet.bulk.far_end import far_end_of
 from percepnet.bulk.levels import LevelMeter
 from percepnet.errors import AudioError
 from percepnet.plot import Spectrogram, save_before_after
-from percepnet.stream import Enhancer, enhance_blocks
+from percepnet.stream import LONG_BLOCK_S, Enhancer, enhance_blocks
 
 _DRAWING = threading.Lock()
 Advance = Callable[[float], None]  # takes the share of the file that is done
@@ -68,6 +68,7 @@ class Settings:
     far_end: Path | None = None
     quality: str | None = None
     beamform: bool = False
+    second_thread: bool = False
 
     def enhancer(self, sample_rate_hz: int, channels: int, *, link_channels: bool) -> Enhancer | Beamformer:
         common: dict[str, Any] = {
@@ -80,13 +81,16 @@ class Settings:
         if self.beamform:
             return Beamformer(sample_rate_hz, channels, **common)
         far_end = self.far_end is not None
-        return Enhancer(sample_rate_hz, channels, link_channels=link_channels, far_end=far_end, **common)
+        enhancer = Enhancer(sample_rate_hz, channels, link_channels=link_channels, far_end=far_end, **common)
+        if self.second_thread:
+            enhancer.use_second_thread()
+        return enhancer
 
     def described(self) -> dict[str, Any]:
         """What decides the output, for a ledger; the model is its owner's to name."""
         settings = asdict(replace(self, model=None))
         unset = [name for name in ("quality", "beamform") if not getattr(self, name)]
-        left_out = ("model", "plot", "far_end", *unset)
+        left_out = ("model", "plot", "far_end", "second_thread", *unset)
         return {name: value for name, value in settings.items() if name not in left_out}
 
 
@@ -162,7 +166,8 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         stack.callback(enhancer.close)
         latency_ms = 1000 * enhancer.latency_samples / info.sample_rate_hz
         written = 0
-        for y in enhance_blocks(enhancer, _watched(reader.blocks(), before), far.part if far else None):
+        blocks = reader.blocks(seconds=LONG_BLOCK_S if settings.second_thread else 1)
+        for y in enhance_blocks(enhancer, _watched(blocks, before), far.part if far else None):
             writer.write(y)
             for watcher in after:
                 watcher.add(y)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from percepnet.atomic import remove_parts
@@ -31,13 +31,6 @@ class _Stopped(Exception):
     """The run is being stopped; the file at hand is given up."""
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run(
     jobs: Sequence[Job],
     settings: Settings,
@@ -57,7 +50,8 @@ def run(
     tell : function
         Is given every outcome, one at a time.
     parallel : int
-        Files at a time. Threads suffice: the core lets others run while it calculates.
+        Files at a time. Threads suffice: the core lets others run while it calculates. Where there are fewer files,
+        each may take a second one.
     ledger : Ledger, optional
         Is told every step.
     quiet : bool
@@ -65,6 +59,7 @@ def run(
     """
     for folder in {job.target.parent for job in jobs}:
         remove_parts(folder)
+    settings = replace(settings, second_thread=parallel > len(jobs))
     stop = threading.Event()
     steps = threading.Lock()
 

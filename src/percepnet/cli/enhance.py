@@ -17,11 +17,12 @@ from percepnet.bulk.ledger import NAME as LEDGER_NAME
 from percepnet.bulk.ledger import Ledger
 from percepnet.bulk.one import Job, Result, Settings
 from percepnet.bulk.plan import Plan, make_folders, make_plan, refuse_losses
-from percepnet.bulk.run import Failure, Outcome, cores, run
+from percepnet.bulk.run import Failure, Outcome, run
 from percepnet.errors import AudioError, PercepNetError, complain
 from percepnet.exits import EXIT_SOME_FAILED
 from percepnet.model import load_model
 from percepnet.plot import require_matplotlib
+from percepnet.processors import processors
 from percepnet.stream import check_quality
 
 NAMES_SHOWN = 5
@@ -164,7 +165,7 @@ def enhance(
             settings,
             settings.described() | {"model": _model_key(model), "version": percepnet.__version__},
             document,
-            parallel=jobs or cores(),
+            parallel=jobs or processors(),
             skip_existing=skip_existing,
             overwrite=overwrite,
             dry_run=dry_run,

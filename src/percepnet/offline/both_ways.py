@@ -81,6 +81,11 @@ class BothWays:
             queue.put(np.zeros((self._channels, self.latency_samples), np.float32))
         self._was_bypassed = self.bypass
 
+    def use_second_thread(self) -> None:
+        """As of the streams that it is made of."""
+        for stream in self._streams():
+            stream.use_second_thread()
+
     def close(self) -> None:
         """Give the memory back."""
         for stream in self._streams():
