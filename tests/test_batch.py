@@ -12,7 +12,7 @@ import pytest
 
 import percepnet
 from models import random_model
-from percepnet import Batch, native
+from percepnet import Batch, native, native_model
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import HOP_SAMPLES, SignalParams
 from voices import glide, noise
@@ -187,13 +187,13 @@ def test_second_thread_is_refused_and_disturbs_nothing():
 
 
 def test_model_goes_with_the_last_stream():
-    before = len(native._models)
+    before = len(native_model._models)
     batch = Batch(random_model(9))
     streams = [batch.add() for _ in range(3)]
-    assert len(native._models) == before + 1
+    assert len(native_model._models) == before + 1
     del batch, streams
     gc.collect()
-    assert len(native._models) == before
+    assert len(native_model._models) == before
 
 
 # Any rates, lengths and types at once, to the bit what each is of an Enhancer.

@@ -12,9 +12,10 @@ import pytest
 import soundfile
 
 from models import random_model
-from percepnet import native, native_library
+from percepnet import native, native_library, native_model
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model, dequantise, quantise
+from percepnet.native_model import core_model
 from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference import enhancer as reference
 from percepnet.reference import pitch, stft
@@ -270,8 +271,8 @@ def test_zero_blocks_are_left_out_without_a_trace(kernel, density):
     found = native.FrameEnhancer(sparse_model, kernel=kernel, block_hops=1).process(x)
     np.testing.assert_array_equal(native.FrameEnhancer(sparse_model, kernel=kernel).process(x), found)
     np.testing.assert_array_equal(native.FrameEnhancer(sparse_model, kernel="portable").process(x), found)
-    size = native._core_model(sparse_model, False, kernel).memory_bytes
-    full = native._core_model(model, False, kernel).memory_bytes
+    size = core_model(sparse_model, False, kernel).memory_bytes
+    full = core_model(model, False, kernel).memory_bytes
     assert (size < full) == (density < 0.75)
 
 
@@ -507,7 +508,7 @@ def test_second_thread_is_refused_and_disturbs_nothing():
 def test_streams_share_a_model_and_outlive_their_makers():
     model = random_model(4)
     first, second = native.FrameEnhancer(model), native.FrameEnhancer(model)
-    assert native._core_model(model, False, None) is native._core_model(model, False, None)
+    assert core_model(model, False, None) is core_model(model, False, None)
     x = synthetic()
     expected = first.process(x)
     twin = copy.copy(second)
@@ -517,12 +518,12 @@ def test_streams_share_a_model_and_outlive_their_makers():
 
 
 def test_models_go_with_their_last_stream():
-    before = len(native._models)
+    before = len(native_model._models)
     enhancer = native.FrameEnhancer(random_model(5))
-    assert len(native._models) == before + 1
+    assert len(native_model._models) == before + 1
     del enhancer
     gc.collect()
-    assert len(native._models) == before
+    assert len(native_model._models) == before
 
 
 def test_bad_shapes_are_refused():

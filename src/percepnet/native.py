@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from percepnet.alone import alone
 from percepnet.arrays import AnySamples, Samples
-from percepnet.errors import AudioError, ModelError, PercepNetError
+from percepnet.errors import AudioError, PercepNetError
 from percepnet.model import Model
 from percepnet.native_library import (
     REFUSALS,
@@ -20,12 +20,12 @@ from percepnet.native_library import (
     CoreMissing,
     Error,
     FrameView,
-    ModelInfo,
     Options,
     check_model,
     kernels,
     library,
 )
+from percepnet.native_model import core_model
 from percepnet.params import BINS, FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
 from percepnet.reference.comb import hann_weights
 
@@ -60,41 +60,6 @@ class Frame(NamedTuple):
     tap_weights: np.ndarray  # (11,)
     period_samples: float
     correlation: float
-
-
-class _CoreModel:
-    """A model in the core, for all its streams."""
-
-    def __init__(self, model: Model, exact: bool, kernel: str | None) -> None:
-        core = library()
-        if kernel is not None and kernel not in kernels():
-            raise PercepNetError(f"kernel is {kernel!r}: this machine has {', '.join(kernels())}")
-        data, error = model.to_bytes(exact), Error()
-        name = None if kernel is None else kernel.encode()
-        self.handle = core.percepnet_model_load_for(data, len(data), name, ctypes.byref(error))
-        if not self.handle:
-            raise ModelError(str(error))
-        weakref.finalize(self, core.percepnet_model_destroy, self.handle)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Of the weights and tables."""
-        info = ModelInfo()
-        library().percepnet_model_describe(self.handle, ctypes.byref(info))
-        return info.bytes
-
-
-# what the core has made of a model lives as long as the model, so that streams that come and go load it once
-_models: weakref.WeakKeyDictionary[Model, dict[tuple[bool, str | None], _CoreModel]] = weakref.WeakKeyDictionary()
-_models_lock = threading.Lock()
-
-
-def _core_model(model: Model, exact: bool, kernel: str | None) -> _CoreModel:
-    with _models_lock:
-        made = _models.setdefault(model, {})
-        if (exact, kernel) not in made:
-            made[exact, kernel] = _CoreModel(model, exact, kernel)
-        return made[exact, kernel]
 
 
 class _Owned:
@@ -166,8 +131,8 @@ class Stream:
         self._block_hops = block_hops
         self._second_thread = False
         self._core = library()
-        self._core_model = _core_model(model, exact, kernel)
-        self._residual = _core_model(residual, exact, kernel) if residual else None
+        self._core_model = core_model(model, exact, kernel)
+        self._residual = core_model(residual, exact, kernel) if residual else None
         options = Options(
             sample_rate_hz=sample_rate_hz,
             channels=channels,
@@ -459,7 +424,7 @@ class Batch:
         self, model: Model, decisions: int = BATCH_DECISIONS, *, exact: bool = False, kernel: str | None = None
     ) -> None:
         self._core = library()
-        self._core_model = _core_model(model, exact, kernel)
+        self._core_model = core_model(model, exact, kernel)
         why = Error()
         made = self._core.percepnet_batch_create(self._core_model.handle, decisions, ctypes.byref(why))
         self._batch = _Owned(self._core_model, made, self._core.percepnet_batch_destroy, why)
