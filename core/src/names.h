@@ -35,14 +35,14 @@
 #define PITCH_LOW_PASS percepnet_inside_PITCH_LOW_PASS
 #define PITCH_STEP_COSTS percepnet_inside_PITCH_STEP_COSTS
 #define PITCH_WINDOW_CORRELATION percepnet_inside_PITCH_WINDOW_CORRELATION
-#define analysis_follow percepnet_inside_analysis_follow
-#define analysis_init percepnet_inside_analysis_init
 #define ahead_end percepnet_inside_ahead_end
 #define ahead_made percepnet_inside_ahead_made
 #define ahead_start percepnet_inside_ahead_start
 #define ahead_used percepnet_inside_ahead_used
 #define ahead_wait_for_piece percepnet_inside_ahead_wait_for_piece
 #define ahead_wait_for_room percepnet_inside_ahead_wait_for_room
+#define analysis_follow percepnet_inside_analysis_follow
+#define analysis_init percepnet_inside_analysis_init
 #define analysis_input percepnet_inside_analysis_input
 #define analysis_push percepnet_inside_analysis_push
 #define analysis_reset percepnet_inside_analysis_reset
@@ -91,7 +91,6 @@
 #define emphasis_push percepnet_inside_emphasis_push
 #define enhancer_analyse percepnet_inside_enhancer_analyse
 #define enhancer_init percepnet_inside_enhancer_init
-#define enhancer_put_features percepnet_inside_enhancer_put_features
 #define enhancer_reset percepnet_inside_enhancer_reset
 #define enhancer_run percepnet_inside_enhancer_run
 #define enhancer_spectra percepnet_inside_enhancer_spectra

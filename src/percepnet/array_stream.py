@@ -91,9 +91,6 @@ class ArrayStream:
         self._last = np.zeros((self._channels, 1), np.float32)
         self.left_out: dict[int, str] = {}
 
-    def use_second_thread(self) -> None:
-        """Nothing: every hop waits for the beamformer, which waits for the gains of the hop before."""
-
     def close(self) -> None:
         """Give the memory back."""
         if self._enhancer:

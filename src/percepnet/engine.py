@@ -55,11 +55,15 @@ class Stream(Protocol):
     def reset(self) -> None:
         """Begin a new stream."""
 
-    def use_second_thread(self) -> None:
-        """Long chunks may take a second thread, before the first such chunk: the same to the bit, sooner."""
-
     def close(self) -> None:
         """Give the memory back."""
+
+
+class ThreadedStream(Stream, Protocol):
+    """A stream of which nothing that is decided decides what is heard."""
+
+    def use_second_thread(self) -> None:
+        """Long chunks may take a second thread, before the first such chunk: the same to the bit, sooner."""
 
 
 class Decides(Protocol):
@@ -154,7 +158,7 @@ def open_stream(
     far_end: bool = False,
     residual: Model | None = None,
     wanted: str | None = None,
-) -> Stream:
+) -> ThreadedStream:
     """A stream on the engine of this moment.
 
     Parameters
@@ -167,7 +171,7 @@ def open_stream(
 
     Returns
     -------
-    Stream
+    ThreadedStream
     """
     made_by: type[native.Stream] | type[NumpyStream] = native.Stream if engine(wanted) == CORE else NumpyStream
     return made_by(

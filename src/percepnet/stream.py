@@ -10,7 +10,7 @@ from typing import SupportsIndex
 import numpy as np
 
 from percepnet.arrays import AnySamples, as_array, check_finite, to_samples
-from percepnet.engine import Stream, open_stream, short_chunks
+from percepnet.engine import ThreadedStream, open_stream, short_chunks
 from percepnet.engine import engine as chosen_engine
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.live_stream import RAISE, SILENCE, WHOLE_ADVICE, Inputs, LiveStream, Settings
@@ -18,7 +18,7 @@ from percepnet.model import Model, backward_model, residual_for, shared_model
 from percepnet.offline.both_ways import BothWays
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.processor import Processor
-from percepnet.processors import processors
+from percepnet.processors import threads_of_a_recording
 
 LONG_BLOCK_S = 4  # of what is there as a whole, at once: a second thread begins and ends with each
 BEST = "best"
@@ -27,7 +27,7 @@ QUALITIES = {"fast": "small", "good": "default", BEST: "percepnet"}  # and the m
 ModelLike = Model | str | os.PathLike[str] | None
 
 
-class Enhancer(LiveStream[Stream]):
+class Enhancer(LiveStream[ThreadedStream]):
     """Enhances a stream, chunk by chunk, with a constant delay.
 
     What all calls of `process` and the `flush` at the end return, joined, is `latency_samples` longer than what went
@@ -132,12 +132,12 @@ class Enhancer(LiveStream[Stream]):
         )
         self._engine = chosen_engine(engine)
         loaded = model_of(of_quality(quality, model))
-        stream: Stream
+        stream: ThreadedStream
         if quality == BEST:
             if settings.far_end:
                 raise PercepNetError(f"quality {BEST!r} has no far end: an echo comes after what it is the echo of")
 
-            def open_way(backwards: bool) -> Stream:
+            def open_way(backwards: bool) -> ThreadedStream:
                 return self._open(backward_model() if backwards else loaded, replace(settings, block_samples=0))
 
             stream = BothWays(open_way, settings.sample_rate, settings.channels)
@@ -147,7 +147,7 @@ class Enhancer(LiveStream[Stream]):
         super().__init__(stream, loaded, settings, self._lock, "this enhancer")
         self._short = short_chunks(stream, settings.channels, refuses=settings.invalid == RAISE)
 
-    def _open(self, model: Model, settings: Settings) -> Stream:
+    def _open(self, model: Model, settings: Settings) -> ThreadedStream:
         return open_stream(
             model,
             settings.sample_rate,
@@ -388,7 +388,7 @@ def enhance(
         engine=engine,
         quality=quality,
     ) as enhancer:
-        if processors() > 1:
+        if threads_of_a_recording() > 1:
             enhancer.use_second_thread()
         y = np.empty_like(x)
         enhance_whole(enhancer, x, y, enhancer.sample_rate)

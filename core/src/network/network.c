@@ -63,7 +63,6 @@ void network_work_init(network_work *w, const network *net, int streams, int fra
     size_t all = (size_t)streams * (size_t)frames, scratch = 0, rounded = 0;
     w->streams = streams;
     w->frames = frames;
-    w->features = ARENA_TAKE(a, float, all * (size_t)net->features);
     w->outputs = ARENA_TAKE(a, float *, net->layer_count);
     for (int i = 0; i < net->layer_count; i++) {
         const layer *l = &net->layers[i];
@@ -83,7 +82,8 @@ void network_work_init(network_work *w, const network *net, int streams, int fra
     w->rounded = ARENA_TAKE(a, int8_t, all * rounded);
 }
 
-void network_run(const network *net, network_work *w, network_state *const *states, int streams, int frames) {
+void network_run(const network *net, network_work *w, const float *features, network_state *const *states, int streams,
+                 int frames) {
     layer_work work = {.streams = streams,
                        .frames = frames,
                        .states = w->states,
@@ -93,7 +93,7 @@ void network_run(const network *net, network_work *w, network_state *const *stat
     for (int i = 0; i < net->layer_count; i++) {
         const layer *l = &net->layers[i];
         for (int input = 0; input < l->input_count; input++) {
-            work.inputs[input] = l->inputs[input] == FEATURES_LAYER ? w->features : w->outputs[l->inputs[input]];
+            work.inputs[input] = l->inputs[input] == FEATURES_LAYER ? features : w->outputs[l->inputs[input]];
         }
         for (int stream = 0; stream < streams; stream++) {
             w->states[stream] = states[stream]->values + l->state;

@@ -23,7 +23,6 @@ typedef struct network_state {
    belongs to frame t of stream s is in place s * frames + t of each array. */
 typedef struct network_work {
     int streams, frames; /* at most */
-    float *features;     /* streams * frames * features: the input */
     const float *gains;  /* streams * frames * bands, 0 to 1: the output */
     const float *strengths;
     const float *speech; /* streams * frames; NULL if the network does not say */
@@ -40,8 +39,9 @@ void network_reset(network_state *s, const network *net);
 
 void network_work_init(network_work *w, const network *net, int streams, int frames, arena *a);
 
-/* The next `frames` frames of each stream, of which either is one: w->features in, w->gains and w->strengths out. The
-   same to the bit as frame by frame and stream by stream. Weights are read once, but recurrent ones once a frame. */
-void network_run(const network *net, network_work *w, network_state *const *states, int streams, int frames);
+/* The next `frames` frames of each stream, of which either is one: features, streams * frames * net->features, in,
+   w->gains and w->strengths out. The same to the bit as frame by frame and stream by stream. Weights are read once, but recurrent ones once a frame. */
+void network_run(const network *net, network_work *w, const float *features, network_state *const *states, int streams,
+                 int frames);
 
 #endif

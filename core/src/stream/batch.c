@@ -18,6 +18,7 @@ struct percepnet_batch {
     int decisions; /* at most */
     int count;     /* that wait */
     network_work work;
+    float *features; /* decisions * those of the network */
     network_state **states;
     waiting *waiting;
 };
@@ -27,6 +28,7 @@ static void batch_init(percepnet_batch *b, const percepnet_model *model, int dec
     b->decisions = decisions;
     b->count = 0;
     network_work_init(&b->work, &model->network, decisions, 1, a);
+    b->features = ARENA_TAKE(a, float, (size_t)decisions * (size_t)model->network.features);
     b->states = ARENA_TAKE(a, network_state *, decisions);
     b->waiting = ARENA_TAKE(a, waiting, decisions);
 }
@@ -58,7 +60,7 @@ static float *hop_of(const waiting *w) {
 /* All that wait go through the network; a stream whose last decision is made gives its hop. */
 static void decide(percepnet_batch *b) {
     if (b->count) {
-        network_run(&b->model->network, &b->work, b->states, b->count, 1);
+        network_run(&b->model->network, &b->work, b->features, b->states, b->count, 1);
     }
     for (int i = 0; i < b->count; i++) {
         percepnet_stream *s = b->waiting[i].stream;
@@ -74,9 +76,10 @@ static void decide(percepnet_batch *b) {
 
 static void wait_for_network(percepnet_batch *b, percepnet_stream *s, int decision) {
     enhancer *e = &s->enhancers[decision];
+    size_t features = (size_t)b->model->network.features;
     waiting w = {s, decision};
     enhancer_analyse(e, hop_of(&w), HOP_SAMPLES);
-    enhancer_put_features(e, b->work.features + (size_t)b->count * (size_t)b->model->network.features);
+    memcpy(b->features + (size_t)b->count * features, e->analysis.features, sizeof(float) * features);
     b->states[b->count] = &e->network;
     b->waiting[b->count++] = w;
     if (b->count == b->decisions) {

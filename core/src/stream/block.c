@@ -107,7 +107,7 @@ static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float
     for (int hop = 0; hop < p->hops; hop++) {
         size_t at = (size_t)hop;
         enhancer_analyse(e, x + hop * HOP_SAMPLES, stride_of(b));
-        enhancer_put_features(e, p->features + at * features);
+        memcpy(p->features + at * features, e->analysis.features, sizeof(float) * features);
         mix_spectra found = enhancer_spectra(e);
         memcpy(p->noisy + at * size, found.noisy, sizeof(complex32) * size);
         memcpy(p->comb + at * size, found.comb, sizeof(complex32) * size);
@@ -117,9 +117,8 @@ static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float
 
 static void decide(percepnet_block *b, const piece *p, enhancer *e, float *y) {
     network_state *state = &e->network;
-    size_t size = (size_t)e->channels * BINS, features = (size_t)b->model->network.features;
-    memcpy(b->work.features, p->features, sizeof(float) * features * (size_t)p->hops);
-    network_run(&e->model->network, &b->work, &state, 1, p->hops);
+    size_t size = (size_t)e->channels * BINS;
+    network_run(&e->model->network, &b->work, p->features, &state, 1, p->hops);
     for (int hop = 0; hop < p->hops; hop++) {
         size_t at = (size_t)hop * size;
         mix_spectra spectra = {p->noisy + at, p->comb + at, p->unturned + at};

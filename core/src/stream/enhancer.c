@@ -52,10 +52,6 @@ void enhancer_analyse(enhancer *e, const float *x, int64_t stride) {
     analysis_push(&e->analysis, &e->model->tables);
 }
 
-void enhancer_put_features(const enhancer *e, float *features) {
-    memcpy(features, e->analysis.features, sizeof(float) * (size_t)e->model->network.features);
-}
-
 static void take_decisions(enhancer *e, const network_work *work, int at) {
     size_t bands = (size_t)e->model->network.bands;
     memcpy(e->gains, work->gains + (size_t)at * bands, sizeof(float) * bands);
@@ -130,7 +126,6 @@ void enhancer_run(enhancer *e, network_work *work, float *x, int64_t stride) {
     network_state *state = &e->network;
     mix_spectra spectra = enhancer_spectra(e);
     enhancer_analyse(e, x, stride);
-    enhancer_put_features(e, work->features);
-    network_run(&e->model->network, work, &state, 1, 1);
+    network_run(&e->model->network, work, e->analysis.features, &state, 1, 1);
     enhancer_synthesise(e, &spectra, work, 0, x, stride);
 }

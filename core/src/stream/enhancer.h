@@ -44,9 +44,6 @@ void enhancer_reset(enhancer *e);
 /* Take a hop in, as far as e->analysis. Samples are finite, and at most 80 dB above full scale. */
 void enhancer_analyse(enhancer *e, const float *x, int64_t stride);
 
-/* What the network is to decide about: a frame of its input. */
-void enhancer_put_features(const enhancer *e, float *features);
-
 /* What an analysis knows of a frame. */
 mix_spectra enhancer_spectra(const enhancer *e);
 

@@ -29,6 +29,7 @@ void residual_init(residual *r, const percepnet_model *model, int channels, aren
     network_state_init(&r->network, &model->network, a);
     r->past = ARENA_TAKE(a, float, past_hops(r) * HOP_SAMPLES);
     r->of_bands = ARENA_TAKE(a, float, OF_BANDS * bands);
+    r->features = ARENA_TAKE(a, float, model->network.features);
     r->gains = ARENA_TAKE(a, float, bands);
     echo_shape_init(&r->shape, &model->shape, model->tables.lookahead_frames, channels, a);
 }
@@ -118,14 +119,14 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     }
     hear_far(r, far);
     echo_shape_hear(&r->shape, echo, echo_stride);
-    put(r, FEATURE_BAND_LEVELS, LEFT, r->channels, work->features);
-    put(r, FEATURE_ECHO_LEVELS, ECHO, r->channels, work->features);
-    put(r, FEATURE_FAR_LEVELS, FAR, 1, work->features);
+    put(r, FEATURE_BAND_LEVELS, LEFT, r->channels, r->features);
+    put(r, FEATURE_ECHO_LEVELS, ECHO, r->channels, r->features);
+    put(r, FEATURE_FAR_LEVELS, FAR, 1, r->features);
     if (coherences >= 0) {
         bands_coherence(&tables->bands, of_bands(r, CORRELATION), of_bands(r, LEFT), of_bands(r, ECHO),
-                        work->features + coherences);
+                        r->features + coherences);
     }
-    network_run(&r->model->network, work, &state, 1, 1);
+    network_run(&r->model->network, work, r->features, &state, 1, 1);
     memcpy(r->gains, work->gains, size);
     quieten_echo_alone(r);
     r->heard = 1;

@@ -17,6 +17,7 @@ typedef struct residual {
     float *past;     /* the hop before the newest: 480 each of what is left, channel after channel, of the echo, and of
                          the far end */
     float *of_bands; /* bands each: see residual.c */
+    float *features; /* of the newest frame */
     float *gains;    /* bands, of the frame that is decided */
     echo_shape shape;
 } residual;

@@ -28,14 +28,13 @@ class AudioReader:
         self.salvage = salvage
         self.frames_read = 0
 
-    def blocks(self, block_samples: int | None = None, *, seconds: int = 1) -> Iterator[Samples]:
+    def blocks(self, seconds: float = 1) -> Iterator[Samples]:
         """The recording from its start, in blocks.
 
         Parameters
         ----------
-        block_samples : int or None
-            Length of a block; None is so many seconds, or less of many channels.
-        seconds : int
+        seconds : float
+            Length of a block; of many channels it is less.
 
         Yields
         ------
@@ -47,7 +46,7 @@ class AudioReader:
             If the file ends early, cannot be decoded or holds NaN or infinity, with the position in seconds.
         """
         rate_hz = self.info.sample_rate_hz
-        block_samples = block_samples or max(1, min(seconds * rate_hz, BLOCK_VALUES_MAX // self.info.channels))
+        block_samples = max(1, min(round(seconds * rate_hz), BLOCK_VALUES_MAX // self.info.channels))
         self.frames_read = 0
         for x in self._decoded(block_samples):
             try:

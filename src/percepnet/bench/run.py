@@ -30,7 +30,7 @@ from percepnet.bench.measure import (
 from percepnet.engine import CORE, engine, open_stream, short_chunks
 from percepnet.model import DEFAULT_MODEL, Model
 from percepnet.params import FRAMES_PER_SECOND, HOP_SAMPLES, SAMPLE_RATE_HZ
-from percepnet.processors import processors
+from percepnet.processors import threads_of_a_recording
 from percepnet.stream import Enhancer, enhance
 from percepnet.systems.register import Register
 from percepnet.systems.system import LiveSystem, SystemMissing
@@ -173,7 +173,7 @@ def _figures(title: str, name: str, paced: FrameTimes, hot: FrameTimes) -> Docum
 def _file(model: Model) -> Document:
     x = np.random.default_rng(2).uniform(-0.1, 0.1, FILE_S * SAMPLE_RATE_HZ).astype(np.float32)
     seconds = best_seconds(lambda: enhance(x, SAMPLE_RATE_HZ, model=model), limit_s=FILE_LIMIT_S)
-    threads = min(2, processors()) if engine() == CORE else 1
+    threads = threads_of_a_recording() if engine() == CORE else 1
     return {"duration_s": FILE_S, "processing_s": seconds, "real_time_factor": seconds / FILE_S, "threads": threads}
 
 

@@ -166,7 +166,7 @@ def enhance_file(job: Job, settings: Settings, advance: Advance | None = None) -
         stack.callback(enhancer.close)
         latency_ms = 1000 * enhancer.latency_samples / info.sample_rate_hz
         written = 0
-        blocks = reader.blocks(seconds=LONG_BLOCK_S if settings.second_thread else 1)
+        blocks = reader.blocks(LONG_BLOCK_S if settings.second_thread else 1)
         for y in enhance_blocks(enhancer, _watched(blocks, before), far.part if far else None):
             writer.write(y)
             for watcher in after:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from percepnet.errors import PercepNetError
+from percepnet.processors import processors
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -40,7 +41,7 @@ def on_each(work: Callable[[Item], Result], items: Sequence[Item], processes: in
     processes : int
         How many at a time.
     """
-    processes = min(processes, len(items), os.cpu_count() or 1)
+    processes = min(processes, len(items), processors())
     if processes <= 1:
         yield from map(partial(_attempt, work), items)
         return

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet.arrays import AnySamples, Samples, crossfade, from_float32, to_float32
-from percepnet.engine import Stream
+from percepnet.engine import ThreadedStream
 from percepnet.params import FRAMES_PER_SECOND
 
 WINDOW_S = 20.0
@@ -34,7 +34,7 @@ class BothWays:
 
     speech_probability: float | None = None  # of a moment that is 30 s ahead of what comes out
 
-    def __init__(self, open_way: Callable[[bool], Stream], sample_rate_hz: int, channels: int) -> None:
+    def __init__(self, open_way: Callable[[bool], ThreadedStream], sample_rate_hz: int, channels: int) -> None:
         self._hop_samples = sample_rate_hz / FRAMES_PER_SECOND
         self._half_hop = round(self._hop_samples / 2)
         self._forwards = [_Forward(open_way(False), shift, channels) for shift in (0, self._half_hop)]
@@ -64,7 +64,7 @@ class BothWays:
         for stream in self._streams():
             stream.attenuation_limit_db = limit_db
 
-    def _streams(self) -> list[Stream]:
+    def _streams(self) -> list[ThreadedStream]:
         return [self._backward, *(forward.stream for forward in self._forwards)]
 
     def reset(self) -> None:
@@ -195,7 +195,7 @@ def _silent_samples(x: Samples) -> int:
 class _Forward:
     """A stream that hears all of a recording, and what it made of it, as far as nobody has taken it."""
 
-    def __init__(self, stream: Stream, shift: int, channels: int) -> None:
+    def __init__(self, stream: ThreadedStream, shift: int, channels: int) -> None:
         self.stream = stream
         self._shift = np.zeros((channels, shift), np.float32)  # by which its frames are later
         self.reset()

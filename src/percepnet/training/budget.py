@@ -5,7 +5,6 @@ another call goes on.
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import soundfile
 
 from percepnet.errors import PercepNetError
+from percepnet.processors import processors
 from percepnet.training.callbacks import LOG_NAME
 from percepnet.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from percepnet.training.config import SETTINGS_NAME, Config
@@ -195,7 +195,7 @@ def score_pairs(model: Path, pairs: Path, names: Sequence[str], target: Path, se
     """
     rows: dict[str, dict[str, float]] = {}
     until = time.monotonic() + seconds
-    pool = ProcessPoolExecutor(min(os.cpu_count() or 1, len(names)), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(min(processors(), len(names)), mp_context=get_context("spawn"))
     try:
         futures = {pool.submit(_score_pair, model, pairs, name): name for name in names}
         with suppress(TimeoutError):

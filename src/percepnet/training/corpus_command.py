@@ -1,7 +1,6 @@
 """`percepnet corpus add` and `percepnet corpus show`: folders of recordings in, a manifest and what is in it out."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 
 from percepnet.errors import PercepNetError, complain, extra_packages
+from percepnet.processors import processors
 
 EXIT_SOME_FAILED = 1
 
@@ -70,7 +70,7 @@ def add(
             exclude=exclude or (),
             drop=drop or (),
             valid_share=valid_share,
-            jobs=(os.cpu_count() or 1) if jobs is None else jobs,
+            jobs=processors() if jobs is None else jobs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     rows = load_rows(output)

@@ -26,6 +26,7 @@ import soundfile
 from percepnet.acoustics.rooms import ROOM_MAX_S
 from percepnet.errors import PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.processors import processors
 from percepnet.training.corpus import Clip, find_clips
 from percepnet.training.store import at_48_khz, read_mono
 
@@ -104,7 +105,7 @@ def pack(
         raise PercepNetError("no speech to pack")
     out.mkdir(parents=True, exist_ok=True)
     jobs = [(clip, kind, rates.get(kind, 0.0)) for kind, clip in clips]
-    with _Writer(out, int(megabytes * 2**20), parts) as writer, _mapping(processes or os.cpu_count() or 1) as mapping:
+    with _Writer(out, int(megabytes * 2**20), parts) as writer, _mapping(processes or processors()) as mapping:
         for (kind, clip), data in zip(clips, mapping(_encoded, jobs), strict=True):
             writer.add(kind, clip, data)
     return Packed(tuple(writer.paths), writer.hours, writer.left_out)

@@ -16,6 +16,7 @@ import soxr
 from percepnet.arrays import Array
 from percepnet.errors import AudioError
 from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.processors import processors
 from percepnet.training.corpus import Clip
 
 
@@ -62,7 +63,7 @@ class AudioStore:
             If a recording is unreadable.
         """
         missing = np.flatnonzero(np.asarray(self._decoded) == 0)
-        processes = min(processes or os.cpu_count() or 1, max(1, len(missing) // 16))
+        processes = min(processes or processors(), max(1, len(missing) // 16))
         if processes == 1:
             _DecodeInto(self.clips, self._folder)(missing)
         else:

@@ -5,7 +5,6 @@ recordings. Hiss, rumble and babble, which are most of what is synthetic, are ma
 """
 
 import multiprocessing
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from percepnet.acoustics.synthetic_noise import calls, fan, hum, knocks
 from percepnet.atomic import replacing
 from percepnet.params import SAMPLE_RATE_HZ
+from percepnet.processors import processors
 from percepnet.training.device.rooms import simulate_room
 
 KINDS: Mapping[str, Callable[[np.random.Generator, int], npt.NDArray[np.float32]]] = {
@@ -65,7 +65,7 @@ def make_bank(seed: int, noises: int, rooms: int, processes: int | None = None, 
             return _bank(dict(saved), noises, rooms)
     jobs = [(kind, seed, number) for kind in KINDS for number in range(noises)]
     jobs += [("room", seed, number) for number in range(rooms)]
-    processes = min(processes or os.cpu_count() or 1, max(1, len(jobs) // 8))
+    processes = min(processes or processors(), max(1, len(jobs) // 8))
     if processes == 1:
         made = [_make(job) for job in jobs]
     else:
