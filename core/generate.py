@@ -26,6 +26,7 @@ from percepnet.reference import (
     mix,
     noise_shape,
     pitch,
+    windows,
 )
 
 FOLDER = Path(__file__).parent / "src" / "signal"
@@ -38,6 +39,7 @@ CONSTANTS: dict[str, int | float] = {
     "HOP_SAMPLES": params.HOP_SAMPLES,
     "WINDOW_SAMPLES": params.WINDOW_SAMPLES,
     "BINS": params.BINS,
+    "WINDOW_SHIFT_SAMPLES": windows.SHIFT_SAMPLES,
     "LOOKAHEAD_FRAMES_MAX": params.LOOKAHEAD_FRAMES_MAX,
     "PERIOD_MIN_SAMPLES": params.PERIOD_MIN_SAMPLES,
     "PERIOD_MAX_SAMPLES": params.PERIOD_MAX_SAMPLES,
@@ -154,6 +156,7 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_MARGIN_MIN_SAMPLES": echo.MARGIN_MIN_SAMPLES,
     "ECHO_MARGIN_MAX_SAMPLES": echo.MARGIN_MAX_SAMPLES,
     "RESCALE_MAX": float(mix.RESCALE_MAX),
+    "MIX_HEARD_TO_BIN": mix.HEARD_TO_BIN,
     "NOISE_SHAPE_BINS": noise_shape.SHAPED_BINS,
     "NOISE_SHAPE_SMOOTHING": float(noise_shape.SMOOTHING),
     "NOISE_SHAPE_NOISE_SMOOTHING": float(noise_shape.NOISE_SMOOTHING),

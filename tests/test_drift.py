@@ -8,7 +8,16 @@ import percepnet
 from models import constant_model
 from percepnet.engine import CORE, VARIABLE, engine
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
-from percepnet.reference.drift import FUTURE_SAMPLES, KNOTS_FUTURE, KNOTS_PAST, DriftFree, triangle, weights
+from percepnet.reference.drift import (
+    FUTURE_SAMPLES,
+    KNOT_SAMPLES,
+    KNOTS_FUTURE,
+    KNOTS_PAST,
+    DriftFree,
+    triangle,
+    weights,
+)
+from percepnet.reference.windows import SHIFT_SAMPLES
 
 CLIPS = Path(__file__).parents[1] / "examples" / "clips" / "clean"
 
@@ -19,7 +28,7 @@ def tone(frequency_hz, hops=300):
 
 def aligned(x):
     """A signal, and itself without its drift, when the beginning is over."""
-    y = DriftFree(1).push(x[None])[0]
+    y = DriftFree(1).push(x[None])[0][0]
     settled = slice(100 * HOP_SAMPLES, 200 * HOP_SAMPLES)
     return x[settled], y[FUTURE_SAMPLES:][settled]
 
@@ -27,7 +36,7 @@ def aligned(x):
 def test_it_is_the_weighted_mean_of_means():
     """Sample by sample, by the definition."""
     x = np.random.default_rng(0).standard_normal(20 * HOP_SAMPLES).astype(np.float32)
-    y = DriftFree(1).push(x[None])[0][FUTURE_SAMPLES:]
+    y = DriftFree(1).push(x[None])[0][0, FUTURE_SAMPLES:]
     means = np.convolve(x, triangle(), "same")
     for n in (4800, 4848, 4865, 5279):
         drift = []
@@ -41,14 +50,29 @@ def test_any_number_of_hops_is_the_same_to_the_bit():
     x = np.random.default_rng(1).standard_normal((2, 30 * HOP_SAMPLES)).astype(np.float32) + 0.3
     apart = DriftFree(2)
     found = [apart.push(part) for part in np.split(x, [480, 1440, 9600], axis=1)]
-    np.testing.assert_array_equal(np.concatenate(found, axis=1), DriftFree(2).push(x))
+    whole = DriftFree(2).push(x)
     apart.reset()
-    np.testing.assert_array_equal(apart.push(x), DriftFree(2).push(x))
+    for part, again, expected in zip(zip(*found, strict=True), apart.push(x), whole, strict=True):
+        np.testing.assert_array_equal(np.concatenate(part, axis=1), expected)
+        np.testing.assert_array_equal(again, expected)
+
+
+def test_ahead_the_drift_goes_on_as_it_went_last():
+    x = (tone(5, hops=40) + 0.1 * tone(300, hops=40))[None]
+    free, ahead = DriftFree(1).push(x)
+    known = x[:, :-FUTURE_SAMPLES] - free[:, FUTURE_SAMPLES:]  # the drift, which hop + 1 is the last to be given of
+    for hop in (10, 20, 30):
+        behind = slice(hop * HOP_SAMPLES, hop * HOP_SAMPLES + SHIFT_SAMPLES)
+        found = x[0, behind] - ahead[0, hop + 1]
+        before = known[0, hop * HOP_SAMPLES - KNOT_SAMPLES]
+        expected = known[0, hop * HOP_SAMPLES] + np.arange(SHIFT_SAMPLES) / KNOT_SAMPLES * (found[0] - before)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert np.abs(found - known[0, behind]).max() < 0.02
 
 
 def test_an_offset_from_the_start_is_never_heard():
-    y = DriftFree(1).push(np.full((1, 5 * HOP_SAMPLES), 0.3, np.float32))
-    np.testing.assert_allclose(y, 0, atol=1e-7)
+    for y in DriftFree(1).push(np.full((1, 5 * HOP_SAMPLES), 0.3, np.float32)):
+        np.testing.assert_allclose(y, 0, atol=1e-7)
     assert weights().sum() == pytest.approx(1, abs=1e-6)
 
 

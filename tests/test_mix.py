@@ -75,3 +75,31 @@ def test_a_cancelled_band_is_not_blown_up():
     y = spectra(8)
     z = enhance_spectrum(y, 1e-6 * y, flat(1.0), flat(1.0), BANDS, post_filter=False)
     assert np.abs(z).max() < 1e-3 * np.abs(y).max()
+
+
+def energies(x):
+    return BANDS.energy(x).astype(np.float64)
+
+
+def test_windows_have_levels_of_their_own_but_the_lowest_bands():
+    """Of which the network hears less than is given out."""
+    y, p = spectra(9), spectra(10)
+    windows = np.stack([spectra(11), 3 * spectra(12)], axis=1)
+    combed = 0.5 * windows
+    z = enhance_spectrum(y, p, flat(0.5), flat(1.0), BANDS, post_filter=False, unturned=(windows, combed))
+    assert z.shape == (4, 2, 1, BINS)
+    above = slice(BANDS.edges[3], None)  # bins of no other band
+    np.testing.assert_allclose(z[..., above], 0.5 * windows[..., above], atol=1e-5)
+    heard = 0.5 * np.sqrt(energies(y) / energies(p))[:, 0, 0]
+    np.testing.assert_allclose(z[:, 0, 0, 0], heard * combed[:, 0, 0, 0], rtol=1e-4)
+
+
+def test_the_frame_itself_as_a_window_is_enhanced_as_it_is():
+    y, p = spectra(13, channels=2), spectra(14, channels=2)
+    gains = np.random.default_rng(15).uniform(0.1, 1, (4, 34)).astype(np.float32)
+    for post_filter in (False, True):
+        alone = enhance_spectrum(y, p, gains, flat(0.6), BANDS, post_filter=post_filter)
+        windows = enhance_spectrum(
+            y, p, gains, flat(0.6), BANDS, post_filter=post_filter, unturned=(y[:, None], p[:, None])
+        )
+        np.testing.assert_allclose(windows[:, 0], alone, atol=1e-6)

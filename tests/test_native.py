@@ -18,7 +18,7 @@ from percepnet.model import Model, dequantise, quantise
 from percepnet.native_model import core_model
 from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference import enhancer as reference
-from percepnet.reference import pitch, stft
+from percepnet.reference import pitch
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.highpass import Highpass, undo_phase
@@ -26,6 +26,7 @@ from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network
 from percepnet.reference.noise_shape import NoiseShape
 from percepnet.reference.stream import Stream as StreamDefinition
+from percepnet.reference.windows import overlap_add
 from voices import glide, noise
 
 try:
@@ -86,8 +87,9 @@ def test_stft(run):
     assert_close(run.noisy, run.reference.noisy, 1e-5)
 
 
-def test_unturned_spectra(run):
+def test_windows_that_are_given_out(run):
     assert_close(run.unturned, run.reference.unturned, 1e-5)
+    assert_close(run.combs, run.reference.combs)
 
 
 def test_pitch_correlation(run):
@@ -131,14 +133,13 @@ def test_mix_and_post_filter(run):
     bands = bands_of(run.model.params.band_edges)
     shape = NoiseShape(bands)
     further = np.array([shape.push(noisy, gains) for noisy, gains in zip(run.noisy, run.gains, strict=True)])
-    unturned = run.unturned, run.comb * undo_phase(run.model.params.highpass_hz)
+    unturned = run.unturned, run.combs * undo_phase(run.model.params.highpass_hz)
     mixed = enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands, unturned=unturned)
-    assert_close(run.enhanced, further[:, None] * mixed)
+    assert_close(run.enhanced, further[:, None, None] * mixed)
 
 
 def test_synthesis(run):
-    frames = stft.synthesis(run.enhanced.swapaxes(0, 1))
-    np.testing.assert_allclose(run.y, stft.overlap_add(frames), atol=1e-6)
+    np.testing.assert_allclose(run.y, overlap_add(run.enhanced), atol=1e-6)
 
 
 # The whole system.

@@ -50,7 +50,7 @@ extern "C" {
 #define PERCEPNET_VERSION "0.1.0"
 
 /* Counts up with every change that a program built with an older header would not survive. */
-#define PERCEPNET_ABI 9
+#define PERCEPNET_ABI 10
 
 /* The version and the ABI of the library that runs, which a shared library may have other ones of than this header. */
 PERCEPNET_API const char *percepnet_version(void);
@@ -261,10 +261,12 @@ PERCEPNET_API void percepnet_cancel(percepnet_canceller *canceller, const float 
 /* What lay between the boxes of the signal path in the last hop, of the first decision of a stream; all zero before it.
    The arrays belong to the stream, and change with the next call. Complex numbers are pairs of real and imaginary part. */
 typedef struct percepnet_frame {
-    const float *noisy;    /* channels * 481 complex, spectrum of the decided frame */
-    const float *comb;     /* channels * 481 complex, after the comb filter */
-    const float *unturned; /* channels * 481 complex, of the frame with its phases: what gains of one would give out */
-    const float *enhanced; /* channels * 481 complex */
+    const float *noisy; /* channels * 481 complex, spectrum of the decided frame */
+    const float *comb;  /* channels * 481 complex, after the comb filter */
+    const float
+        *unturned; /* windows * channels * 481 complex each: what gains of one would give out, with its phases */
+    const float *combs;    /* the same after the comb filter, as the network hears them */
+    const float *enhanced;
     const float *features; /* as percepnet_model_info says */
     const float *gains;    /* bands */
     const float *strengths;
@@ -273,6 +275,7 @@ typedef struct percepnet_frame {
     const float *tap_weights; /* 11 */
     float period_samples;
     float correlation;
+    int32_t windows; /* that are given out of a frame: 1, or 3: its own, one before and one behind */
 } percepnet_frame;
 
 PERCEPNET_API void percepnet_stream_inspect(const percepnet_stream *stream, percepnet_frame *frame);
@@ -296,11 +299,15 @@ PERCEPNET_API void percepnet_analyser_reset(percepnet_analyser *analyser);
 /* Numbers that the network would be given a frame. */
 PERCEPNET_API int32_t percepnet_analyser_features(const percepnet_analyser *analyser);
 
+/* Windows that are given out of a frame: 1, or 3: its own, one before and one behind. */
+PERCEPNET_API int32_t percepnet_analyser_windows(const percepnet_analyser *analyser);
+
 /* Where the results of each hop go, one after the other. */
 typedef struct percepnet_analysis {
-    float *noisy;           /* channels * 481 complex each */
-    float *comb;            /* channels * 481 complex */
-    float *unturned;        /* channels * 481 complex */
+    float *noisy;    /* channels * 481 complex each */
+    float *comb;     /* channels * 481 complex */
+    float *unturned; /* windows * channels * 481 complex each; both NULL if nothing is to be given out */
+    float *combs;
     float *features;        /* percepnet_analyser_features */
     float *periods_samples; /* 1 */
     float *correlations;    /* 1 */

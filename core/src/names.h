@@ -62,6 +62,7 @@
 #define comb_tap_weights percepnet_inside_comb_tap_weights
 #define deemphasis_begin percepnet_inside_deemphasis_begin
 #define deemphasis_push percepnet_inside_deemphasis_push
+#define drift_ahead percepnet_inside_drift_ahead
 #define drift_begin percepnet_inside_drift_begin
 #define drift_push percepnet_inside_drift_push
 #define echo_delay_init percepnet_inside_echo_delay_init
@@ -189,7 +190,6 @@
 #define samples_write percepnet_inside_samples_write
 #define stft_analysis percepnet_inside_stft_analysis
 #define stft_init percepnet_inside_stft_init
-#define stft_synthesis percepnet_inside_stft_synthesis
 #define stream_begin percepnet_inside_stream_begin
 #define stream_check percepnet_inside_stream_check
 #define stream_end percepnet_inside_stream_end
@@ -199,5 +199,7 @@
 #define stream_passes percepnet_inside_stream_passes
 #define stream_take_hop percepnet_inside_stream_take_hop
 #define symmetric percepnet_inside_symmetric
+#define windows_give percepnet_inside_windows_give
+#define windows_init percepnet_inside_windows_init
 
 #endif

@@ -294,14 +294,14 @@ static void test_integers(void) {
     options.sample_rate_hz = 44100;
     voice(x, samples, 44100);
     for (int32_t index = 0; percepnet_kernel(index); index++) {
-        percepnet_model *model = test_model_of(2, (weights){7, 0.3f, 1, 0}, percepnet_kernel(index));
+        percepnet_model *model = test_model_of(2, 30.0f, (weights){7, 0.3f, 1, 0}, percepnet_kernel(index));
         percepnet_stream *s = percepnet_stream_create(model, &options, NULL);
         percepnet_stream_process(s, NULL, x, samples, samples, index ? y : first, samples);
         check(!index || !memcmp(y, first, sizeof(float) * (size_t)samples), "all kernels give the same bits");
         percepnet_stream_destroy(s);
         percepnet_model_destroy(model);
     }
-    check(!test_model_of(2, (weights){7, 0.3f, 1, 0}, "abacus"), "an unknown kernel is refused");
+    check(!test_model_of(2, 30.0f, (weights){7, 0.3f, 1, 0}, "abacus"), "an unknown kernel is refused");
     free(x);
     free(y);
     free(first);
@@ -310,7 +310,7 @@ static void test_integers(void) {
 /* Weights of any size are no danger to memory. */
 static void test_huge_weights(void) {
     float x[10 * HOP_SAMPLES], y[10 * HOP_SAMPLES];
-    percepnet_model *model = test_model_of(2, (weights){7, 1e30f, 0, 0}, NULL);
+    percepnet_model *model = test_model_of(2, 30.0f, (weights){7, 1e30f, 0, 0}, NULL);
     percepnet_options options;
     percepnet_options_init(&options);
     percepnet_stream *s = percepnet_stream_create(model, &options, NULL);

@@ -188,7 +188,7 @@ static void test_refusals(const percepnet_model *model) {
 }
 
 int main(void) {
-    percepnet_model *model = test_model(2);
+    percepnet_model *model = test_model_highpass(2);
     test_canceller();
     percepnet_model *residual = residual_model(2);
     test_stream(model, NULL, 48000);

@@ -620,18 +620,20 @@ static void test_refused_calls(const percepnet_model *model, const percepnet_mod
 
 /* ---- Inside ---- */
 
-static void test_analyser(const percepnet_model *model, int lookahead_frames) {
+static void test_analyser(const percepnet_model *model, int lookahead_frames, float highpass_hz) {
     enum { CHANNELS = 2, HOPS = 12, FEATURES = 2 * BANDS + 2 };
     percepnet_options o = options_for(48000, CHANNELS);
     scene s = scene_of(o, 0, HOPS);
     percepnet_stream *stream = stream_of(model, &o);
-    percepnet_signal signal = {lookahead_frames, BANDS, EDGES, 0.0f, "band_levels coherences pitch"};
+    percepnet_signal signal = {lookahead_frames, BANDS, EDGES, highpass_hz, "band_levels coherences pitch"};
     percepnet_analyser *analyser = percepnet_analyser_create(&signal, CHANNELS, NULL);
+    const int windows = percepnet_analyser_windows(analyser), given = windows * CHANNELS * 962;
     const size_t spectra = sizeof(float) * CHANNELS * 962;
-    float y[CHANNELS * 480], *noisy = allocate(spectra), *comb = allocate(spectra), *unturned = allocate(spectra);
+    float y[CHANNELS * 480], *noisy = allocate(spectra), *comb = allocate(spectra);
+    float *unturned = allocate(sizeof(float) * (size_t)given), *combs = allocate(sizeof(float) * (size_t)given);
     float features[FEATURES], period, correlation, weights[11];
     double delays[11];
-    percepnet_analysis results = {noisy, comb, unturned, features, &period, &correlation, delays, weights};
+    percepnet_analysis results = {noisy, comb, unturned, combs, features, &period, &correlation, delays, weights};
     percepnet_frame frame;
     percepnet_stream_inspect(stream, &frame);
     check(frame.features[0] == 0.0f && frame.gains[0] == 0.0f && frame.noisy[1] == 0.0f, "at first all is zero");
@@ -643,10 +645,18 @@ static void test_analyser(const percepnet_model *model, int lookahead_frames) {
         percepnet_stream_inspect(stream, &frame);
         percepnet_analyse(analyser, s.x + hop * 480, 1, s.samples, NULL, &results);
         equal &= same(features, frame.features, FEATURES) && same(noisy, frame.noisy, CHANNELS * 962);
-        equal &= same(unturned, frame.unturned, CHANNELS * 962);
+        equal &= same(unturned, frame.unturned, given) && same(combs, frame.combs, given);
         equal &= same(comb, frame.comb, CHANNELS * 962) && period == frame.period_samples;
     }
     check(equal, "an analyser finds what a stream does");
+    check(windows == frame.windows && windows == (highpass_hz > 0.0f && lookahead_frames >= 2 ? 3 : 1), "its windows");
+    percepnet_analyser_reset(analyser);
+    results.unturned = results.combs = NULL;
+    percepnet_analyse(analyser, s.x, 1, s.samples, NULL, &results);
+    percepnet_stream_reset(stream);
+    percepnet_stream_process(stream, NULL, s.x, 480, s.samples, y, 480);
+    percepnet_stream_inspect(stream, &frame);
+    check(same(features, frame.features, FEATURES), "features need nothing that is given out");
     percepnet_error error;
     percepnet_signal wrong = signal;
     wrong.lookahead_frames = 4;
@@ -663,6 +673,7 @@ static void test_analyser(const percepnet_model *model, int lookahead_frames) {
     free(noisy);
     free(comb);
     free(unturned);
+    free(combs);
     free(s.x);
 }
 
@@ -693,11 +704,12 @@ int main(void) {
     test_block_samples(model, 48000, 480);
     test_block_samples(model, 48000, 1024);
     test_bypass(model, 48000, 1, 0);
-    for (int lookahead_frames = 0; lookahead_frames <= LOOKAHEAD_FRAMES_MAX; lookahead_frames++) {
-        percepnet_model *each = test_model(lookahead_frames);
+    for (int i = 0; i <= 2 * LOOKAHEAD_FRAMES_MAX + 1; i++) {
+        int lookahead_frames = i / 2, has_highpass = i % 2;
+        percepnet_model *each = has_highpass ? test_model_highpass(lookahead_frames) : test_model(lookahead_frames);
         test_cuts(each, 48000, 2, 0);
         test_bypass(each, 16000, 0, 0);
-        test_analyser(each, lookahead_frames);
+        test_analyser(each, lookahead_frames, has_highpass ? 30.0f : 0.0f);
         percepnet_model_destroy(each);
     }
     test_crossfade(model);

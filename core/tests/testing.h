@@ -45,10 +45,11 @@ static const int32_t EDGES[BANDS] = {0,  2,  4,  6,  8,  10,  12,  15,  18,  21,
                                      60, 68, 77, 87, 98, 110, 124, 140, 157, 176, 198, 223, 251, 282, 317, 356, 400};
 
 /* The network of the article, of sizes that are no multiple of any vector. */
-static inline percepnet_model *test_model_of(int lookahead_frames, weights w, const char *kernel) {
+static inline percepnet_model *test_model_of(int lookahead_frames, float highpass_hz, weights w, const char *kernel) {
     test_network *n = allocate(sizeof *n);
     test_network_begin(n, lookahead_frames, BANDS, EDGES, w);
     test_network_article(n, 9, 17, 33, 21, 5);
+    n->description.highpass_hz = highpass_hz;
     n->description.kernel = kernel;
     percepnet_model *model = model_create(&n->description);
     test_network_discard(n);
@@ -57,7 +58,12 @@ static inline percepnet_model *test_model_of(int lookahead_frames, weights w, co
 }
 
 static inline percepnet_model *test_model(int lookahead_frames) {
-    return test_model_of(lookahead_frames, (weights){7, 0.3f, 0, 0}, NULL);
+    return test_model_of(lookahead_frames, 0.0f, (weights){7, 0.3f, 0, 0}, NULL);
+}
+
+/* One that gives three windows of a frame out, where it has the look-ahead. */
+static inline percepnet_model *test_model_highpass(int lookahead_frames) {
+    return test_model_of(lookahead_frames, 30.0f, (weights){7, 0.3f, 0, 0}, NULL);
 }
 
 /* Pulses whose period wanders over the whole range, in noise. */

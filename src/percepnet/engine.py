@@ -249,7 +249,7 @@ def canceller(channels: int = 1) -> Canceller:
 
 
 def analysis(params: SignalParams) -> FrontHalf:
-    """The signal path up to the network, of one channel, on the engine of this moment.
+    """The signal path up to the network, of one channel, on the engine of this moment; nothing is to be given out.
 
     Parameters
     ----------
@@ -260,4 +260,4 @@ def analysis(params: SignalParams) -> FrontHalf:
     FrontHalf
     """
     made_by = native_analysis.Analysis if engine() == CORE else reference_analysis.Analysis
-    return made_by(params)
+    return made_by(params, gives_out=False)

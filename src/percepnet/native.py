@@ -50,8 +50,9 @@ class Frame(NamedTuple):
 
     noisy: np.ndarray  # (channels, 481) spectrum
     comb: np.ndarray  # (channels, 481) spectrum after the comb filter
-    unturned: np.ndarray  # (channels, 481) spectrum that gains of one would give out, phases as they were
-    enhanced: np.ndarray  # (channels, 481) spectrum of the output
+    unturned: np.ndarray  # (windows, channels, 481) spectra that gains of one would give out, phases as they were
+    combs: np.ndarray  # (windows, channels, 481) spectra after the comb filter, as the network hears them
+    enhanced: np.ndarray  # (windows, channels, 481) spectra of the output
     features: np.ndarray  # (features,)
     gains: np.ndarray  # (bands,)
     strengths: np.ndarray  # (bands,)
@@ -262,11 +263,8 @@ class Stream:
     def inspect(self) -> Frame:
         """Everything that was found and decided in the last hop of the first decision, copied."""
         params, taps = self.model.params, len(hann_weights())
-        sizes = {
-            "noisy": (self.channels, 2 * BINS),
-            "comb": (self.channels, 2 * BINS),
-            "unturned": (self.channels, 2 * BINS),
-            "enhanced": (self.channels, 2 * BINS),
+        heard, given = ("noisy", "comb"), ("unturned", "combs", "enhanced")
+        sizes: dict[str, tuple[int, ...]] = {
             "features": (params.features,),
             "gains": (params.bands,),
             "strengths": (params.bands,),
@@ -277,8 +275,10 @@ class Stream:
         with self._handle() as handle:
             frame = FrameView()
             self._core.percepnet_stream_inspect(handle, ctypes.byref(frame))
+            sizes |= dict.fromkeys(heard, (self.channels, 2 * BINS))
+            sizes |= dict.fromkeys(given, (frame.windows, self.channels, 2 * BINS))
             found = {name: np.ctypeslib.as_array(getattr(frame, name), size).copy() for name, size in sizes.items()}
-        spectra = {name: found.pop(name).view(np.complex64) for name in ("noisy", "comb", "unturned", "enhanced")}
+        spectra = {name: found.pop(name).view(np.complex64) for name in (*heard, *given)}
         return Frame(**spectra, **found, period_samples=frame.period_samples, correlation=frame.correlation)
 
     def _block_for(self, samples: int) -> int | None:

@@ -34,6 +34,7 @@ def _library() -> ctypes.CDLL:
         ("create", _POINTER, [ctypes.POINTER(_Signal), ctypes.c_int32, ctypes.POINTER(Error)]),
         ("destroy", None, [_POINTER]),
         ("reset", None, [_POINTER]),
+        ("windows", ctypes.c_int32, [_POINTER]),
     ):
         function = getattr(core, f"percepnet_analyser_{name}")
         function.restype, function.argtypes = result, arguments
@@ -51,6 +52,8 @@ class Analysis:
     params : SignalParams
     channels : int
         They share one pitch and one set of features.
+    gives_out : bool
+        Whether the windows that are given out are found; without, there are none.
 
     Raises
     ------
@@ -60,7 +63,7 @@ class Analysis:
         If the core cannot analyse so.
     """
 
-    def __init__(self, params: SignalParams, channels: int = 1) -> None:
+    def __init__(self, params: SignalParams, channels: int = 1, *, gives_out: bool = True) -> None:
         self.params = params
         self.channels = channels
         self._core = _library()
@@ -77,6 +80,7 @@ class Analysis:
         if not self._handle:
             raise PercepNetError(str(error))
         weakref.finalize(self, self._core.percepnet_analyser_destroy, self._handle)
+        self._windows = self._core.percepnet_analyser_windows(self._handle) if gives_out else 0
 
     def reset(self) -> None:
         """Forget everything heard so far."""
@@ -112,14 +116,17 @@ class Analysis:
         found = Frames(
             noisy=np.empty((count, self.channels, BINS), np.complex64),
             comb=np.empty((count, self.channels, BINS), np.complex64),
-            unturned=np.empty((count, self.channels, BINS), np.complex64),
+            unturned=np.empty((count, self._windows, self.channels, BINS), np.complex64),
+            combs=np.empty((count, self._windows, self.channels, BINS), np.complex64),
             features=np.empty((count, self.params.features), np.float32),
             periods_samples=np.empty(count, np.float32),
             correlations=np.empty(count, np.float32),
             tap_delays=np.empty((count, taps), np.float64),
             tap_weights=np.empty((count, taps), np.float32),
         )
-        results = _Results(**{name: array.ctypes.data for name, array in found._asdict().items()})
+        # what is not to be found has no place
+        places = {name: array.ctypes.data if array.size else None for name, array in found._asdict().items()}
+        results = _Results(**places)
         self._core.percepnet_analyse(
             self._handle,
             x.ctypes.data,

@@ -15,7 +15,7 @@ from percepnet.errors import ModelError, PercepNetError
 LIBRARY = Path(__file__).with_name("_core" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so"))
 
 # The rest mirrors core/include/percepnet.h.
-ABI = 9
+ABI = 10
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 REFUSALS = {
@@ -77,12 +77,13 @@ class Chunk(ctypes.Structure):
 
 class FrameView(ctypes.Structure):
     _fields_ = (
-        *((name, FLOATS) for name in ("noisy", "comb", "unturned", "enhanced")),
+        *((name, FLOATS) for name in ("noisy", "comb", "unturned", "combs", "enhanced")),
         *((name, FLOATS) for name in ("features", "gains", "strengths", "lags")),
         ("tap_delays", ctypes.POINTER(ctypes.c_double)),
         ("tap_weights", FLOATS),
         ("period_samples", ctypes.c_float),
         ("correlation", ctypes.c_float),
+        ("windows", ctypes.c_int32),
     )
 
 

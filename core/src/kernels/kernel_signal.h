@@ -13,6 +13,34 @@ TARGET static void multiply(const float *restrict x, const float *restrict facto
     }
 }
 
+TARGET static void add_multiplied(const float *restrict x, const float *restrict factors, int count,
+                                  float *restrict sum) {
+    for (int i = 0; i < count; i++) {
+        sum[i] += x[i] * factors[i];
+    }
+}
+
+TARGET static void mix(const complex32 *restrict y, const complex32 *restrict p, const complex32 *restrict turn,
+                       const float *restrict share, int count, complex32 *restrict z, float *restrict power_y,
+                       float *restrict power_z) {
+    for (int k = 0; k < count; k++) {
+        float re = p[k].re * turn[k].re - p[k].im * turn[k].im, im = p[k].re * turn[k].im + p[k].im * turn[k].re;
+        re = y[k].re + share[k] * (re - y[k].re);
+        im = y[k].im + share[k] * (im - y[k].im);
+        z[k].re = re;
+        z[k].im = im;
+        power_y[k] = y[k].re * y[k].re + y[k].im * y[k].im;
+        power_z[k] = re * re + im * im;
+    }
+}
+
+TARGET static void scale_bins(const float *restrict factors, int count, complex32 *restrict x) {
+    for (int k = 0; k < count; k++) {
+        x[k].re *= factors[k];
+        x[k].im *= factors[k];
+    }
+}
+
 TARGET static void add_scaled_run(const float *restrict x, float factor, int count, float *restrict sum) {
     for (int i = 0; i < count; i++) {
         sum[i] += factor * x[i];
@@ -21,8 +49,8 @@ TARGET static void add_scaled_run(const float *restrict x, float factor, int cou
 
 #define AT_ONCE (4 * LANES) /* numbers of four registers, so that no sum waits for itself */
 
-TARGET static void interpolate(const float *restrict x, const float *restrict taps, float *restrict sum) {
-    for (int n = 0; n < WINDOW_SAMPLES; n += AT_ONCE, x += AT_ONCE) {
+TARGET static void interpolate(const float *restrict x, const float *restrict taps, int count, float *restrict sum) {
+    for (int n = 0; n < count; n += AT_ONCE, x += AT_ONCE) {
         lanes a = lanes_at(x) * taps[0], b = lanes_at(x + LANES) * taps[0];
         lanes c = lanes_at(x + 2 * LANES) * taps[0], d = lanes_at(x + 3 * LANES) * taps[0];
         for (int tap = 1; tap < 2 * COMB_REACH; tap++) {
@@ -480,5 +508,6 @@ TARGET static void fft_inverse(const real_fft *fft, const complex32 *spectrum, f
 }
 
 #define SIGNAL_LOOPS                                                                                                   \
-    .multiply = multiply, .add_scaled = add_scaled_run, .interpolate = interpolate, .low_pass = low_pass,              \
-    .whiten = whiten, .forward = fft_forward, .inverse = fft_inverse FAR_END_LOOPS
+    .multiply = multiply, .add_multiplied = add_multiplied, .mix = mix, .scale_bins = scale_bins,                      \
+    .add_scaled = add_scaled_run, .interpolate = interpolate, .low_pass = low_pass, .whiten = whiten,                  \
+    .forward = fft_forward, .inverse = fft_inverse FAR_END_LOOPS

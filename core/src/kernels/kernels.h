@@ -65,10 +65,17 @@ typedef struct kernel {
 
     /* y = x * factors, number by number */
     void (*multiply)(const float *x, const float *factors, int count, float *y);
+    /* sum += x * factors */
+    void (*add_multiplied)(const float *x, const float *factors, int count, float *sum);
+    /* z = y + share (turn p - y), and the powers of y and z */
+    void (*mix)(const complex32 *y, const complex32 *p, const complex32 *turn, const float *share, int count,
+                complex32 *z, float *power_y, float *power_z);
+    /* x *= factors */
+    void (*scale_bins)(const float *factors, int count, complex32 *x);
     /* sum += factor * x */
     void (*add_scaled)(const float *x, float factor, int count, float *sum);
-    /* sum[n] += taps[0] x[n] + ... + taps[15] x[n + 15], for the 960 samples of a window */
-    void (*interpolate)(const float *x, const float *taps, float *sum);
+    /* sum[n] += taps[0] x[n] + ... + taps[15] x[n + 15]; `count` is a multiple of COMB_ROUND */
+    void (*interpolate)(const float *x, const float *taps, int count, float *sum);
     /* 528 samples at 48 kHz to 120 at 12 kHz */
     void (*low_pass)(const float *x, float *low);
     /* The emphasised power of PITCH_BINS_USED bins, divided by a power of the mean over the bins around each. */

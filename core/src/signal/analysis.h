@@ -8,6 +8,7 @@
 #include "signal/highpass.h"
 #include "signal/pitch.h"
 #include "signal/stft.h"
+#include "signal/windows.h"
 
 /* What of the signal path is chosen with a model. */
 typedef struct analysis_params {
@@ -24,22 +25,30 @@ typedef struct analysis_tables {
     feature_layout layout;
     highpass highpass;
     stft stft;
+    windows windows;
     pitch_tables pitch;
     bands bands;
     const struct kernel *kernel;
 } analysis_tables;
 
+/* What is found of the windows of a frame. Whoever has the analysis may have it put elsewhere. */
+typedef struct frame_spectra {
+    complex32 *combs;    /* windows * channels * 481: after the comb filter, as the network hears them */
+    complex32 *unturned; /* the windows that are given out where nothing is decided: phases as they were */
+} frame_spectra;
+
 typedef struct analysis {
     int channels, lookahead_frames, future_samples;
-    int kept;                /* samples that the next hop will look back on */
-    int capacity;            /* of a channel's samples */
-    int end;                 /* of what has been heard */
-    float *samples;          /* channels * capacity */
-    complex32 *spectra;      /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
-    complex32 *comb;         /* channels * 481, of the decided frame */
-    complex32 *unturned;     /* channels * 481: what is given out of it where nothing is decided, phases as they were */
-    drift *drifts;           /* channels; NULL, as what follows, where that is made of `spectra` */
-    float *drift_free;       /* channels * M * 480, up to DRIFT_FUTURE_SAMPLES before the newest */
+    int kept;            /* samples that the next hop will look back on */
+    int capacity;        /* of a channel's samples */
+    int end;             /* of what has been heard */
+    float *samples;      /* channels * capacity */
+    complex32 *spectra;  /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
+    int gives_out;       /* whether the windows are found that are given out */
+    frame_spectra frame; /* the decided one */
+    drift *drifts;       /* channels; NULL, as what follows, where they are made of `spectra` */
+    float *drift_free;   /* channels * drift_free_samples: from the first window on as far as is known, and ahead */
+    int drift_free_samples;
     int has_begun;           /* whether there was a hop */
     int has_ended;           /* whether what comes is nothing but what follows a recording */
     double *highpass_states; /* channels * HIGHPASS_STATE */
@@ -54,6 +63,7 @@ typedef struct analysis {
     double contour[COMB_PAST_FRAMES]; /* periods of the frames before the decided one */
     double tap_delays[COMB_ALL_TAPS];
     float tap_weights[COMB_ALL_TAPS];
+    float tap_weights_late[COMB_ALL_TAPS]; /* of the late window, which has less of a future */
     float period_samples, pitch_correlation;
     pitch pitch;
 } analysis;

@@ -45,10 +45,10 @@ void comb_tap_weights(const double delays[COMB_ALL_TAPS], int future_samples, fl
 }
 
 #define BEFORE (COMB_REACH - 1) /* samples that interpolation reads before its place */
-#define SUM_SAMPLES (WINDOW_SAMPLES + 2 * COMB_REACH)
+#define SUM_SAMPLES (COMB_SAMPLES_MAX + 2 * COMB_REACH)
 
 void comb_filter(const kernel *k, const float *x, const double delays[COMB_ALL_TAPS],
-                 const float weights[COMB_ALL_TAPS], float filtered[WINDOW_SAMPLES]) {
+                 const float weights[COMB_ALL_TAPS], int count, float *filtered) {
     /* Taps that lie equally far between two samples are added up first, and interpolated once. */
     float sums[COMB_PHASES][SUM_SAMPLES];
     int used[COMB_PHASES] = {0};
@@ -60,22 +60,22 @@ void comb_filter(const kernel *k, const float *x, const double delays[COMB_ALL_T
         const float *from = x + (fine - phase) / COMB_PHASES - BEFORE;
         if (!used[phase]) {
             used[phase] = 1;
-            memset(sums[phase], 0, sizeof sums[phase]);
+            memset(sums[phase], 0, sizeof(float) * (size_t)(count + 2 * COMB_REACH));
         }
         if (phase == 0) {
-            k->add_scaled(from + BEFORE, weights[tap], WINDOW_SAMPLES, sums[0] + BEFORE);
+            k->add_scaled(from + BEFORE, weights[tap], count, sums[0] + BEFORE);
         } else {
-            k->add_scaled(from, weights[tap], WINDOW_SAMPLES + 2 * COMB_REACH - 1, sums[phase]);
+            k->add_scaled(from, weights[tap], count + 2 * COMB_REACH - 1, sums[phase]);
         }
     }
     if (used[0]) {
-        memcpy(filtered, sums[0] + BEFORE, sizeof(float) * WINDOW_SAMPLES);
+        memcpy(filtered, sums[0] + BEFORE, sizeof(float) * (size_t)count);
     } else {
-        memset(filtered, 0, sizeof(float) * WINDOW_SAMPLES);
+        memset(filtered, 0, sizeof(float) * (size_t)count);
     }
     for (int phase = 1; phase < COMB_PHASES; phase++) {
         if (used[phase]) {
-            k->interpolate(sums[phase], COMB_INTERPOLATORS + 2 * COMB_REACH * phase, filtered);
+            k->interpolate(sums[phase], COMB_INTERPOLATORS + 2 * COMB_REACH * phase, count, filtered);
         }
     }
 }

@@ -16,6 +16,7 @@ void drift_begin(drift *d, const float *x) {
         d->means[i] = x[0];
     }
     d->last = x[0];
+    d->step = 0.0;
 }
 
 /* Around the knot at x; four sums at once. */
@@ -51,5 +52,12 @@ void drift_push(drift *d, const float *x, float *y) {
             y[at] = (float)(d->x[at] - (d->last + n * step));
         }
         d->last = drifts[knot];
+        d->step = step;
+    }
+}
+
+void drift_ahead(const drift *d, float *y) {
+    for (int n = 0; n < WINDOW_SHIFT_SAMPLES; n++) {
+        y[n] = (float)(d->x[HOP_SAMPLES + n] - (d->last + n * d->step));
     }
 }

@@ -11,6 +11,7 @@ typedef struct drift {
     float x[DRIFT_FUTURE_SAMPLES + HOP_SAMPLES];                        /* the newest */
     double means[DRIFT_WEIGHTS - 1 + HOP_SAMPLES / DRIFT_KNOT_SAMPLES]; /* around knots, the newest */
     double last;                                                        /* drift at the end of what was given */
+    double step;                                                        /* of a sample there */
 } drift;
 
 /* Begin with a hop as if its first sample had been there for ever. */
@@ -18,5 +19,8 @@ void drift_begin(drift *d, const float *x);
 
 /* Take a hop in, and give the hop DRIFT_FUTURE_SAMPLES before it without its drift. */
 void drift_push(drift *d, const float *x, float *y);
+
+/* What follows the hop that was given last, WINDOW_SHIFT_SAMPLES, without a drift that goes on as it did. */
+void drift_ahead(const drift *d, float *y);
 
 #endif

@@ -11,6 +11,7 @@
 #define LONG_BINS (ECHO_LONG_SAMPLES / 2 + 1)
 #define LONG_HOPS (ECHO_LONG_SAMPLES / HOP_SAMPLES)
 #define FRAME_START ((ECHO_LONG_SAMPLES - WINDOW_SAMPLES) / 2)
+#define WINDOWS_START (FRAME_START - WINDOW_SHIFT_SAMPLES)
 #define MARGIN 1 /* bins beyond either end, where a spectrum is its own mirror image */
 
 /* Room to calculate in. */
@@ -170,23 +171,27 @@ static void find_gains(const echo_shape *s, const bands *b, const float *of_band
     mirror(gains);
 }
 
-/* The frame in the middle of the long window, which is divided out of it. */
-static void filter(const echo_shape *s, const analysis_tables *tables, scratch *z, complex32 *noisy) {
-    const float *gains = z->gains + MARGIN, *window = s->tables->window + FRAME_START;
-    float *frame = z->samples + FRAME_START;
+/* The frame in the middle of the long window, which is divided out of it, and the windows around it. */
+static void filter(const echo_shape *s, const analysis_tables *tables, scratch *z, int channel, complex32 *noisy,
+                   complex32 *given) {
+    const float *gains = z->gains + MARGIN;
     for (int k = 0; k < LONG_BINS; k++) {
         z->spectrum[k].re *= gains[k];
         z->spectrum[k].im *= gains[k];
     }
     real_fft_inverse(&s->tables->fft, z->spectrum, z->samples, z->work);
-    for (int n = 0; n < WINDOW_SAMPLES; n++) {
-        frame[n] /= window[n];
+    for (int n = WINDOWS_START; n < WINDOWS_START + WINDOW_SAMPLES + 2 * WINDOW_SHIFT_SAMPLES; n++) {
+        z->samples[n] /= s->tables->window[n];
     }
-    stft_analysis(&tables->stft, frame, noisy, z->work);
+    stft_analysis(&tables->stft, z->samples + FRAME_START, noisy + channel * BINS, z->work);
+    for (int i = 0; i < tables->windows.count; i++) {
+        const float *window = z->samples + FRAME_START + tables->windows.shifts[i];
+        stft_analysis(&tables->stft, window, given + (i * s->channels + channel) * BINS, z->work);
+    }
 }
 
 void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_tables *tables, const float *of_bands,
-                         complex32 *noisy, float *gains, float *taken) {
+                         complex32 *noisy, complex32 *given, float *gains, float *taken) {
     _Alignas(ARENA_ALIGNMENT) scratch z;
     float *left = z.left + MARGIN, *echo = z.echo + MARGIN, ratio[BINS];
     for (int channel = 0; channel < s->channels; channel++) {
@@ -207,7 +212,7 @@ void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_ta
         if (s->channels > 1) {
             transform_left(s, heard, channel, &z);
         }
-        filter(s, tables, &z, noisy + channel * BINS);
+        filter(s, tables, &z, channel, noisy, given);
     }
     around(z.gains + MARGIN, gains);
     for (int k = 0; k < BINS; k++) {

@@ -32,10 +32,11 @@ void echo_shape_reset(echo_shape *s);
 void echo_shape_hear(echo_shape *s, const float *echo, int64_t stride);
 
 /* The frame that is decided, `heard` being what is left: of each channel the spectrum without the rest of the echo, by
-   gains of bands, 481 gains for another spectrum of the same frame, and what was taken out of each band: 1 where no echo
-   was taken away before. */
+   gains of bands, and those of the windows that are given out, windows * channels * 481, phases not yet turned back; 481
+   gains for other spectra of the same frame, and what was taken out of each band: 1 where no echo was taken away
+   before. */
 void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_tables *tables, const float *of_bands,
-                         complex32 *noisy, float *gains, float *taken);
+                         complex32 *noisy, complex32 *given, float *gains, float *taken);
 
 /* What the enhancement decided, where the rest of an echo is taken out before. */
 void echo_shape_beside(int bands, const float *taken, float *gains, float *strengths);

@@ -40,16 +40,18 @@ static complex32 undo_at(const highpass *h, double radians) {
 
 void highpass_init(highpass *h, double corner_hz, arena *a) {
     h->is_on = corner_hz > 0.0;
-    h->undo = h->is_on ? ARENA_TAKE(a, complex32, BINS) : NULL;
+    h->undo = ARENA_TAKE(a, complex32, BINS);
     for (int i = 0; i < HIGHPASS_SECTIONS && h->is_on; i++) {
         section_init(&h->sections[i], corner_hz, 2.0 * circle_sin(CIRCLE_PI * (2 * i + 1) / (4.0 * HIGHPASS_SECTIONS)));
+    }
+    for (int k = 0; k < BINS && a->memory; k++) {
+        h->undo[k] = (complex32){1.0f, 0.0f};
     }
     if (h->is_on && a->memory) {
         for (int k = 2; k < BINS - 1; k++) {
             h->undo[k] = undo_at(h, 2.0 * CIRCLE_PI * k / WINDOW_SAMPLES);
         }
         /* what is left at 0 and 50 Hz is the skirt of what lies above: it turns as that does */
-        h->undo[0] = h->undo[BINS - 1] = (complex32){1.0f, 0.0f};
         h->undo[1] = h->undo[2];
     }
 }

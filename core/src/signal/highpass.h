@@ -13,7 +13,7 @@ typedef struct highpass_section {
 typedef struct highpass {
     int is_on;
     highpass_section sections[HIGHPASS_SECTIONS];
-    complex32 *undo; /* 481: takes the phase of the filter back */
+    complex32 *undo; /* 481: takes the phase of the filter back; ones without it */
 } highpass;
 
 #define HIGHPASS_STATE                                                                                                 \

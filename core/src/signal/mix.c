@@ -3,12 +3,16 @@
 #include "signal/mix.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "kernels/kernels.h"
 #include "signal/postfilter.h"
 
-void mix_init(mix *m, int bands, int channels, arena *a) {
-    m->mixed_energy = ARENA_TAKE(a, float, bands * channels);
-    m->noisy_energy = ARENA_TAKE(a, float, bands * channels);
+void mix_init(mix *m, int bands, int channels, int windows, arena *a) {
+    m->mixed_energy = ARENA_TAKE(a, float, bands * channels * windows);
+    m->noisy_energy = ARENA_TAKE(a, float, bands * channels * windows);
+    m->mixed_heard = ARENA_TAKE(a, float, bands * channels);
+    m->noisy_heard = ARENA_TAKE(a, float, bands * channels);
     m->total_mixed = ARENA_TAKE(a, float, bands);
     m->total_noisy = ARENA_TAKE(a, float, bands);
     m->gains = ARENA_TAKE(a, float, bands);
@@ -30,60 +34,103 @@ static void total(const float *energy, int bands, int channels, float *sum) {
     }
 }
 
-void mix_scale(int channels, const float *of_bins, complex32 *spectra) {
-    for (int channel = 0; channel < channels; channel++, spectra += BINS) {
-        for (int k = 0; k < BINS; k++) {
-            spectra[k].re *= of_bins[k];
-            spectra[k].im *= of_bins[k];
+void mix_scale(const kernel *k, int count, const float *of_bins, complex32 *spectra) {
+    for (int i = 0; i < count; i++) {
+        k->scale_bins(of_bins, BINS, spectra + i * BINS);
+    }
+}
+
+/* The lowest bands, those centred at up to MIX_HEARD_TO_BIN. */
+static int lowest(const bands *b) {
+    int low = 0;
+    while (low < b->count && b->edges[low] <= MIX_HEARD_TO_BIN) {
+        low++;
+    }
+    return low;
+}
+
+/* Energies of the lowest bands alone. */
+static void low_energy(const bands *b, int low, const complex32 *x, float *energy) {
+    memset(energy, 0, sizeof(float) * (size_t)low);
+    for (int band = 0; band < low && band < b->count - 1; band++) {
+        int end = band < b->count - 2 ? b->edges[band + 1] : BINS;
+        for (int k = b->edges[band]; k < end; k++) {
+            float power = x[k].re * x[k].re + x[k].im * x[k].im;
+            energy[band] += b->to_lower[k] * power;
+            if (band + 1 < low) {
+                energy[band + 1] += b->to_upper[k] * power;
+            }
         }
     }
 }
 
-static void mixture(const complex32 *y, const complex32 *p, const float *strengths, complex32 *z) {
-    for (int k = 0; k < BINS; k++) {
-        z[k].re = y[k].re + strengths[k] * (p[k].re - y[k].re);
-        z[k].im = y[k].im + strengths[k] * (p[k].im - y[k].im);
+static void hear(mix *m, const bands *b, int low, int channels, const complex32 *noisy, const complex32 *comb,
+                 const float *strengths) {
+    complex32 mixed[BINS];
+    int bins = low < b->count ? b->edges[low] : BINS;
+    for (int channel = 0; channel < channels; channel++, noisy += BINS, comb += BINS) {
+        for (int k = 0; k < bins; k++) {
+            mixed[k].re = noisy[k].re + strengths[k] * (comb[k].re - noisy[k].re);
+            mixed[k].im = noisy[k].im + strengths[k] * (comb[k].im - noisy[k].im);
+        }
+        low_energy(b, low, noisy, m->noisy_heard + channel * b->count);
+        low_energy(b, low, mixed, m->mixed_heard + channel * b->count);
     }
 }
 
-void mix_spectrum(mix *m, const bands *b, const highpass *h, int channels, const mix_spectra *of, const float *gains,
-                  const float *strengths, int post_filter, complex32 *out) {
-    int count = b->count;
-    float bins[BINS], strengths_of_bins[BINS];
-    complex32 comb[BINS];
-    bands_to_bins(b, strengths, strengths_of_bins);
-    for (int channel = 0; channel < channels; channel++) {
-        const complex32 *noisy = of->noisy + channel * BINS;
-        complex32 *z = out + channel * BINS;
-        bands_energy(b, noisy, m->noisy_energy + channel * count);
-        mixture(noisy, of->comb + channel * BINS, strengths_of_bins, z);
-        bands_energy(b, z, m->mixed_energy + channel * count);
+/* It judges what is still noisy after the comb filter: by the gain that the mixture needs. */
+static void filter_gains(mix *m, const float *noisy_energy, const float *mixed_energy, int bands, int channels,
+                         const float *gains) {
+    total(noisy_energy, bands, channels, m->total_noisy);
+    total(mixed_energy, bands, channels, m->total_mixed);
+    for (int band = 0; band < bands; band++) {
+        m->wanted[band] = gains[band] * rescale(m->total_noisy[band], m->total_mixed[band]);
     }
-    for (int band = 0; band < count; band++) {
-        m->gains[band] = gains[band];
+    postfilter(m->wanted, m->total_mixed, m->filtered, bands);
+    for (int band = 0; band < bands; band++) {
+        m->gains[band] = gains[band] * (m->filtered[band] / (m->wanted[band] + TINY));
     }
+}
+
+static void scale_window(mix *m, const analysis_tables *tables, int window, int channels, const float *gains,
+                         const float *of_bins, int post_filter, complex32 *out) {
+    int count = tables->bands.count;
+    float scale[BINS], bins[BINS], all[BINS];
+    const float *noisy_energy = m->noisy_energy + window * channels * count;
+    const float *mixed_energy = m->mixed_energy + window * channels * count;
+    memcpy(m->gains, gains, sizeof(float) * (size_t)count);
     if (post_filter) {
-        /* It judges what is still noisy after the comb filter: by the gain that the mixture needs. */
-        total(m->noisy_energy, count, channels, m->total_noisy);
-        total(m->mixed_energy, count, channels, m->total_mixed);
-        for (int band = 0; band < count; band++) {
-            m->wanted[band] = gains[band] * rescale(m->total_noisy[band], m->total_mixed[band]);
-        }
-        postfilter(m->wanted, m->total_mixed, m->filtered, count);
-        for (int band = 0; band < count; band++) {
-            m->gains[band] *= m->filtered[band] / (m->wanted[band] + TINY);
-        }
+        filter_gains(m, noisy_energy, mixed_energy, count, channels, gains);
     }
     for (int channel = 0; channel < channels; channel++) {
-        const float *energy_noisy = m->noisy_energy + channel * count;
-        const float *energy_mixed = m->mixed_energy + channel * count;
-        float *scale = m->filtered;
         for (int band = 0; band < count; band++) {
-            scale[band] = m->gains[band] * rescale(energy_noisy[band], energy_mixed[band]);
+            int at = channel * count + band;
+            scale[band] = m->gains[band] * rescale(noisy_energy[at], mixed_energy[at]);
         }
-        bands_to_bins(b, scale, bins);
-        highpass_undo_phase(h, of->comb + channel * BINS, comb);
-        mixture(of->unturned + channel * BINS, comb, strengths_of_bins, out + channel * BINS);
-        mix_scale(1, bins, out + channel * BINS);
+        bands_to_bins(&tables->bands, scale, bins);
+        tables->kernel->multiply(bins, of_bins, BINS, all);
+        mix_scale(tables->kernel, 1, all, out + (window * channels + channel) * BINS);
+    }
+}
+
+void mix_spectrum(mix *m, const analysis_tables *tables, int channels, const mix_spectra *of, const float *gains,
+                  const float *strengths, const float *of_bins, int post_filter, complex32 *out) {
+    const bands *b = &tables->bands;
+    int low = lowest(b), windows = tables->windows.count;
+    float strengths_of_bins[BINS], noisy_power[BINS], mixed_power[BINS];
+    size_t heard = sizeof(float) * (size_t)low;
+    bands_to_bins(b, strengths, strengths_of_bins);
+    hear(m, b, low, channels, of->noisy, of->combs + tables->windows.own * channels * BINS, strengths_of_bins);
+    for (int i = 0; i < windows * channels; i++) {
+        float *noisy_energy = m->noisy_energy + i * b->count, *mixed_energy = m->mixed_energy + i * b->count;
+        tables->kernel->mix(of->unturned + i * BINS, of->combs + i * BINS, tables->highpass.undo, strengths_of_bins,
+                            BINS, out + i * BINS, noisy_power, mixed_power);
+        bands_sums(b, noisy_power, noisy_energy);
+        bands_sums(b, mixed_power, mixed_energy);
+        memcpy(noisy_energy, m->noisy_heard + i % channels * b->count, heard);
+        memcpy(mixed_energy, m->mixed_heard + i % channels * b->count, heard);
+    }
+    for (int window = 0; window < windows; window++) {
+        scale_window(m, tables, window, channels, gains, of_bins, post_filter, out);
     }
 }

@@ -20,10 +20,3 @@ void stft_analysis(const stft *s, const float *frame, complex32 *spectrum, compl
     s->fft.kernel->multiply(frame, s->window, WINDOW_SAMPLES, windowed);
     real_fft_forward(&s->fft, windowed, spectrum, work);
 }
-
-void stft_synthesis(const stft *s, const complex32 *spectrum, float *frame, complex32 *work) {
-    real_fft_inverse(&s->fft, spectrum, frame, work);
-    for (int n = 0; n < WINDOW_SAMPLES; n++) {
-        frame[n] *= s->window[n];
-    }
-}

@@ -17,7 +17,4 @@ void stft_init(stft *s, const struct kernel *kernel, arena *a);
 /* Spectrum of 960 samples under the Vorbis window. */
 void stft_analysis(const stft *s, const float *frame, complex32 *spectrum, complex32 *work);
 
-/* 960 windowed samples of a spectrum, ready to be overlapped and added. */
-void stft_synthesis(const stft *s, const complex32 *spectrum, float *frame, complex32 *work);
-
 #endif

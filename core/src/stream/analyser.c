@@ -104,11 +104,19 @@ void percepnet_analyser_reset(percepnet_analyser *analyser) { analysis_reset(&an
 
 int32_t percepnet_analyser_features(const percepnet_analyser *analyser) { return analyser->tables.layout.count; }
 
-static void hand_over(const analysis *s, size_t features, int64_t hop, const percepnet_analysis *to) {
-    size_t spectrum = (size_t)s->channels * BINS, at = (size_t)hop;
+int32_t percepnet_analyser_windows(const percepnet_analyser *analyser) { return analyser->tables.windows.count; }
+
+static void hand_over(const percepnet_analyser *analyser, int64_t hop, const percepnet_analysis *to) {
+    const analysis *s = &analyser->analysis;
+    size_t features = (size_t)percepnet_analyser_features(analyser), at = (size_t)hop;
+    size_t spectrum = (size_t)s->channels * BINS, windows = spectrum * (size_t)analyser->tables.windows.count;
     memcpy(to->noisy + 2 * spectrum * at, s->spectra, sizeof(complex32) * spectrum);
-    memcpy(to->comb + 2 * spectrum * at, s->comb, sizeof(complex32) * spectrum);
-    memcpy(to->unturned + 2 * spectrum * at, s->unturned, sizeof(complex32) * spectrum);
+    memcpy(to->comb + 2 * spectrum * at, s->frame.combs + (size_t)analyser->tables.windows.own * spectrum,
+           sizeof(complex32) * spectrum);
+    if (to->unturned) {
+        memcpy(to->unturned + 2 * windows * at, s->frame.unturned, sizeof(complex32) * windows);
+        memcpy(to->combs + 2 * windows * at, s->frame.combs, sizeof(complex32) * windows);
+    }
     memcpy(to->features + features * at, s->features, sizeof(float) * features);
     memcpy(to->tap_delays + COMB_ALL_TAPS * at, s->tap_delays, sizeof s->tap_delays);
     memcpy(to->tap_weights + COMB_ALL_TAPS * at, s->tap_weights, sizeof s->tap_weights);
@@ -119,8 +127,8 @@ static void hand_over(const analysis *s, size_t features, int64_t hop, const per
 void percepnet_analyse(percepnet_analyser *analyser, const float *x, int64_t hops, int64_t stride,
                        const double *tap_delays, const percepnet_analysis *results) {
     analysis *s = &analyser->analysis;
-    size_t features = (size_t)percepnet_analyser_features(analyser);
     uint64_t before = subnormals_off();
+    s->gives_out = results->unturned != NULL;
     for (int64_t hop = 0; hop < hops; hop++, x += HOP_SAMPLES) {
         for (int channel = 0; channel < s->channels; channel++) {
             memcpy(analysis_input(s, channel), x + channel * stride, sizeof(float) * HOP_SAMPLES);
@@ -130,7 +138,7 @@ void percepnet_analyse(percepnet_analyser *analyser, const float *x, int64_t hop
         } else {
             analysis_push(s, &analyser->tables);
         }
-        hand_over(s, features, hop, results);
+        hand_over(analyser, hop, results);
     }
     subnormals_restore(before);
 }

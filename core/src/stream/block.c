@@ -15,8 +15,8 @@
 typedef struct piece {
     int hops;
     float *features;  /* hops * those of the network */
-    complex32 *noisy; /* hops * channels * 481 each, as of mix_spectra */
-    complex32 *comb;
+    complex32 *noisy; /* hops * channels * 481, as of mix_spectra */
+    complex32 *combs; /* hops * windows * channels * 481 each */
     complex32 *unturned;
     float *samples; /* channels * hops * 480 */
 } piece;
@@ -30,11 +30,11 @@ struct percepnet_block {
 };
 
 static void piece_init(piece *p, const percepnet_block *b, arena *a) {
-    size_t frames = (size_t)b->hops * (size_t)b->channels;
+    size_t frames = (size_t)b->hops * (size_t)b->channels, windows = (size_t)b->model->tables.windows.count;
     p->features = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.features);
     p->noisy = ARENA_TAKE(a, complex32, frames * BINS);
-    p->comb = ARENA_TAKE(a, complex32, frames * BINS);
-    p->unturned = ARENA_TAKE(a, complex32, frames * BINS);
+    p->combs = ARENA_TAKE(a, complex32, windows * frames * BINS);
+    p->unturned = ARENA_TAKE(a, complex32, windows * frames * BINS);
     p->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
 }
 
@@ -102,26 +102,31 @@ static void give(const percepnet_block *b, piece *p, percepnet_stream *s) {
     }
 }
 
+/* What is found of frames goes where it is needed; of the last one, it is with the analysis too. */
 static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float *x) {
     size_t size = (size_t)e->channels * BINS, features = (size_t)b->model->network.features;
+    size_t windows = size * (size_t)b->model->tables.windows.count;
+    const frame_spectra own = e->analysis.frame;
+    frame_spectra *frame = &e->analysis.frame;
     for (int hop = 0; hop < p->hops; hop++) {
         size_t at = (size_t)hop;
+        *frame = (frame_spectra){p->combs + at * windows, p->unturned + at * windows};
         enhancer_analyse(e, x + hop * HOP_SAMPLES, stride_of(b));
         memcpy(p->features + at * features, e->analysis.features, sizeof(float) * features);
-        mix_spectra found = enhancer_spectra(e);
-        memcpy(p->noisy + at * size, found.noisy, sizeof(complex32) * size);
-        memcpy(p->comb + at * size, found.comb, sizeof(complex32) * size);
-        memcpy(p->unturned + at * size, found.unturned, sizeof(complex32) * size);
+        memcpy(p->noisy + at * size, e->analysis.spectra, sizeof(complex32) * size);
     }
+    memcpy(own.combs, frame->combs, sizeof(complex32) * windows);
+    memcpy(own.unturned, frame->unturned, sizeof(complex32) * windows);
+    *frame = own;
 }
 
 static void decide(percepnet_block *b, const piece *p, enhancer *e, float *y) {
     network_state *state = &e->network;
-    size_t size = (size_t)e->channels * BINS;
+    size_t size = (size_t)e->channels * BINS, windows = size * (size_t)b->model->tables.windows.count;
     network_run(&e->model->network, &b->work, p->features, &state, 1, p->hops);
     for (int hop = 0; hop < p->hops; hop++) {
-        size_t at = (size_t)hop * size;
-        mix_spectra spectra = {p->noisy + at, p->comb + at, p->unturned + at};
+        size_t heard = (size_t)hop * size, given = (size_t)hop * windows;
+        mix_spectra spectra = {p->noisy + heard, p->combs + given, p->unturned + given};
         enhancer_synthesise(e, &spectra, &b->work, hop, y + hop * HOP_SAMPLES, stride_of(b));
     }
 }

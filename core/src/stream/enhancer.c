@@ -14,30 +14,31 @@ static void residual_of(enhancer *e, const percepnet_model *model, arena *a) {
 
 void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_model *residual, int channels,
                    const enhancer_settings *settings, arena *a) {
-    int bands = model->tables.bands.count;
+    int bands = model->tables.bands.count, windows = model->tables.windows.count;
     e->model = model;
     e->channels = channels;
     e->settings = *settings;
     analysis_init(&e->analysis, &model->tables, channels, a);
     network_state_init(&e->network, &model->network, a);
-    mix_init(&e->mix, bands, channels, a);
+    mix_init(&e->mix, bands, channels, windows, a);
     noise_shape_init(&e->noise, a);
     residual_of(e, residual, a);
     e->gains = ARENA_TAKE(a, float, bands);
     e->strengths = ARENA_TAKE(a, float, bands);
-    e->enhanced = ARENA_TAKE(a, complex32, channels * BINS);
-    e->unturned = FAR_ENDS && residual ? ARENA_TAKE(a, complex32, channels * BINS) : NULL;
-    e->overlap = ARENA_TAKE(a, float, channels * HOP_SAMPLES);
+    e->enhanced = ARENA_TAKE(a, complex32, windows * channels * BINS);
+    e->unturned = FAR_ENDS && residual ? ARENA_TAKE(a, complex32, windows * channels * BINS) : NULL;
+    e->tail = ARENA_TAKE(a, float, channels * WINDOWS_TAIL_SAMPLES);
 }
 
 void enhancer_reset(enhancer *e) {
     size_t channels = (size_t)e->channels, bands = (size_t)e->model->network.bands;
+    size_t windows = (size_t)e->model->tables.windows.count;
     analysis_reset(&e->analysis, &e->model->tables);
     network_reset(&e->network, &e->model->network);
     memset(e->gains, 0, sizeof(float) * bands);
     memset(e->strengths, 0, sizeof(float) * bands);
-    memset(e->enhanced, 0, sizeof(complex32) * channels * BINS);
-    memset(e->overlap, 0, sizeof(float) * channels * HOP_SAMPLES);
+    memset(e->enhanced, 0, sizeof(complex32) * windows * channels * BINS);
+    memset(e->tail, 0, sizeof(float) * channels * WINDOWS_TAIL_SAMPLES);
     e->speech = -1.0f;
     noise_shape_reset(&e->noise);
     if (FAR_ENDS && e->residual) {
@@ -70,31 +71,27 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
     }
 }
 
-static void overlap_add(enhancer *e, int channel, float *y) {
-    float *overlap = e->overlap + channel * HOP_SAMPLES;
-    _Alignas(ARENA_ALIGNMENT) float frame[WINDOW_SAMPLES];
-    _Alignas(ARENA_ALIGNMENT) complex32 work[STFT_WORK];
-    stft_synthesis(&e->model->tables.stft, e->enhanced + channel * BINS, frame, work);
-    for (int n = 0; n < HOP_SAMPLES; n++) {
-        y[n] = overlap[n] + frame[n];
-    }
-    memcpy(overlap, frame + HOP_SAMPLES, sizeof(float) * HOP_SAMPLES);
-    subnormals_clear(overlap, HOP_SAMPLES);
+static void give(enhancer *e, int channel, float *y) {
+    const analysis_tables *tables = &e->model->tables;
+    float *tail = e->tail + channel * WINDOWS_TAIL_SAMPLES;
+    windows_give(&tables->windows, &tables->stft, e->enhanced + channel * BINS, e->channels * BINS, tail, y);
+    subnormals_clear(tail, WINDOWS_TAIL_SAMPLES);
     subnormals_clear(y, HOP_SAMPLES);
 }
 
 mix_spectra enhancer_spectra(const enhancer *e) {
-    return (mix_spectra){e->analysis.spectra, e->analysis.comb, e->analysis.unturned};
+    const analysis *s = &e->analysis;
+    return (mix_spectra){s->spectra, s->frame.combs, s->frame.unturned};
 }
 
 /* What is left then is of the signal that the network hears. */
 static void take_rest_out(enhancer *e, float *taken, mix_spectra *of) {
     const analysis_tables *tables = &e->model->tables;
-    residual_take_out(e->residual, &e->analysis, tables, e->enhanced, e->analysis.comb, taken);
-    for (int channel = 0; channel < e->channels; channel++) {
-        highpass_undo_phase(&tables->highpass, e->enhanced + channel * BINS, e->unturned + channel * BINS);
+    residual_take_out(e->residual, &e->analysis, tables, e->enhanced, e->unturned, taken);
+    for (int i = 0; i < tables->windows.count * e->channels; i++) {
+        highpass_undo_phase(&tables->highpass, e->unturned + i * BINS, e->unturned + i * BINS);
     }
-    *of = (mix_spectra){e->enhanced, e->analysis.comb, e->unturned};
+    *of = (mix_spectra){e->enhanced, e->analysis.frame.combs, e->unturned};
 }
 
 void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
@@ -102,6 +99,7 @@ void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work 
     float gains[BINS], strengths[BINS], taken[BINS], further[BINS];
     size_t bands = sizeof(float) * (size_t)e->model->network.bands;
     const analysis_tables *tables = &e->model->tables;
+    int spectra = tables->windows.count * e->channels;
     mix_spectra mixed = *of;
     take_decisions(e, work, at);
     memcpy(gains, e->gains, bands);
@@ -111,14 +109,12 @@ void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work 
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
     }
     noise_shape_push(&e->noise, &tables->bands, e->channels, of->noisy, gains, further);
-    mix_spectrum(&e->mix, &tables->bands, &tables->highpass, e->channels, &mixed, gains, strengths,
-                 e->settings.post_filter, e->enhanced);
-    mix_scale(e->channels, further, e->enhanced);
+    mix_spectrum(&e->mix, tables, e->channels, &mixed, gains, strengths, further, e->settings.post_filter, e->enhanced);
+    for (int i = 0; e->settings.dry > 0.0f && i < spectra; i++) {
+        add_dry(e->enhanced + i * BINS, of->unturned + i * BINS, e->settings.dry);
+    }
     for (int channel = 0; channel < e->channels; channel++) {
-        if (e->settings.dry > 0.0f) {
-            add_dry(e->enhanced + channel * BINS, of->unturned + channel * BINS, e->settings.dry);
-        }
-        overlap_add(e, channel, y + channel * stride);
+        give(e, channel, y + channel * stride);
     }
 }
 

@@ -31,9 +31,9 @@ typedef struct enhancer {
     float *gains;       /* bands each, of the last hop */
     float *strengths;
     float speech;        /* probability that the last frame was speech; -1 if nobody said */
-    complex32 *enhanced; /* channels * 481 each */
+    complex32 *enhanced; /* windows * channels * 481 each */
     complex32 *unturned; /* of what has no rest of an echo; NULL where that stays */
-    float *overlap;      /* channels * 480 */
+    float *tail;         /* channels * WINDOWS_TAIL_SAMPLES: what frames have left */
 } enhancer;
 
 /* `residual` is a model that residual_serves, or NULL. */

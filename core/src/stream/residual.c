@@ -132,9 +132,9 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
     r->heard = 1;
 }
 
-void residual_take_out(residual *r, const analysis *heard, const analysis_tables *tables, complex32 *noisy,
-                       complex32 *comb, float *taken) {
+void residual_take_out(residual *r, analysis *heard, const analysis_tables *tables, complex32 *noisy, complex32 *given,
+                       float *taken) {
     float bins[BINS];
-    echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, bins, taken);
-    mix_scale(r->channels, bins, comb);
+    echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, given, bins, taken);
+    mix_scale(tables->kernel, tables->windows.count * r->channels, bins, heard->frame.combs);
 }

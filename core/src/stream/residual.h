@@ -33,9 +33,10 @@ void residual_reset(residual *r);
 void residual_hear(residual *r, network_work *work, const float *left, int64_t left_stride, const float *echo,
                    int64_t echo_stride, const float *far);
 
-/* The spectrum of each channel without the rest of the echo, of the frame that is decided; its comb-filtered one loses it
-   in place. `heard` is what is left. `taken` are gains of bands, as of echo_shape_take_out. */
-void residual_take_out(residual *r, const analysis *heard, const analysis_tables *tables, complex32 *noisy,
-                       complex32 *comb, float *taken);
+/* The spectrum of each channel without the rest of the echo, of the frame that is decided, and those of the windows that
+   are given out, as of echo_shape_take_out; comb-filtered ones lose it in place. `heard` is what is left. `taken` are
+   gains of bands. */
+void residual_take_out(residual *r, analysis *heard, const analysis_tables *tables, complex32 *noisy, complex32 *given,
+                       float *taken);
 
 #endif

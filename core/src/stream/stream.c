@@ -405,8 +405,10 @@ float percepnet_stream_speech_probability(const percepnet_stream *s) {
 void percepnet_stream_inspect(const percepnet_stream *s, percepnet_frame *frame) {
     const enhancer *e = &s->enhancers[0];
     frame->noisy = &e->analysis.spectra->re;
-    frame->comb = &e->analysis.comb->re;
-    frame->unturned = &e->analysis.unturned->re;
+    frame->comb = &(e->analysis.frame.combs + e->model->tables.windows.own * e->channels * BINS)->re;
+    frame->unturned = &e->analysis.frame.unturned->re;
+    frame->combs = &e->analysis.frame.combs->re;
+    frame->windows = e->model->tables.windows.count;
     frame->enhanced = &e->enhanced->re;
     frame->features = e->analysis.features;
     frame->gains = e->gains;

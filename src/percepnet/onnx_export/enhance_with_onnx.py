@@ -16,12 +16,12 @@ import soundfile
 
 from percepnet.model.header import read_header
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
-from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.noise_shape import NoiseShape
+from percepnet.reference.windows import OverlapAdd
 
 
 class OnnxNetwork:
@@ -55,7 +55,7 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
     shape, delay_samples = NoiseShape(bands), params.latency_samples
     rest = np.full(delay_samples + -len(x) % HOP_SAMPLES, x[-1])  # a step at the end would sound through the high-pass
     padded = np.concatenate([x, rest]).astype(np.float32)
-    overlap, hops = np.zeros(HOP_SAMPLES, np.float32), []
+    overlap, hops = OverlapAdd(channels=1), []
     for i, hop in enumerate(padded.reshape(-1, 1, HOP_SAMPLES)):
         if i == len(x) // HOP_SAMPLES:
             analysis.end()
@@ -63,14 +63,11 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
         decided = network.step(frames.features)
         gains, strengths = decided["gains"], decided["strengths"]
         further = shape.push(frames.noisy[0], gains[0])  # noise lies between the harmonics
-        unturned = frames.unturned, frames.comb * undo_phase(params.highpass_hz)
+        unturned = frames.unturned, frames.combs * undo_phase(params.highpass_hz)  # three windows
         changed = enhance_spectrum(
             frames.noisy, frames.comb, gains, strengths, bands, post_filter=False, unturned=unturned
         )
-        spectrum = changed[0] * further
-        frame = stft.synthesis(spectrum)[0]
-        hops.append(overlap + frame[:HOP_SAMPLES])
-        overlap = frame[HOP_SAMPLES:]
+        hops.append(overlap.push(changed[0] * further)[0])
     return np.concatenate(hops)[delay_samples:][: len(x)]
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from percepnet.params import BINS, HOP_SAMPLES, WINDOW_SAMPLES, SignalParams
-from percepnet.reference import comb, pitch, stft
+from percepnet.reference import comb, pitch, stft, windows
 from percepnet.reference.bands import bands_of, coherence
-from percepnet.reference.drift import FUTURE_FRAMES, DriftFree
+from percepnet.reference.drift import FUTURE_FRAMES, FUTURE_SAMPLES, DriftFree
 from percepnet.reference.features import Features, silent_energy
 from percepnet.reference.highpass import Highpass, undo_phase
 
@@ -21,7 +21,8 @@ class Frames(NamedTuple):
 
     noisy: np.ndarray  # (T, channels, 481) spectrum
     comb: np.ndarray  # (T, channels, 481) spectrum after the comb filter
-    unturned: np.ndarray  # (T, channels, 481) spectrum that is given out where nothing is decided: phases as they were
+    unturned: np.ndarray  # (T, windows, channels, 481) spectra that are given out where nothing is decided, with phases
+    combs: np.ndarray  # (T, windows, channels, 481) their spectra after the comb filter, as the network hears them
     features: np.ndarray  # (T, features)
     periods_samples: np.ndarray  # (T,)
     correlations: np.ndarray  # (T,)
@@ -44,16 +45,28 @@ class Analysis:
     params : SignalParams
     channels : int
         They share one pitch and one set of features.
+    gives_out : bool
+        Whether the windows that are given out are found; without, there are none.
+
+    Attributes
+    ----------
+    shifts : tuple of int
+        By how many samples the windows that are given out lie behind the decided frame.
     """
 
-    def __init__(self, params: SignalParams, channels: int = 1) -> None:
+    def __init__(self, params: SignalParams, channels: int = 1, *, gives_out: bool = True) -> None:
         self.params = params
         self.channels = channels
+        self._gives_out = gives_out
+        self._has_drift = bool(params.highpass_hz) and params.lookahead_frames >= FUTURE_FRAMES
+        self.shifts = windows.AROUND if self._has_drift else windows.ALONE
         self._bands = bands_of(params.band_edges)
         self._pitch = pitch.PitchTracker(params.lookahead_frames)
         self._future = params.lookahead_frames * HOP_SAMPLES
-        # The window of the first decided frame begins this far before the first new sample, less its first hop.
-        self._history = comb.PAST_SAMPLES + comb.INTERPOLATOR_REACH + self._future + WINDOW_SAMPLES - HOP_SAMPLES
+        # The first window of the next decided frame begins this far before the first new sample, less its first hop.
+        begins = self._future + WINDOW_SAMPLES - HOP_SAMPLES + max(self.shifts)
+        self._history = comb.PAST_SAMPLES + comb.INTERPOLATOR_REACH + begins
+        self._free_samples = max(begins - FUTURE_SAMPLES, 0)
         self.reset()
 
     def reset(self) -> None:
@@ -62,8 +75,7 @@ class Analysis:
         self._highpass = Highpass(self.params.highpass_hz)
         self._has_ended = False
         self._drift_free = DriftFree(self.channels)
-        later = max(self.params.lookahead_frames - FUTURE_FRAMES, 0)
-        self._free = np.zeros((self.channels, (1 + later) * HOP_SAMPLES), dtype=np.float32)
+        self._free = np.zeros((self.channels, self._free_samples), dtype=np.float32)
         self._features = Features(self.params)
         self._x = np.zeros((self.channels, self._history), dtype=np.float32)
         self._fine = np.zeros(
@@ -103,6 +115,8 @@ class Analysis:
         starts = self._history - self._future - HOP_SAMPLES + HOP_SAMPLES * np.arange(count)
         filtered, weights = comb.comb_filter(fine, starts, tap_delays, self._future)
         combed = stft.analysis(filtered)
+        unturned = self._unturned(hops, x, noisy, starts)
+        combs = self._combs(fine, combed, starts, tap_delays)
 
         energy = self._bands.energy(noisy).sum(axis=1)
         combed_energy = self._bands.energy(combed).sum(axis=1)
@@ -115,7 +129,9 @@ class Analysis:
         self._x = x[:, -self._history :]
         self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]
         self._spectra = spectra[count:]
-        return Frames(noisy, combed, self._unturned(hops, noisy), inputs, periods, correlations, tap_delays, weights)
+        return Frames(
+            noisy, combed, unturned, combs, inputs, periods, correlations, tap_delays, weights
+        )  # fmt: skip
 
     def end(self) -> None:
         """What comes from now on is nothing but what follows a recording, from which no drift can be told."""
@@ -135,16 +151,35 @@ class Analysis:
         """
         return self._x[:, -samples:]
 
-    def _unturned(self, hops: np.ndarray, noisy: np.ndarray) -> np.ndarray:
-        """The decided frames without their drift; with less of a future than that needs, with phases given back."""
-        corner_hz = self.params.highpass_hz
-        if not corner_hz:
-            return noisy
-        if self.params.lookahead_frames < FUTURE_FRAMES or self._has_ended:
-            return noisy * undo_phase(corner_hz)
-        x = np.concatenate([self._free, self._drift_free.push(hops)], axis=-1)
-        self._free = x[:, hops.shape[-1] :]
-        return stft.analysis(stft.frames(x[:, : hops.shape[-1] + HOP_SAMPLES]).swapaxes(0, 1))
+    def _unturned(self, hops: np.ndarray, x: np.ndarray, noisy: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """The windows without their drift; with less of a future than that needs, with phases given back."""
+        if not self._gives_out:
+            return np.zeros((len(noisy), 0, *noisy.shape[1:]), np.complex64)
+        undo = undo_phase(self.params.highpass_hz)
+        if not self._has_drift:
+            return np.asarray((noisy * undo)[:, None])
+        if self._has_ended:
+            return stft.analysis(windows.frames(x, starts, self.shifts)) * undo
+        free, ahead = self._drift_free.push(hops)
+        free = np.concatenate([self._free, free], axis=-1)
+        self._free = free[:, hops.shape[-1] :]
+        first = windows.SHIFT_SAMPLES + HOP_SAMPLES * np.arange(len(noisy))
+        found = windows.frames(np.pad(free, ((0, 0), (0, windows.SHIFT_SAMPLES))), first, self.shifts)
+        if self.params.lookahead_frames == FUTURE_FRAMES:
+            found[:, -1, :, -windows.SHIFT_SAMPLES :] = ahead.swapaxes(0, 1)
+        return stft.analysis(found)
+
+    def _combs(self, fine: np.ndarray, combed: np.ndarray, starts: np.ndarray, tap_delays: np.ndarray) -> np.ndarray:
+        """The windows after the comb filter, by the taps of their frame, of which the late one has less of a future."""
+        if not self._gives_out:
+            return np.zeros((len(combed), 0, *combed.shape[1:]), np.complex64)
+        found = [
+            combed
+            if shift == 0
+            else stft.analysis(comb.comb_filter(fine, starts + shift, tap_delays, self._future - max(shift, 0))[0])
+            for shift in self.shifts
+        ]
+        return np.stack(found, axis=1)
 
     def _track(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         periods, correlations, delays = [], [], []

@@ -24,6 +24,7 @@ class Bands:
 
     Attributes
     ----------
+    edges : tuple of int
     weights : np.ndarray [shape=(bands, 481), dtype=float32]
         The triangles. Bins above the last centre belong to the last band altogether: they follow its gain.
     widths : np.ndarray [shape=(bands,), dtype=float32]
@@ -31,6 +32,7 @@ class Bands:
     """
 
     def __init__(self, edges: tuple[int, ...]) -> None:
+        self.edges = edges
         centres = np.asarray(edges, dtype=np.float64)
         bins = np.minimum(np.arange(BINS), centres[-1])
         lower = np.clip(np.searchsorted(centres, bins, side="right") - 1, 0, len(edges) - 2)

@@ -7,7 +7,8 @@ lies around a sample, 40 ms before to 20 ms after it, and what is left is speech
 
 The weights are the least squares between what is to be kept and what is to be rejected, over frequency: -44 dB at
 8 Hz, -7 dB at 30 Hz, within .2 dB from 60 Hz on. The drift is slow, so it is known once a millisecond, from means of
-triangles of 2 ms, and lies on straight lines between.
+triangles of 2 ms, and lies on straight lines between. The late window of a frame (`percepnet.reference.windows`) ends
+3.75 ms after what is known of it: there, where it has all but faded out, the drift goes on as it went last.
 """
 
 from functools import lru_cache
@@ -17,8 +18,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from percepnet.arrays import Array, Samples
 from percepnet.params import HOP_SAMPLES
+from percepnet.reference.windows import SHIFT_SAMPLES
 
 KNOT_SAMPLES = 48  # a millisecond, in which straight lines are as good as curves
+HOP_KNOTS = HOP_SAMPLES // KNOT_SAMPLES
 KNOTS_PAST, KNOTS_FUTURE = 39, 19
 WEIGHTS = KNOTS_PAST + 1 + KNOTS_FUTURE
 FUTURE_SAMPLES = (KNOTS_FUTURE + 1) * KNOT_SAMPLES
@@ -79,7 +82,7 @@ class DriftFree:
         """Begin a new stream: what it begins with has been there for ever."""
         self._x: Samples | None = None
 
-    def push(self, hops: Samples) -> Samples:
+    def push(self, hops: Samples) -> tuple[Samples, Samples]:
         """Take in the next hops.
 
         Parameters
@@ -88,8 +91,10 @@ class DriftFree:
 
         Returns
         -------
-        np.ndarray [shape=(channels, 480 * T), dtype=float32]
+        free : np.ndarray [shape=(channels, 480 * T), dtype=float32]
             Ends 960 samples before what was given ends.
+        ahead : np.ndarray [shape=(channels, T, 180), dtype=float32]
+            What follows each hop of it, without a drift that goes on as it did at the end of the hop.
         """
         if self._x is None:
             first = hops[:, :1]
@@ -104,5 +109,10 @@ class DriftFree:
         steps = np.arange(KNOT_SAMPLES) / KNOT_SAMPLES
         lines = drift[:, :-1, None] + steps * np.diff(drift)[:, :, None]
         out = x[:, : hops.shape[1]] - lines.reshape(self._channels, -1)
+        behind = sliding_window_view(x[:, HOP_SAMPLES:], SHIFT_SAMPLES, axis=-1)[:, ::HOP_SAMPLES]
+        last, ends = (drift[:, HOP_KNOTS - back :: HOP_KNOTS, None] for back in (1, 0))
+        ahead = behind[:, : ends.shape[1]] - (
+            ends + np.arange(SHIFT_SAMPLES) * ((ends - last[:, : ends.shape[1]]) / KNOT_SAMPLES)
+        )
         self._x, self._means, self._drift = x[:, -FUTURE_SAMPLES:], means[:, 1 - WEIGHTS :], drift[:, -1:]
-        return np.asarray(out, np.float32)
+        return np.asarray(out, np.float32), np.asarray(ahead, np.float32)

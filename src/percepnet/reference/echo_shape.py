@@ -6,7 +6,8 @@ much there is in a band, is spread over the bins of the band as the echo that wa
 was taken away, nothing is known of that, and the band's gain is that of its bins.
 
 The look-ahead of two frames is there to be used: a window of 60 ms around the frame has bins of 16.7 Hz, between which
-two voices are told apart whose harmonics share bins of 50 Hz. Of what the window gives, only the frame is kept.
+two voices are told apart whose harmonics share bins of 50 Hz. Of what the window gives, the frame is kept, and the
+windows around it that are given out.
 """
 
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from percepnet.reference import stft
 from percepnet.reference.bands import Bands
 from percepnet.reference.echo_past import Past
 from percepnet.reference.powers import powers, smoothed
+from percepnet.reference.windows import ALONE, frames
 
 FINE = 3  # bins of the long window in one of the frame's
 LONG_SAMPLES = FINE * WINDOW_SAMPLES
@@ -34,7 +36,7 @@ SILENT = np.float32(1e-12)  # energy
 TAKEN_TWICE = np.float32(0.1)  # a gain below which no more of the enhancement's is given back
 
 _LONG_WINDOW = (np.sin(np.pi * (np.arange(LONG_SAMPLES) + 0.5) / LONG_SAMPLES) ** 2).astype(np.float32)
-_FRAME = slice((LONG_SAMPLES - WINDOW_SAMPLES) // 2, (LONG_SAMPLES + WINDOW_SAMPLES) // 2)
+_FRAME_START = np.array([(LONG_SAMPLES - WINDOW_SAMPLES) // 2])
 
 
 class Rest(NamedTuple):
@@ -48,6 +50,7 @@ class WithoutRest(NamedTuple):
     """The frame that is decided, without the rest of the echo."""
 
     noisy: np.ndarray  # (channels, 481) spectrum
+    windows: np.ndarray  # (windows, channels, 481) spectra of what is given out, phases not yet turned back
     gains: Array  # (481,): for another spectrum of the same frame
     of_bands: Array  # (bands,): what was taken out; 1 where no echo was taken away before
 
@@ -61,10 +64,13 @@ class EchoShape:
     lookahead_frames : int
         By which decisions come later than the frame that they are for.
     channels : int
+    shifts : tuple of int
+        Of the windows that are given out.
     """
 
-    def __init__(self, bands: Bands, lookahead_frames: int, channels: int) -> None:
+    def __init__(self, bands: Bands, lookahead_frames: int, channels: int, shifts: tuple[int, ...] = ALONE) -> None:
         self._bands = bands
+        self._shifts = shifts
         later = lookahead_frames + 1 - LONG_HOPS // 2
         self._later = max(later, 0)  # hops between the end of the long window and the newest
         self._missing = max(-later, 0)  # hops of the long window that nobody has heard yet: silence
@@ -101,9 +107,11 @@ class EchoShape:
         echo = np.stack([past.read(self._later, known) for past in self._echoes])
         left = self._long_spectra(heard[:, : known * HOP_SAMPLES])
         gains, of_bands = self._gains(rest.gains, powers(left), powers(self._long_spectra(echo)))
-        frame = np.fft.irfft(left * gains, n=LONG_SAMPLES, axis=-1)[:, _FRAME] / _LONG_WINDOW[_FRAME]
+        # the long window is divided out; its ends, where it is nothing, are of no window
+        kept = np.fft.irfft(left * gains, n=LONG_SAMPLES, axis=-1) / _LONG_WINDOW
+        noisy, *given = stft.analysis(frames(kept, _FRAME_START, (0, *self._shifts)))[0].astype(np.complex64)
         of_frame = _around(gains) / np.float32(FINE)
-        return WithoutRest(np.asarray(stft.analysis(frame), np.complex64), of_frame.astype(np.float32), of_bands)
+        return WithoutRest(noisy, np.stack(given), of_frame.astype(np.float32), of_bands)
 
     def _long_spectra(self, x: Samples) -> np.ndarray:
         whole = np.concatenate([x, np.zeros((len(x), self._missing * HOP_SAMPLES), np.float32)], axis=1)

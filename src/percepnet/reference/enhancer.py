@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from percepnet.params import HOP_SAMPLES
-from percepnet.reference import stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.echo_shape import EchoShape, Rest, beside_the_rest
@@ -13,6 +12,7 @@ from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network, NetworkModel
 from percepnet.reference.noise_shape import NoiseShape
+from percepnet.reference.windows import OverlapAdd
 
 
 def dry_level(attenuation_limit_db: float | None) -> float:
@@ -69,7 +69,7 @@ class FrameEnhancer:
         self._shape: EchoShape | None = None  # as long as there is a far end
         self._noise.reset()
         self._state = self._network.initial_state()
-        self._overlap = np.zeros((self.channels, HOP_SAMPLES), dtype=np.float32)
+        self._overlap = OverlapAdd(self.channels)
         self.gains = np.ones(self.model.params.bands, dtype=np.float32)
 
     def end(self) -> None:
@@ -105,25 +105,24 @@ class FrameEnhancer:
         if not self.comb_filter:
             strengths = np.zeros_like(strengths)
         undo = undo_phase(self.model.params.highpass_hz)
-        noisy, comb, unturned = frames.noisy, frames.comb, frames.unturned
+        noisy, comb, unturned, combs = frames.noisy, frames.comb, frames.unturned, frames.combs
         if rest is None:
             self._shape = None
         else:
-            self._shape = self._shape or EchoShape(self._bands, self.model.params.lookahead_frames, self.channels)
+            self._shape = self._shape or EchoShape(
+                self._bands, self.model.params.lookahead_frames, self.channels, self._analysis.shifts
+            )
             without = self._shape.push(rest, self._analysis.newest(self._shape.samples))
-            noisy, comb = without.noisy[None], without.gains * comb
-            unturned = noisy * undo
+            noisy, comb, combs = without.noisy[None], without.gains * comb, without.gains * combs
+            unturned = without.windows[None] * undo
             gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
         further = self._noise.push(frames.noisy[0], gains)
         changed = enhance_spectrum(
             noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter,
-            unturned=(unturned, comb * undo),
+            unturned=(unturned, combs * undo),
         )  # fmt: skip
         spectrum = further * changed[0]
         dry = np.float32(dry_level(self.attenuation_limit_db))
         if dry:
             spectrum = spectrum + dry * (frames.unturned[0] - spectrum)
-        frame = stft.synthesis(spectrum)
-        out: np.ndarray = self._overlap + frame[:, :HOP_SAMPLES]
-        self._overlap = frame[:, HOP_SAMPLES:]
-        return out
+        return self._overlap.push(spectrum)

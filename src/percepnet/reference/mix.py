@@ -7,6 +7,8 @@ from percepnet.reference.postfilter import postfilter
 
 # A band in which the comb filter cancelled nearly everything is not blown up again beyond this (12 dB).
 RESCALE_MAX = np.float32(4.0)
+# Bands centred at up to 100 Hz have the level that the network hears, behind its high-pass.
+HEARD_TO_BIN = 2
 
 
 def mix(noisy: np.ndarray, comb: np.ndarray, strengths: np.ndarray, bands: Bands) -> np.ndarray:
@@ -14,16 +16,16 @@ def mix(noisy: np.ndarray, comb: np.ndarray, strengths: np.ndarray, bands: Bands
 
     Parameters
     ----------
-    noisy, comb : np.ndarray [shape=(T, channels, 481), complex]
-    strengths : np.ndarray [shape=(T, bands)]
+    noisy, comb : np.ndarray [shape=(..., channels, 481), complex]
+    strengths : np.ndarray [shape=(..., bands)]
         0 leaves a band alone, 1 replaces it.
     bands : Bands
 
     Returns
     -------
-    np.ndarray [shape=(T, channels, 481), complex64]
+    np.ndarray [shape=(..., channels, 481), complex64]
     """
-    return noisy + bands.to_bins(strengths)[:, None, :] * (comb - noisy)
+    return noisy + bands.to_bins(strengths)[..., None, :] * (comb - noisy)
 
 
 def enhance_spectrum(
@@ -49,21 +51,33 @@ def enhance_spectrum(
         Gains are the wanted magnitudes over those of the noisy bands.
     bands : Bands
     post_filter : bool
-    unturned : tuple of two np.ndarray [shape=(T, channels, 481), complex], optional
-        The same two spectra with their phases, to which is done what is found of those that the network hears.
+    unturned : tuple of two np.ndarray [shape=(T, windows, channels, 481), complex], optional
+        The windows that are given out, with their phases, in place of the frame that the network hears. Each has levels
+        of its own, but for the lowest bands: those are the frame's.
 
     Returns
     -------
-    np.ndarray [shape=(T, channels, 481), complex64]
+    np.ndarray [shape=(T, channels, 481), complex64], or (T, windows, channels, 481) of `unturned`
     """
-    mixed = mix(noisy, comb, strengths, bands)
-    energy_noisy, energy_mixed = bands.energy(noisy), bands.energy(mixed)
+    heard = mix(noisy, comb, strengths, bands)
+    if unturned is None:
+        scale = _scale(bands.energy(noisy), bands.energy(heard), gains, post_filter)
+        return bands.to_bins(scale) * heard
+    mixed = mix(*unturned, strengths[:, None], bands)
+    energy_noisy, energy_mixed = bands.energy(unturned[0]), bands.energy(mixed)
+    low = sum(edge <= HEARD_TO_BIN for edge in bands.edges)
+    energy_noisy[..., :low] = bands.energy(noisy)[:, None, :, :low]
+    energy_mixed[..., :low] = bands.energy(heard)[:, None, :, :low]
+    return bands.to_bins(_scale(energy_noisy, energy_mixed, gains[:, None], post_filter)) * mixed
+
+
+def _scale(energy_noisy: np.ndarray, energy_mixed: np.ndarray, gains: np.ndarray, post_filter: bool) -> np.ndarray:
+    """Of the bands of all channels, which are the last axis but one."""
     if post_filter:
-        total_mixed = energy_mixed.sum(axis=1)
-        wanted = gains * _rescale(energy_noisy.sum(axis=1), total_mixed)
+        total_mixed = energy_mixed.sum(axis=-2)
+        wanted = gains * _rescale(energy_noisy.sum(axis=-2), total_mixed)
         gains = gains * postfilter(wanted, total_mixed) / (wanted + TINY)
-    scale = gains[:, None, :] * _rescale(energy_noisy, energy_mixed)
-    return bands.to_bins(scale) * (mixed if unturned is None else mix(*unturned, strengths, bands))
+    return np.asarray(gains[..., None, :] * _rescale(energy_noisy, energy_mixed))
 
 
 def _rescale(energy_noisy: np.ndarray, energy_mixed: np.ndarray) -> np.ndarray:

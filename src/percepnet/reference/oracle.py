@@ -12,7 +12,7 @@ import numpy as np
 
 from percepnet.errors import AudioError
 from percepnet.params import HOP_SAMPLES, NOISE_MASKING_TONE, SignalParams
-from percepnet.reference import stft
+from percepnet.reference import windows
 from percepnet.reference.analysis import Analysis, Frames, FrontHalf
 from percepnet.reference.bands import TINY, Bands, bands_of, coherence
 from percepnet.reference.highpass import undo_phase
@@ -280,25 +280,24 @@ def oracle_steps(
     bands = bands_of(params.band_edges)
     flush = params.latency_samples + -len(clean) % HOP_SAMPLES
     x, y = (np.pad(signal.astype(np.float32), (0, flush))[None] for signal in (clean, noisy))
-    leader = Analysis(params).push(x if pitch == "clean" else y)
-    clean_frames = Analysis(params).push(x, leader.tap_delays)
+    leader = Analysis(params, gives_out=False).push(x if pitch == "clean" else y)
+    clean_frames = Analysis(params, gives_out=False).push(x, leader.tap_delays)
     noisy_frames = Analysis(params).push(y, leader.tap_delays)
     decisions = decide(clean_frames, noisy_frames, bands, strength, extra)
     gains, strengths = decisions.gains, decisions.strengths
 
     def audio(spectrum: np.ndarray) -> np.ndarray:
-        signal = stft.overlap_add(stft.synthesis(spectrum[:, 0]))
-        return signal[params.latency_samples :][: len(clean)]
+        return windows.overlap_add(spectrum)[0, params.latency_samples :][: len(clean)]
 
     def enhanced(strengths: np.ndarray, post_filter: bool) -> np.ndarray:
         noisy, comb = noisy_frames.noisy, noisy_frames.comb
-        unturned = noisy_frames.unturned, comb * undo_phase(params.highpass_hz)
+        unturned = noisy_frames.unturned, noisy_frames.combs * undo_phase(params.highpass_hz)
         return audio(enhance_spectrum(noisy, comb, gains, strengths, bands, post_filter=post_filter, unturned=unturned))
 
     magnitude = np.minimum(np.abs(clean_frames.noisy) / (np.abs(noisy_frames.noisy) + TINY), 1.0)
     frame_rows = slice(params.lookahead_frames, None)
     return OracleResult(
-        bins=audio(magnitude * noisy_frames.unturned),
+        bins=audio(magnitude[:, None] * noisy_frames.unturned),
         bands=enhanced(np.zeros_like(strengths), False),
         comb=enhanced(strengths, False),
         postfilter=enhanced(strengths, True),
