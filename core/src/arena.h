@@ -15,17 +15,8 @@ typedef struct arena {
     size_t used;
 } arena;
 
-static inline void *arena_take(arena *a, size_t count, size_t size) {
-    void *taken = a->memory ? a->memory + a->used : NULL;
-    if (count > (ARENA_MAX - a->used) / size) {
-        a->used = ARENA_MAX;
-        return taken;
-    }
-    size_t bytes = count * size;
-    a->used += (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
-    a->used = a->used < ARENA_MAX ? a->used : ARENA_MAX;
-    return taken;
-}
+/* Room for `count` things of `size` bytes; NULL while the size is added up. */
+void *arena_take(arena *a, size_t count, size_t size);
 
 /* The arena begins behind the structure that owns it, `size` bytes long: one block of memory for both. */
 static inline size_t arena_start(size_t size) {

@@ -47,6 +47,7 @@
 #define analysis_push percepnet_inside_analysis_push
 #define analysis_reset percepnet_inside_analysis_reset
 #define analysis_tables_init percepnet_inside_analysis_tables_init
+#define arena_take percepnet_inside_arena_take
 #define bands_coherence percepnet_inside_bands_coherence
 #define bands_correlation percepnet_inside_bands_correlation
 #define bands_energy percepnet_inside_bands_energy

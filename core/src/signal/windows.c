@@ -14,25 +14,29 @@ static double risen(double x) {
     return fade * fade;
 }
 
-/* What a window is multiplied by in synthesis: its fade over the window of its analysis. That of the early one rises when
-   the hop before has ended. */
-static void synthesis_init(float *synthesis, const float *window, int is_early, float count) {
+/* What the early window is multiplied by in synthesis: its fade, which rises when the hop before has ended, over the window
+   of its analysis. */
+static void early_init(float *early, const float *window) {
     const double late = (double)WINDOW_SHIFT_SAMPLES / HOP_SAMPLES;
     for (int n = 0; n < WINDOW_SAMPLES; n++) {
         double hops = (n + 0.5) / HOP_SAMPLES, left = hops < 1.0 ? hops - late : 2.0 - hops;
-        float fade = is_early ? (float)(risen(left / (1.0 - late)) / (double)window[n]) : window[n];
-        synthesis[n] = fade / count;
+        early[n] = (float)(risen(left / (1.0 - late)) / (double)window[n]) / (float)WINDOWS_MAX;
     }
 }
 
 void windows_init(windows *w, const stft *s, int are_around, arena *a) {
+    float *early = are_around ? ARENA_TAKE(a, float, WINDOW_SAMPLES) : s->window;
+    float *others = are_around ? ARENA_TAKE(a, float, WINDOW_SAMPLES) : s->window;
     w->count = are_around ? WINDOWS_MAX : 1;
     w->own = w->count / 2;
     for (int i = 0; i < WINDOWS_MAX; i++) {
-        w->shifts[i] = are_around ? (i - 1) * WINDOW_SHIFT_SAMPLES : 0;
-        w->synthesis[i] = are_around ? ARENA_TAKE(a, float, WINDOW_SAMPLES) : s->window;
-        if (are_around && a->memory) {
-            synthesis_init(w->synthesis[i], s->window, i == 0, WINDOWS_MAX);
+        w->shifts[i] = are_around ? (i - w->own) * WINDOW_SHIFT_SAMPLES : 0;
+        w->synthesis[i] = i == 0 ? early : others;
+    }
+    if (are_around && a->memory) {
+        early_init(early, s->window);
+        for (int n = 0; n < WINDOW_SAMPLES; n++) {
+            others[n] = s->window[n] / (float)WINDOWS_MAX;
         }
     }
 }

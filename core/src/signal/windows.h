@@ -13,7 +13,7 @@ typedef struct windows {
     int count; /* 1: the frame itself */
     int own;   /* which of them is that */
     int shifts[WINDOWS_MAX];
-    float *synthesis[WINDOWS_MAX]; /* WINDOW_SAMPLES each: what they are multiplied by */
+    const float *synthesis[WINDOWS_MAX]; /* WINDOW_SAMPLES each: what they are multiplied by */
 } windows;
 
 void windows_init(windows *w, const stft *s, int are_around, arena *a);

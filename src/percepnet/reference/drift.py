@@ -8,7 +8,7 @@ lies around a sample, 40 ms before to 20 ms after it, and what is left is speech
 The weights are the least squares between what is to be kept and what is to be rejected, over frequency: -44 dB at
 8 Hz, -7 dB at 30 Hz, within .2 dB from 60 Hz on. The drift is slow, so it is known once a millisecond, from means of
 triangles of 2 ms, and lies on straight lines between. The late window of a frame (`percepnet.reference.windows`) ends
-3.75 ms after what is known of it: there, where it has all but faded out, the drift goes on as it went last.
+3.3 ms after what is known of it: there, where it has all but faded out, the drift goes on as it went last.
 """
 
 from functools import lru_cache
@@ -93,7 +93,7 @@ class DriftFree:
         -------
         free : np.ndarray [shape=(channels, 480 * T), dtype=float32]
             Ends 960 samples before what was given ends.
-        ahead : np.ndarray [shape=(channels, T, 180), dtype=float32]
+        ahead : np.ndarray [shape=(channels, T, 160), dtype=float32]
             What follows each hop of it, without a drift that goes on as it did at the end of the hop.
         """
         if self._x is None:

@@ -1,11 +1,11 @@
-"""Three windows for each decision: of the frame, and three eighths of a hop before it and behind.
+"""Three windows for each decision: of the frame, and a third of a hop before it and behind.
 
 Decisions come every 10 ms. Gains that change from one window to the next leave traces of the windows in what comes out,
-and leave fewer with more windows that follow each other sooner: the same decisions, in between. Each window has a comb
+and leave fewer with windows that follow each other every 3.3 ms: the same decisions, more windows. Each has a comb
 filter and levels of its own; with those of the decided frame there would be next to no gain.
 
 There is no more delay. Nothing is given out before all windows over it are decided, and the next decision's early
-window begins 3.75 ms before the hop ends. So it fades in when that has ended, and the one before it fades out as late.
+window begins 3.3 ms before the hop ends. So it fades in when that has ended, and the one before it fades out as late.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from percepnet.arrays import Samples
 from percepnet.params import HOP_SAMPLES, WINDOW_SAMPLES
 from percepnet.reference import stft
 
-SHIFT_SAMPLES = 3 * HOP_SAMPLES // 8
+SHIFT_SAMPLES = HOP_SAMPLES // 3
 AROUND = (-SHIFT_SAMPLES, 0, SHIFT_SAMPLES)  # from the decided frame
 ALONE = (0,)
 TAIL_SAMPLES = WINDOW_SAMPLES + SHIFT_SAMPLES - HOP_SAMPLES  # behind the hop that a decision completes
