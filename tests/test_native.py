@@ -155,6 +155,10 @@ def test_synthesis(run):
         (SignalParams(band_edges=tuple(range(0, 480, 10))), {}),
         (SignalParams(band_edges=(0, 40, 480)), {}),
         (SignalParams(band_edges=(0, 1)), {}),
+        (SignalParams(2, highpass_hz=30.0), {"post_filter": True, "attenuation_limit_db": 12.0}),
+        (SignalParams(3, highpass_hz=30.0), {"one_window": True, "post_filter": True}),
+        (SignalParams(2, highpass_hz=30.0, band_edges=(0, 1)), {"one_window": True}),
+        (SignalParams(2, highpass_hz=30.0, band_edges=(0, 1, 2)), {}),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])

@@ -172,16 +172,17 @@ static percepnet_options options(source *s) {
     o.bypass = byte(s) % 8 == 0;
     o.block_samples = byte(s) % 3 ? 0 : 1 + (int32_t)below(s, byte(s) % 2 ? 4 : 1000);
     o.far_end = byte(s) % 2;
+    o.one_window = byte(s) % 4 == 0;
     return o;
 }
 
 /* One option becomes another: it is refused in words, or it is an option. */
 static void wrong_options(const percepnet_model *model, source *s, percepnet_options o) {
     percepnet_error error = {""};
-    int32_t *fields[] = {&o.sample_rate_hz, &o.link_channels, &o.interleaved,   &o.comb_filter,
-                         &o.post_filter,    &o.bypass,        &o.block_samples, &o.far_end};
+    int32_t *fields[] = {&o.sample_rate_hz, &o.link_channels, &o.interleaved,   &o.comb_filter, &o.post_filter,
+                         &o.one_window,     &o.bypass,        &o.block_samples, &o.far_end};
     if (byte(s) % 4) {
-        *fields[below(s, 8)] = odd(s);
+        *fields[below(s, 9)] = odd(s);
     } else {
         o.attenuation_limit_db = bits(word(s));
     }

@@ -99,12 +99,13 @@ PERCEPNET_API const char *percepnet_kernel(int32_t index);
 #define PERCEPNET_NO_LIMIT (-1.0f)
 
 typedef struct percepnet_options {
-    int32_t sample_rate_hz;     /* 8000 to 192000; rates other than 48000 are converted to it and back */
-    int32_t channels;           /* 1 to 1024 */
-    int32_t link_channels;      /* 1: one decision for all channels, which keeps a stereo image; 0: each by itself */
-    int32_t interleaved;        /* 0: channel after channel, `stride` samples apart; 1: sample after sample */
-    int32_t comb_filter;        /* 0: all strengths are zero */
-    int32_t post_filter;        /* 1: the envelope post-filter, which takes more noise and some clarity */
+    int32_t sample_rate_hz; /* 8000 to 192000; rates other than 48000 are converted to it and back */
+    int32_t channels;       /* 1 to 1024 */
+    int32_t link_channels;  /* 1: one decision for all channels, which keeps a stereo image; 0: each by itself */
+    int32_t interleaved;    /* 0: channel after channel, `stride` samples apart; 1: sample after sample */
+    int32_t comb_filter;    /* 0: all strengths are zero */
+    int32_t post_filter;    /* 1: the envelope post-filter, which takes more noise and some clarity */
+    int32_t one_window;     /* 1: each decision in one window instead of three, for output that is averaged anyway */
     float attenuation_limit_db; /* the most by which anything is attenuated, 0 or more; or PERCEPNET_NO_LIMIT */
     int32_t bypass;             /* 1: begin with the input as it is, aligned in time */
     /* 0: a call gives back what is ready, in steps of 10 ms. Otherwise calls take multiples of so many samples, and each
@@ -264,8 +265,8 @@ typedef struct percepnet_frame {
     const float *noisy; /* channels * 481 complex, spectrum of the decided frame */
     const float *comb;  /* channels * 481 complex, after the comb filter */
     const float
-        *unturned; /* windows * channels * 481 complex each: what gains of one would give out, with its phases */
-    const float *combs;    /* the same after the comb filter, as the network hears them */
+        *unturned;      /* windows * channels * 481 complex each: what gains of one would give out, with its phases */
+    const float *combs; /* the same after the comb filter, as the network hears them */
     const float *enhanced;
     const float *features; /* as percepnet_model_info says */
     const float *gains;    /* bands */

@@ -564,6 +564,7 @@ static void test_options(const percepnet_model *model) {
     wrong = o, wrong.interleaved = -1, refuse_option(model, wrong, "interleaved");
     wrong = o, wrong.comb_filter = 2, refuse_option(model, wrong, "comb_filter");
     wrong = o, wrong.post_filter = 2, refuse_option(model, wrong, "post_filter");
+    wrong = o, wrong.one_window = 2, refuse_option(model, wrong, "one_window");
     wrong = o, wrong.bypass = 2, refuse_option(model, wrong, "bypass");
     wrong = o, wrong.attenuation_limit_db = NAN, refuse_option(model, wrong, "attenuation_limit_db");
     wrong = o, wrong.attenuation_limit_db = -3.0f, refuse_option(model, wrong, "attenuation_limit_db");

@@ -153,6 +153,7 @@ def open_stream(
     link_channels: bool = True,
     comb_filter: bool = True,
     post_filter: bool = False,
+    one_window: bool = False,
     attenuation_limit_db: float | None = None,
     block_samples: int = 0,
     far_end: bool = False,
@@ -163,7 +164,7 @@ def open_stream(
 
     Parameters
     ----------
-    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, attenuation_limit_db, block_samples,
+    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, one_window, attenuation_limit_db, block_samples,
     far_end, residual
         As of :class:`percepnet.reference.stream.Stream`.
     wanted : str, optional
@@ -181,6 +182,7 @@ def open_stream(
         link_channels=link_channels,
         comb_filter=comb_filter,
         post_filter=post_filter,
+        one_window=one_window,
         attenuation_limit_db=attenuation_limit_db,
         block_samples=block_samples,
         far_end=far_end,

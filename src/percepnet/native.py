@@ -83,7 +83,7 @@ class Stream:
         8000 to 192000.
     channels : int
         1 to 1024.
-    link_channels, comb_filter, post_filter, attenuation_limit_db, bypass, block_samples, far_end, residual
+    link_channels, comb_filter, post_filter, one_window, attenuation_limit_db, bypass, block_samples, far_end, residual
         As of the definition.
     exact : bool
         True calculates the network in single precision; False in 8 bits, weights and activations, where its table
@@ -113,6 +113,7 @@ class Stream:
         link_channels: bool = True,
         comb_filter: bool = True,
         post_filter: bool = False,
+        one_window: bool = False,
         attenuation_limit_db: float | None = None,
         bypass: bool = False,
         block_samples: int = 0,
@@ -140,6 +141,7 @@ class Stream:
             link_channels=link_channels,
             comb_filter=comb_filter,
             post_filter=post_filter,
+            one_window=one_window,
             attenuation_limit_db=_limit(attenuation_limit_db),
             bypass=bypass,
             block_samples=block_samples,
@@ -341,7 +343,7 @@ class FrameEnhancer(Stream):
     model : Model
     channels : int
         They share every decision, so that a stereo image stays where it was.
-    comb_filter, post_filter, attenuation_limit_db, exact, kernel, block_hops
+    comb_filter, post_filter, one_window, attenuation_limit_db, exact, kernel, block_hops
         As of `Stream`.
 
     Raises
@@ -359,6 +361,7 @@ class FrameEnhancer(Stream):
         *,
         comb_filter: bool = True,
         post_filter: bool = False,
+        one_window: bool = False,
         attenuation_limit_db: float | None = None,
         exact: bool = False,
         kernel: str | None = None,
@@ -370,6 +373,7 @@ class FrameEnhancer(Stream):
             channels,
             comb_filter=comb_filter,
             post_filter=post_filter,
+            one_window=one_window,
             attenuation_limit_db=attenuation_limit_db,
             exact=exact,
             kernel=kernel,

@@ -53,6 +53,7 @@ class Options(ctypes.Structure):
         ("interleaved", ctypes.c_int32),
         ("comb_filter", ctypes.c_int32),
         ("post_filter", ctypes.c_int32),
+        ("one_window", ctypes.c_int32),
         ("attenuation_limit_db", ctypes.c_float),
         ("bypass", ctypes.c_int32),
         ("block_samples", ctypes.c_int32),

@@ -138,7 +138,8 @@ class Enhancer(LiveStream[ThreadedStream]):
                 raise PercepNetError(f"quality {BEST!r} has no far end: an echo comes after what it is the echo of")
 
             def open_way(backwards: bool) -> ThreadedStream:
-                return self._open(backward_model() if backwards else loaded, replace(settings, block_samples=0))
+                model, whole = backward_model() if backwards else loaded, replace(settings, block_samples=0)
+                return self._open(model, whole, one_window=True)  # of three streams the mean is given out
 
             stream = BothWays(open_way, settings.sample_rate, settings.channels)
         else:
@@ -147,7 +148,7 @@ class Enhancer(LiveStream[ThreadedStream]):
         super().__init__(stream, loaded, settings, self._lock, "this enhancer")
         self._short = short_chunks(stream, settings.channels, refuses=settings.invalid == RAISE)
 
-    def _open(self, model: Model, settings: Settings) -> ThreadedStream:
+    def _open(self, model: Model, settings: Settings, *, one_window: bool = False) -> ThreadedStream:
         return open_stream(
             model,
             settings.sample_rate,
@@ -155,6 +156,7 @@ class Enhancer(LiveStream[ThreadedStream]):
             link_channels=settings.link_channels,
             comb_filter=settings.comb_filter,
             post_filter=settings.post_filter,
+            one_window=one_window,
             attenuation_limit_db=settings.attenuation_limit_db,
             block_samples=settings.block_samples,
             far_end=settings.far_end,

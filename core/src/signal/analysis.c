@@ -21,13 +21,15 @@ void analysis_tables_init(analysis_tables *tables, const analysis_params *p, con
     highpass_init(&tables->highpass, p->highpass_hz, a);
     stft_init(&tables->stft, k, a);
     windows_init(&tables->windows, &tables->stft, has_drifts(tables), a);
+    windows_init(&tables->one_window, &tables->stft, 0, a);
     pitch_tables_init(&tables->pitch, k, a);
     bands_init(&tables->bands, p->band_edges, p->bands, a);
 }
 
-void analysis_init(analysis *s, const analysis_tables *tables, int channels, arena *a) {
+void analysis_init(analysis *s, const analysis_tables *tables, int channels, int one_window, arena *a) {
     int bands = tables->bands.count, lookahead_frames = tables->lookahead_frames;
     s->channels = channels;
+    s->windows = one_window ? &tables->one_window : &tables->windows;
     s->lookahead_frames = lookahead_frames;
     s->future_samples = lookahead_frames * HOP_SAMPLES;
     /* The first window of the next decided frame begins this far before the next sample, less its first hop. */
@@ -38,8 +40,8 @@ void analysis_init(analysis *s, const analysis_tables *tables, int channels, are
     s->gives_out = 1;
     s->samples = ARENA_TAKE(a, float, channels * s->capacity);
     s->spectra = ARENA_TAKE(a, complex32, (lookahead_frames + 1) * channels * BINS);
-    s->frame.combs = ARENA_TAKE(a, complex32, tables->windows.count * channels * BINS);
-    s->frame.unturned = ARENA_TAKE(a, complex32, tables->windows.count * channels * BINS);
+    s->frame.combs = ARENA_TAKE(a, complex32, s->windows->count * channels * BINS);
+    s->frame.unturned = ARENA_TAKE(a, complex32, s->windows->count * channels * BINS);
     s->highpass_states = ARENA_TAKE(a, double, channels * HIGHPASS_STATE);
     s->drifts = has_drifts(tables) ? ARENA_TAKE(a, drift, channels) : NULL;
     s->drift_free = has_drifts(tables) ? ARENA_TAKE(a, float, channels * s->drift_free_samples) : NULL;
@@ -55,7 +57,7 @@ void analysis_init(analysis *s, const analysis_tables *tables, int channels, are
 }
 
 void analysis_reset(analysis *s, const analysis_tables *tables) {
-    size_t channels = (size_t)s->channels, windows = (size_t)tables->windows.count;
+    size_t channels = (size_t)s->channels, windows = (size_t)s->windows->count;
     s->end = s->kept;
     memset(s->samples, 0, sizeof(float) * channels * (size_t)s->capacity);
     memset(s->spectra, 0, sizeof(complex32) * (size_t)(s->lookahead_frames + 1) * channels * BINS);
@@ -150,12 +152,12 @@ static void comb_windows(analysis *s, const analysis_tables *tables, int channel
 
 static void comb_channel(analysis *s, const analysis_tables *tables, int channel) {
     float filtered[WINDOW_SAMPLES];
-    if (s->gives_out && s->drifts) {
+    if (s->gives_out && s->windows->count > 1) {
         comb_windows(s, tables, channel);
         return;
     }
     comb_filter(tables->kernel, decided_frame(s, channel), s->tap_delays, s->tap_weights, WINDOW_SAMPLES, filtered);
-    transform(tables, filtered, of_window(s, s->frame.combs, tables->windows.own, channel));
+    transform(tables, filtered, of_window(s, s->frame.combs, s->windows->own, channel));
 }
 
 static void accumulate(float *sum, const float *values, int count, int first) {
@@ -202,7 +204,7 @@ static void take_in(analysis *s, const analysis_tables *tables) {
 /* At the end the future of a drift is not known. */
 static void find_window(analysis *s, const analysis_tables *tables, int window, int channel) {
     complex32 *unturned = of_window(s, s->frame.unturned, window, channel);
-    int shift = tables->windows.shifts[window];
+    int shift = s->windows->shifts[window];
     if (!s->drifts) {
         highpass_undo_phase(&tables->highpass, s->spectra + channel * BINS, unturned);
     } else if (s->has_ended) {
@@ -215,7 +217,7 @@ static void find_window(analysis *s, const analysis_tables *tables, int window, 
 }
 
 static void find_windows(analysis *s, const analysis_tables *tables) {
-    for (int window = 0; s->gives_out && window < tables->windows.count; window++) {
+    for (int window = 0; s->gives_out && window < s->windows->count; window++) {
         for (int channel = 0; channel < s->channels; channel++) {
             find_window(s, tables, window, channel);
         }
@@ -236,7 +238,7 @@ static void compare_with_comb(analysis *s, const analysis_tables *tables) {
     const complex32 *newest = s->spectra + s->lookahead_frames * s->channels * BINS;
     for (int channel = 0; channel < s->channels; channel++) {
         const complex32 *noisy = s->spectra + channel * BINS,
-                        *comb = of_window(s, s->frame.combs, tables->windows.own, channel);
+                        *comb = of_window(s, s->frame.combs, s->windows->own, channel);
         comb_channel(s, tables, channel);
         bands_energy(b, noisy, s->one_channel);
         accumulate(s->energy, s->one_channel, b->count, channel == 0);

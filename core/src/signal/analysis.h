@@ -25,7 +25,8 @@ typedef struct analysis_tables {
     feature_layout layout;
     highpass highpass;
     stft stft;
-    windows windows;
+    windows windows; /* as many as the look-ahead allows */
+    windows one_window;
     pitch_tables pitch;
     bands bands;
     const struct kernel *kernel;
@@ -39,15 +40,16 @@ typedef struct frame_spectra {
 
 typedef struct analysis {
     int channels, lookahead_frames, future_samples;
-    int kept;            /* samples that the next hop will look back on */
-    int capacity;        /* of a channel's samples */
-    int end;             /* of what has been heard */
-    float *samples;      /* channels * capacity */
-    complex32 *spectra;  /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
-    int gives_out;       /* whether the windows are found that are given out */
-    frame_spectra frame; /* the decided one */
-    drift *drifts;       /* channels; NULL, as what follows, where they are made of `spectra` */
-    float *drift_free;   /* channels * drift_free_samples: from the first window on as far as is known, and ahead */
+    const windows *windows; /* that are given out */
+    int kept;               /* samples that the next hop will look back on */
+    int capacity;           /* of a channel's samples */
+    int end;                /* of what has been heard */
+    float *samples;         /* channels * capacity */
+    complex32 *spectra;     /* (M + 1) * channels * 481, oldest first: of the decided frame up to the newest */
+    int gives_out;          /* whether the windows are found that are given out */
+    frame_spectra frame;    /* the decided one */
+    drift *drifts;          /* channels; NULL, as what follows, where they are made of `spectra` */
+    float *drift_free;      /* channels * drift_free_samples: from the first window on as far as is known, and ahead */
     int drift_free_samples;
     int has_begun;           /* whether there was a hop */
     int has_ended;           /* whether what comes is nothing but what follows a recording */
@@ -70,7 +72,7 @@ typedef struct analysis {
 
 void analysis_tables_init(analysis_tables *tables, const analysis_params *params, const struct kernel *kernel,
                           arena *a);
-void analysis_init(analysis *s, const analysis_tables *tables, int channels, arena *a);
+void analysis_init(analysis *s, const analysis_tables *tables, int channels, int one_window, arena *a);
 void analysis_reset(analysis *s, const analysis_tables *tables);
 
 /* Where the next 480 samples of a channel go, before analysis_push. */

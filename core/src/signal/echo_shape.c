@@ -172,8 +172,8 @@ static void find_gains(const echo_shape *s, const bands *b, const float *of_band
 }
 
 /* The frame in the middle of the long window, which is divided out of it, and the windows around it. */
-static void filter(const echo_shape *s, const analysis_tables *tables, scratch *z, int channel, complex32 *noisy,
-                   complex32 *given) {
+static void filter(const echo_shape *s, const analysis_tables *tables, const windows *w, scratch *z, int channel,
+                   complex32 *noisy, complex32 *given) {
     const float *gains = z->gains + MARGIN;
     for (int k = 0; k < LONG_BINS; k++) {
         z->spectrum[k].re *= gains[k];
@@ -184,8 +184,8 @@ static void filter(const echo_shape *s, const analysis_tables *tables, scratch *
         z->samples[n] /= s->tables->window[n];
     }
     stft_analysis(&tables->stft, z->samples + FRAME_START, noisy + channel * BINS, z->work);
-    for (int i = 0; i < tables->windows.count; i++) {
-        const float *window = z->samples + FRAME_START + tables->windows.shifts[i];
+    for (int i = 0; i < w->count; i++) {
+        const float *window = z->samples + FRAME_START + w->shifts[i];
         stft_analysis(&tables->stft, window, given + (i * s->channels + channel) * BINS, z->work);
     }
 }
@@ -212,7 +212,7 @@ void echo_shape_take_out(echo_shape *s, const analysis *heard, const analysis_ta
         if (s->channels > 1) {
             transform_left(s, heard, channel, &z);
         }
-        filter(s, tables, &z, channel, noisy, given);
+        filter(s, tables, heard->windows, &z, channel, noisy, given);
     }
     around(z.gains + MARGIN, gains);
     for (int k = 0; k < BINS; k++) {

@@ -40,9 +40,10 @@ void mix_scale(const kernel *k, int count, const float *of_bins, complex32 *spec
     }
 }
 
-/* The lowest bands, those centred at up to MIX_HEARD_TO_BIN. */
-static int lowest(const bands *b) {
-    int low = 0;
+/* The lowest bands, those centred at up to MIX_HEARD_TO_BIN, have the levels of the frame; if it is given out alone,
+   all have. */
+static int lowest(const bands *b, const windows *w) {
+    int low = w->count == 1 ? b->count : 0;
     while (low < b->count && b->edges[low] <= MIX_HEARD_TO_BIN) {
         low++;
     }
@@ -51,10 +52,13 @@ static int lowest(const bands *b) {
 
 /* Energies of the lowest bands alone. */
 static void low_energy(const bands *b, int low, const complex32 *x, float *energy) {
+    if (low == b->count) {
+        bands_energy(b, x, energy);
+        return;
+    }
     memset(energy, 0, sizeof(float) * (size_t)low);
-    for (int band = 0; band < low && band < b->count - 1; band++) {
-        int end = band < b->count - 2 ? b->edges[band + 1] : BINS;
-        for (int k = b->edges[band]; k < end; k++) {
+    for (int band = 0; band < low; band++) {
+        for (int k = b->edges[band]; k < b->edges[band + 1]; k++) {
             float power = x[k].re * x[k].re + x[k].im * x[k].im;
             energy[band] += b->to_lower[k] * power;
             if (band + 1 < low) {
@@ -113,14 +117,14 @@ static void scale_window(mix *m, const analysis_tables *tables, int window, int 
     }
 }
 
-void mix_spectrum(mix *m, const analysis_tables *tables, int channels, const mix_spectra *of, const float *gains,
-                  const float *strengths, const float *of_bins, int post_filter, complex32 *out) {
+void mix_spectrum(mix *m, const analysis_tables *tables, const windows *w, int channels, const mix_spectra *of,
+                  const float *gains, const float *strengths, const float *of_bins, int post_filter, complex32 *out) {
     const bands *b = &tables->bands;
-    int low = lowest(b), windows = tables->windows.count;
+    int low = lowest(b, w), windows = w->count;
     float strengths_of_bins[BINS], noisy_power[BINS], mixed_power[BINS];
     size_t heard = sizeof(float) * (size_t)low;
     bands_to_bins(b, strengths, strengths_of_bins);
-    hear(m, b, low, channels, of->noisy, of->combs + tables->windows.own * channels * BINS, strengths_of_bins);
+    hear(m, b, low, channels, of->noisy, of->combs + w->own * channels * BINS, strengths_of_bins);
     for (int i = 0; i < windows * channels; i++) {
         float *noisy_energy = m->noisy_energy + i * b->count, *mixed_energy = m->mixed_energy + i * b->count;
         tables->kernel->mix(of->unturned + i * BINS, of->combs + i * BINS, tables->highpass.undo, strengths_of_bins,

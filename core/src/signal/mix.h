@@ -28,7 +28,7 @@ typedef struct mix_spectra {
 } mix_spectra;
 
 /* Apply gains and strengths to the windows of a frame, and to their bins what they share. `out` may be `noisy`. */
-void mix_spectrum(mix *m, const analysis_tables *tables, int channels, const mix_spectra *of, const float *gains,
-                  const float *strengths, const float *of_bins, int post_filter, complex32 *out);
+void mix_spectrum(mix *m, const analysis_tables *tables, const windows *w, int channels, const mix_spectra *of,
+                  const float *gains, const float *strengths, const float *of_bins, int post_filter, complex32 *out);
 
 #endif

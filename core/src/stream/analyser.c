@@ -17,7 +17,7 @@ struct percepnet_analyser {
 
 static void analyser_init(percepnet_analyser *analyser, const analysis_params *params, int channels, arena *a) {
     analysis_tables_init(&analyser->tables, params, kernel_of(NULL), a);
-    analysis_init(&analyser->analysis, &analyser->tables, channels, a);
+    analysis_init(&analyser->analysis, &analyser->tables, channels, 0, a);
 }
 
 /* The blocks that are named, separated by spaces; how many, or 0 if one is unknown or there twice. */
@@ -104,14 +104,14 @@ void percepnet_analyser_reset(percepnet_analyser *analyser) { analysis_reset(&an
 
 int32_t percepnet_analyser_features(const percepnet_analyser *analyser) { return analyser->tables.layout.count; }
 
-int32_t percepnet_analyser_windows(const percepnet_analyser *analyser) { return analyser->tables.windows.count; }
+int32_t percepnet_analyser_windows(const percepnet_analyser *analyser) { return analyser->analysis.windows->count; }
 
 static void hand_over(const percepnet_analyser *analyser, int64_t hop, const percepnet_analysis *to) {
     const analysis *s = &analyser->analysis;
     size_t features = (size_t)percepnet_analyser_features(analyser), at = (size_t)hop;
-    size_t spectrum = (size_t)s->channels * BINS, windows = spectrum * (size_t)analyser->tables.windows.count;
+    size_t spectrum = (size_t)s->channels * BINS, windows = spectrum * (size_t)analyser->analysis.windows->count;
     memcpy(to->noisy + 2 * spectrum * at, s->spectra, sizeof(complex32) * spectrum);
-    memcpy(to->comb + 2 * spectrum * at, s->frame.combs + (size_t)analyser->tables.windows.own * spectrum,
+    memcpy(to->comb + 2 * spectrum * at, s->frame.combs + (size_t)analyser->analysis.windows->own * spectrum,
            sizeof(complex32) * spectrum);
     if (to->unturned) {
         memcpy(to->unturned + 2 * windows * at, s->frame.unturned, sizeof(complex32) * windows);

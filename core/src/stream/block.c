@@ -105,7 +105,7 @@ static void give(const percepnet_block *b, piece *p, percepnet_stream *s) {
 /* What is found of frames goes where it is needed; of the last one, it is with the analysis too. */
 static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float *x) {
     size_t size = (size_t)e->channels * BINS, features = (size_t)b->model->network.features;
-    size_t windows = size * (size_t)b->model->tables.windows.count;
+    size_t windows = size * (size_t)e->analysis.windows->count;
     const frame_spectra own = e->analysis.frame;
     frame_spectra *frame = &e->analysis.frame;
     for (int hop = 0; hop < p->hops; hop++) {
@@ -122,7 +122,7 @@ static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float
 
 static void decide(percepnet_block *b, const piece *p, enhancer *e, float *y) {
     network_state *state = &e->network;
-    size_t size = (size_t)e->channels * BINS, windows = size * (size_t)b->model->tables.windows.count;
+    size_t size = (size_t)e->channels * BINS, windows = size * (size_t)e->analysis.windows->count;
     network_run(&e->model->network, &b->work, p->features, &state, 1, p->hops);
     for (int hop = 0; hop < p->hops; hop++) {
         size_t heard = (size_t)hop * size, given = (size_t)hop * windows;

@@ -14,11 +14,12 @@ static void residual_of(enhancer *e, const percepnet_model *model, arena *a) {
 
 void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_model *residual, int channels,
                    const enhancer_settings *settings, arena *a) {
-    int bands = model->tables.bands.count, windows = model->tables.windows.count;
+    int bands = model->tables.bands.count;
     e->model = model;
     e->channels = channels;
     e->settings = *settings;
-    analysis_init(&e->analysis, &model->tables, channels, a);
+    analysis_init(&e->analysis, &model->tables, channels, settings->one_window, a);
+    int windows = e->analysis.windows->count;
     network_state_init(&e->network, &model->network, a);
     mix_init(&e->mix, bands, channels, windows, a);
     noise_shape_init(&e->noise, a);
@@ -32,7 +33,7 @@ void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_mo
 
 void enhancer_reset(enhancer *e) {
     size_t channels = (size_t)e->channels, bands = (size_t)e->model->network.bands;
-    size_t windows = (size_t)e->model->tables.windows.count;
+    size_t windows = (size_t)e->analysis.windows->count;
     analysis_reset(&e->analysis, &e->model->tables);
     network_reset(&e->network, &e->model->network);
     memset(e->gains, 0, sizeof(float) * bands);
@@ -74,7 +75,7 @@ static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
 static void give(enhancer *e, int channel, float *y) {
     const analysis_tables *tables = &e->model->tables;
     float *tail = e->tail + channel * WINDOWS_TAIL_SAMPLES;
-    windows_give(&tables->windows, &tables->stft, e->enhanced + channel * BINS, e->channels * BINS, tail, y);
+    windows_give(e->analysis.windows, &tables->stft, e->enhanced + channel * BINS, e->channels * BINS, tail, y);
     subnormals_clear(tail, WINDOWS_TAIL_SAMPLES);
     subnormals_clear(y, HOP_SAMPLES);
 }
@@ -88,7 +89,7 @@ mix_spectra enhancer_spectra(const enhancer *e) {
 static void take_rest_out(enhancer *e, float *taken, mix_spectra *of) {
     const analysis_tables *tables = &e->model->tables;
     residual_take_out(e->residual, &e->analysis, tables, e->enhanced, e->unturned, taken);
-    for (int i = 0; i < tables->windows.count * e->channels; i++) {
+    for (int i = 0; i < e->analysis.windows->count * e->channels; i++) {
         highpass_undo_phase(&tables->highpass, e->unturned + i * BINS, e->unturned + i * BINS);
     }
     *of = (mix_spectra){e->enhanced, e->analysis.frame.combs, e->unturned};
@@ -99,7 +100,7 @@ void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work 
     float gains[BINS], strengths[BINS], taken[BINS], further[BINS];
     size_t bands = sizeof(float) * (size_t)e->model->network.bands;
     const analysis_tables *tables = &e->model->tables;
-    int spectra = tables->windows.count * e->channels;
+    int spectra = e->analysis.windows->count * e->channels;
     mix_spectra mixed = *of;
     take_decisions(e, work, at);
     memcpy(gains, e->gains, bands);
@@ -109,7 +110,8 @@ void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work 
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
     }
     noise_shape_push(&e->noise, &tables->bands, e->channels, of->noisy, gains, further);
-    mix_spectrum(&e->mix, tables, e->channels, &mixed, gains, strengths, further, e->settings.post_filter, e->enhanced);
+    mix_spectrum(&e->mix, tables, e->analysis.windows, e->channels, &mixed, gains, strengths, further,
+                 e->settings.post_filter, e->enhanced);
     for (int i = 0; e->settings.dry > 0.0f && i < spectra; i++) {
         add_dry(e->enhanced + i * BINS, of->unturned + i * BINS, e->settings.dry);
     }

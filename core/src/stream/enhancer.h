@@ -16,7 +16,8 @@
 typedef struct enhancer_settings {
     int comb_filter; /* 0: all strengths are zero */
     int post_filter;
-    float dry; /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
+    int one_window; /* may not */
+    float dry;      /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
 } enhancer_settings;
 
 typedef struct enhancer {

@@ -36,7 +36,8 @@ int options_fit(const percepnet_options *o, percepnet_error *error) {
         !in_range("channels", o->channels, 1, CHANNELS_MAX, error) ||
         !is_switch("link_channels", o->link_channels, error) || !is_switch("interleaved", o->interleaved, error) ||
         !is_switch("comb_filter", o->comb_filter, error) || !is_switch("post_filter", o->post_filter, error) ||
-        !is_switch("bypass", o->bypass, error) || !in_range("far_end", o->far_end, 0, FAR_ENDS, error)) {
+        !is_switch("one_window", o->one_window, error) || !is_switch("bypass", o->bypass, error) ||
+        !in_range("far_end", o->far_end, 0, FAR_ENDS, error)) {
         return 0;
     }
     if (!(o->attenuation_limit_db >= 0.0f || o->attenuation_limit_db == PERCEPNET_NO_LIMIT)) {

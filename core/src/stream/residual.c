@@ -136,5 +136,5 @@ void residual_take_out(residual *r, analysis *heard, const analysis_tables *tabl
                        float *taken) {
     float bins[BINS];
     echo_shape_take_out(&r->shape, heard, tables, r->gains, noisy, given, bins, taken);
-    mix_scale(tables->kernel, tables->windows.count * r->channels, bins, heard->frame.combs);
+    mix_scale(tables->kernel, heard->windows->count * r->channels, bins, heard->frame.combs);
 }

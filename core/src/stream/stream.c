@@ -91,7 +91,7 @@ static float dry_of(float limit_db) {
 
 static void enhancers_init(percepnet_stream *s, arena *a) {
     const percepnet_options *o = &s->options;
-    enhancer_settings settings = {o->comb_filter, o->post_filter, dry_of(o->attenuation_limit_db)};
+    enhancer_settings settings = {o->comb_filter, o->post_filter, o->one_window, dry_of(o->attenuation_limit_db)};
     enhancer sizes;
     s->enhancers = ARENA_TAKE(a, enhancer, s->decisions);
     for (int i = 0; i < s->decisions; i++) {
@@ -405,10 +405,10 @@ float percepnet_stream_speech_probability(const percepnet_stream *s) {
 void percepnet_stream_inspect(const percepnet_stream *s, percepnet_frame *frame) {
     const enhancer *e = &s->enhancers[0];
     frame->noisy = &e->analysis.spectra->re;
-    frame->comb = &(e->analysis.frame.combs + e->model->tables.windows.own * e->channels * BINS)->re;
+    frame->comb = &(e->analysis.frame.combs + e->analysis.windows->own * e->channels * BINS)->re;
     frame->unturned = &e->analysis.frame.unturned->re;
     frame->combs = &e->analysis.frame.combs->re;
-    frame->windows = e->model->tables.windows.count;
+    frame->windows = e->analysis.windows->count;
     frame->enhanced = &e->enhanced->re;
     frame->features = e->analysis.features;
     frame->gains = e->gains;

@@ -47,6 +47,8 @@ class Analysis:
         They share one pitch and one set of features.
     gives_out : bool
         Whether the windows that are given out are found; without, there are none.
+    one_window : bool
+        Give out only that of the frame.
 
     Attributes
     ----------
@@ -54,17 +56,19 @@ class Analysis:
         By how many samples the windows that are given out lie behind the decided frame.
     """
 
-    def __init__(self, params: SignalParams, channels: int = 1, *, gives_out: bool = True) -> None:
+    def __init__(
+        self, params: SignalParams, channels: int = 1, *, gives_out: bool = True, one_window: bool = False
+    ) -> None:
         self.params = params
         self.channels = channels
         self._gives_out = gives_out
         self._has_drift = bool(params.highpass_hz) and params.lookahead_frames >= FUTURE_FRAMES
-        self.shifts = windows.AROUND if self._has_drift else windows.ALONE
+        self.shifts = windows.AROUND if self._has_drift and not one_window else windows.ALONE
         self._bands = bands_of(params.band_edges)
         self._pitch = pitch.PitchTracker(params.lookahead_frames)
         self._future = params.lookahead_frames * HOP_SAMPLES
         # The first window of the next decided frame begins this far before the first new sample, less its first hop.
-        begins = self._future + WINDOW_SAMPLES - HOP_SAMPLES + max(self.shifts)
+        begins = self._future + WINDOW_SAMPLES - HOP_SAMPLES + windows.SHIFT_SAMPLES
         self._history = comb.PAST_SAMPLES + comb.INTERPOLATOR_REACH + begins
         self._free_samples = max(begins - FUTURE_SAMPLES, 0)
         self.reset()
@@ -165,7 +169,7 @@ class Analysis:
         self._free = free[:, hops.shape[-1] :]
         first = windows.SHIFT_SAMPLES + HOP_SAMPLES * np.arange(len(noisy))
         found = windows.frames(np.pad(free, ((0, 0), (0, windows.SHIFT_SAMPLES))), first, self.shifts)
-        if self.params.lookahead_frames == FUTURE_FRAMES:
+        if self.params.lookahead_frames == FUTURE_FRAMES and max(self.shifts):
             found[:, -1, :, -windows.SHIFT_SAMPLES :] = ahead.swapaxes(0, 1)
         return stft.analysis(found)
 

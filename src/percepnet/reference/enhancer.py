@@ -31,6 +31,8 @@ class FrameEnhancer:
     comb_filter : bool
         Without it all strengths are zero.
     post_filter : bool
+    one_window : bool
+        Each decision is used in one window instead of three, for output that is averaged with others anyway.
     attenuation_limit_db : float, optional
         At most this much attenuation: the unprocessed signal, aligned in time, is mixed in at this level. It can be
         changed between hops, without a click, as frames overlap.
@@ -50,6 +52,7 @@ class FrameEnhancer:
         *,
         comb_filter: bool = True,
         post_filter: bool = False,
+        one_window: bool = False,
         attenuation_limit_db: float | None = None,
     ) -> None:
         self.model = model
@@ -59,7 +62,7 @@ class FrameEnhancer:
         self.attenuation_limit_db = attenuation_limit_db
         self._bands = bands_of(model.params.band_edges)
         self._noise = NoiseShape(self._bands)
-        self._analysis = Analysis(model.params, channels)
+        self._analysis = Analysis(model.params, channels, one_window=one_window)
         self._network = Network(model)
         self.reset()
 

@@ -53,7 +53,7 @@ def enhance_spectrum(
     post_filter : bool
     unturned : tuple of two np.ndarray [shape=(T, windows, channels, 481), complex], optional
         The windows that are given out, with their phases, in place of the frame that the network hears. Each has levels
-        of its own, but for the lowest bands: those are the frame's.
+        of its own, but for the lowest bands: those are the frame's, as all are if it is given out alone.
 
     Returns
     -------
@@ -65,7 +65,8 @@ def enhance_spectrum(
         return bands.to_bins(scale) * heard
     mixed = mix(*unturned, strengths[:, None], bands)
     energy_noisy, energy_mixed = bands.energy(unturned[0]), bands.energy(mixed)
-    low = sum(edge <= HEARD_TO_BIN for edge in bands.edges)
+    is_alone = unturned[0].shape[1] == 1
+    low = len(bands.edges) if is_alone else sum(edge <= HEARD_TO_BIN for edge in bands.edges)
     energy_noisy[..., :low] = bands.energy(noisy)[:, None, :, :low]
     energy_mixed[..., :low] = bands.energy(heard)[:, None, :, :low]
     return bands.to_bins(_scale(energy_noisy, energy_mixed, gains[:, None], post_filter)) * mixed

@@ -51,6 +51,7 @@ class MakesEnhancers(Protocol):
         *,
         comb_filter: bool = True,
         post_filter: bool = False,
+        one_window: bool = False,
         attenuation_limit_db: float | None = None,
     ) -> Enhances: ...
 
@@ -66,7 +67,7 @@ class Stream:
     channels : int
     link_channels : bool
         True makes one decision for all channels; False enhances each by itself.
-    comb_filter, post_filter, attenuation_limit_db
+    comb_filter, post_filter, one_window, attenuation_limit_db
         As of :class:`percepnet.reference.enhancer.FrameEnhancer`.
     bypass : bool
         Begin with the input as it is, aligned in time.
@@ -90,6 +91,7 @@ class Stream:
         link_channels: bool = True,
         comb_filter: bool = True,
         post_filter: bool = False,
+        one_window: bool = False,
         attenuation_limit_db: float | None = None,
         bypass: bool = False,
         block_samples: int = 0,
@@ -112,6 +114,7 @@ class Stream:
                 channels // groups,
                 comb_filter=comb_filter,
                 post_filter=post_filter,
+                one_window=one_window,
                 attenuation_limit_db=attenuation_limit_db,
             )
             for _ in range(groups)
