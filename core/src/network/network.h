@@ -39,8 +39,9 @@ void network_reset(network_state *s, const network *net);
 
 void network_work_init(network_work *w, const network *net, int streams, int frames, arena *a);
 
-/* The next `frames` frames of each stream, of which either is one: features, streams * frames * net->features, in,
-   w->gains and w->strengths out. The same to the bit as frame by frame and stream by stream. Weights are read once, but recurrent ones once a frame. */
+/* The next `frames` frames of each stream, of which either is one: features, streams * frames * net->features, in, and
+   w->gains and w->strengths out. The same to the bit as frame by frame and stream by stream. Weights are read once, but
+   recurrent ones once a frame. */
 void network_run(const network *net, network_work *w, const float *features, network_state *const *states, int streams,
                  int frames);
 

@@ -237,8 +237,8 @@ static void compare_with_comb(analysis *s, const analysis_tables *tables) {
     const bands *b = &tables->bands;
     const complex32 *newest = s->spectra + s->lookahead_frames * s->channels * BINS;
     for (int channel = 0; channel < s->channels; channel++) {
-        const complex32 *noisy = s->spectra + channel * BINS,
-                        *comb = of_window(s, s->frame.combs, s->windows->own, channel);
+        const complex32 *noisy = s->spectra + channel * BINS;
+        const complex32 *comb = of_window(s, s->frame.combs, s->windows->own, channel);
         comb_channel(s, tables, channel);
         bands_energy(b, noisy, s->one_channel);
         accumulate(s->energy, s->one_channel, b->count, channel == 0);
