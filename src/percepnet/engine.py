@@ -164,8 +164,8 @@ def open_stream(
 
     Parameters
     ----------
-    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, one_window, attenuation_limit_db, block_samples,
-    far_end, residual
+    model, sample_rate_hz, channels, link_channels, comb_filter, post_filter, one_window, attenuation_limit_db,
+    block_samples, far_end, residual
         As of :class:`percepnet.reference.stream.Stream`.
     wanted : str, optional
         As of `engine`.
