@@ -174,6 +174,12 @@ def test_bypass_is_the_input_in_time(core, recording):
     np.testing.assert_allclose(late, percepnet.enhance(recording, 48_000, quality="best"), atol=1e-6)
 
 
+def test_streams_whose_mean_is_given_out_have_one_window_each(core, recording):
+    with percepnet.Enhancer(48_000) as alone, percepnet.Enhancer(48_000, quality="best") as both:
+        windows = [len(stream.inspect().unturned) for stream in (alone._stream, *both._stream._streams())]
+    assert windows == [3, 1, 1, 1]
+
+
 @pytest.mark.parametrize("quality", ["fast", "good"])
 def test_other_qualities_are_models(core, recording, quality):
     y = percepnet.enhance(recording, 48_000, quality=quality)

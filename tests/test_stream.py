@@ -233,7 +233,7 @@ def test_linked_channels_share_one_frame_enhancer(link: bool, expected: list[int
 
 def test_settings_reach_the_signal_path() -> None:
     enhancer = Enhancer(comb_filter=False, post_filter=True, attenuation_limit_db=12.0)
-    expected = {"comb_filter": False, "post_filter": True, "attenuation_limit_db": 12.0}
+    expected = {"comb_filter": False, "post_filter": True, "one_window": False, "attenuation_limit_db": 12.0}
     assert isinstance(enhancer._stream, NumpyStream)
     assert enhancer._stream._frame_enhancers[0].settings == expected  # type: ignore[attr-defined]
 
