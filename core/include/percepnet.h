@@ -262,11 +262,10 @@ PERCEPNET_API void percepnet_cancel(percepnet_canceller *canceller, const float 
 /* What lay between the boxes of the signal path in the last hop, of the first decision of a stream; all zero before it.
    The arrays belong to the stream, and change with the next call. Complex numbers are pairs of real and imaginary part. */
 typedef struct percepnet_frame {
-    const float *noisy; /* channels * 481 complex, spectrum of the decided frame */
-    const float *comb;  /* channels * 481 complex, after the comb filter */
-    const float
-        *unturned;      /* windows * channels * 481 complex each: what gains of one would give out, with its phases */
-    const float *combs; /* the same after the comb filter, as the network hears them */
+    const float *noisy;    /* channels * 481 complex, spectrum of the decided frame */
+    const float *comb;     /* channels * 481 complex, after the comb filter */
+    const float *unturned; /* windows * channels * 481 complex each: what gains of one would give out */
+    const float *combs;    /* the same after the comb filter, as the network hears them */
     const float *enhanced;
     const float *features; /* as percepnet_model_info says */
     const float *gains;    /* bands */

@@ -41,6 +41,7 @@
 #define ahead_used percepnet_inside_ahead_used
 #define ahead_wait_for_piece percepnet_inside_ahead_wait_for_piece
 #define ahead_wait_for_room percepnet_inside_ahead_wait_for_room
+#define analysis_comb percepnet_inside_analysis_comb
 #define analysis_follow percepnet_inside_analysis_follow
 #define analysis_init percepnet_inside_analysis_init
 #define analysis_input percepnet_inside_analysis_input

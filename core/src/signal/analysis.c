@@ -160,6 +160,8 @@ static void comb_channel(analysis *s, const analysis_tables *tables, int channel
     transform(tables, filtered, of_window(s, s->frame.combs, s->windows->own, channel));
 }
 
+const complex32 *analysis_comb(const analysis *s) { return of_window(s, s->frame.combs, s->windows->own, 0); }
+
 static void accumulate(float *sum, const float *values, int count, int first) {
     for (int i = 0; i < count; i++) {
         sum[i] = first ? values[i] : sum[i] + values[i];
@@ -238,7 +240,7 @@ static void compare_with_comb(analysis *s, const analysis_tables *tables) {
     const complex32 *newest = s->spectra + s->lookahead_frames * s->channels * BINS;
     for (int channel = 0; channel < s->channels; channel++) {
         const complex32 *noisy = s->spectra + channel * BINS;
-        const complex32 *comb = of_window(s, s->frame.combs, s->windows->own, channel);
+        const complex32 *comb = analysis_comb(s) + channel * BINS;
         comb_channel(s, tables, channel);
         bands_energy(b, noisy, s->one_channel);
         accumulate(s->energy, s->one_channel, b->count, channel == 0);

@@ -81,6 +81,9 @@ float *analysis_input(analysis *s, int channel);
 /* Find out everything that is known of the frame before the network decides. */
 void analysis_push(analysis *s, const analysis_tables *tables);
 
+/* The decided frame after the comb filter, channels * 481. */
+const complex32 *analysis_comb(const analysis *s);
+
 /* The same with the comb filter's taps of another signal; the pitch of this one is not looked for. */
 void analysis_follow(analysis *s, const analysis_tables *tables, const double tap_delays[COMB_ALL_TAPS]);
 

@@ -129,8 +129,10 @@ void mix_spectrum(mix *m, const analysis_tables *tables, const windows *w, int c
         float *noisy_energy = m->noisy_energy + i * b->count, *mixed_energy = m->mixed_energy + i * b->count;
         tables->kernel->mix(of->unturned + i * BINS, of->combs + i * BINS, tables->highpass.undo, strengths_of_bins,
                             BINS, out + i * BINS, noisy_power, mixed_power);
-        bands_sums(b, noisy_power, noisy_energy);
-        bands_sums(b, mixed_power, mixed_energy);
+        if (low < b->count) {
+            bands_sums(b, noisy_power, noisy_energy);
+            bands_sums(b, mixed_power, mixed_energy);
+        }
         memcpy(noisy_energy, m->noisy_heard + i % channels * b->count, heard);
         memcpy(mixed_energy, m->mixed_heard + i % channels * b->count, heard);
     }

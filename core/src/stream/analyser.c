@@ -109,10 +109,9 @@ int32_t percepnet_analyser_windows(const percepnet_analyser *analyser) { return 
 static void hand_over(const percepnet_analyser *analyser, int64_t hop, const percepnet_analysis *to) {
     const analysis *s = &analyser->analysis;
     size_t features = (size_t)percepnet_analyser_features(analyser), at = (size_t)hop;
-    size_t spectrum = (size_t)s->channels * BINS, windows = spectrum * (size_t)analyser->analysis.windows->count;
+    size_t spectrum = (size_t)s->channels * BINS, windows = spectrum * (size_t)s->windows->count;
     memcpy(to->noisy + 2 * spectrum * at, s->spectra, sizeof(complex32) * spectrum);
-    memcpy(to->comb + 2 * spectrum * at, s->frame.combs + (size_t)analyser->analysis.windows->own * spectrum,
-           sizeof(complex32) * spectrum);
+    memcpy(to->comb + 2 * spectrum * at, analysis_comb(s), sizeof(complex32) * spectrum);
     if (to->unturned) {
         memcpy(to->unturned + 2 * windows * at, s->frame.unturned, sizeof(complex32) * windows);
         memcpy(to->combs + 2 * windows * at, s->frame.combs, sizeof(complex32) * windows);

@@ -16,7 +16,7 @@
 typedef struct enhancer_settings {
     int comb_filter; /* 0: all strengths are zero */
     int post_filter;
-    int one_window; /* may not */
+    int one_window; /* this one stays */
     float dry;      /* amplitude of the time-aligned input in the output, 0 to 1: the limit of attenuation */
 } enhancer_settings;
 

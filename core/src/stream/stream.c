@@ -405,7 +405,7 @@ float percepnet_stream_speech_probability(const percepnet_stream *s) {
 void percepnet_stream_inspect(const percepnet_stream *s, percepnet_frame *frame) {
     const enhancer *e = &s->enhancers[0];
     frame->noisy = &e->analysis.spectra->re;
-    frame->comb = &(e->analysis.frame.combs + e->analysis.windows->own * e->channels * BINS)->re;
+    frame->comb = &analysis_comb(&e->analysis)->re;
     frame->unturned = &e->analysis.frame.unturned->re;
     frame->combs = &e->analysis.frame.combs->re;
     frame->windows = e->analysis.windows->count;

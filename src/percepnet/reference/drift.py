@@ -111,8 +111,7 @@ class DriftFree:
         out = x[:, : hops.shape[1]] - lines.reshape(self._channels, -1)
         behind = sliding_window_view(x[:, HOP_SAMPLES:], SHIFT_SAMPLES, axis=-1)[:, ::HOP_SAMPLES]
         last, ends = (drift[:, HOP_KNOTS - back :: HOP_KNOTS, None] for back in (1, 0))
-        ahead = behind[:, : ends.shape[1]] - (
-            ends + np.arange(SHIFT_SAMPLES) * ((ends - last[:, : ends.shape[1]]) / KNOT_SAMPLES)
-        )
+        goes_on = ends + np.arange(SHIFT_SAMPLES) * ((ends - last) / KNOT_SAMPLES)
+        ahead = behind[:, : goes_on.shape[1]] - goes_on
         self._x, self._means, self._drift = x[:, -FUTURE_SAMPLES:], means[:, 1 - WEIGHTS :], drift[:, -1:]
         return np.asarray(out, np.float32), np.asarray(ahead, np.float32)
