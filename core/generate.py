@@ -157,6 +157,7 @@ CONSTANTS: dict[str, int | float] = {
     "ECHO_MARGIN_MAX_SAMPLES": echo.MARGIN_MAX_SAMPLES,
     "RESCALE_MAX": float(mix.RESCALE_MAX),
     "MIX_HEARD_TO_BIN": mix.HEARD_TO_BIN,
+    "NOISE_SHAPE_AHEAD_FRAMES": noise_shape.AHEAD_FRAMES,
     "NOISE_SHAPE_BINS": noise_shape.SHAPED_BINS,
     "NOISE_SHAPE_SMOOTHING": float(noise_shape.SMOOTHING),
     "NOISE_SHAPE_NOISE_SMOOTHING": float(noise_shape.NOISE_SMOOTHING),

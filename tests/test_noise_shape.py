@@ -8,7 +8,7 @@ from percepnet import native
 from percepnet.params import BINS, SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference import stft
 from percepnet.reference.bands import bands_of
-from percepnet.reference.noise_shape import LEAST, SHAPED_BINS, TINY_GAIN, NoiseShape
+from percepnet.reference.noise_shape import AHEAD_FRAMES, LEAST, SHAPED_BINS, TINY_GAIN, NoiseShape
 from percepnet.reference.stream import Stream as Definition
 from voices import noise, steady
 
@@ -19,10 +19,16 @@ def spectra(x):
     return stft.analysis(stft.frames(x))
 
 
-def further(heard, gains):
+def later(frames, by):
+    """The frame that is heard while one is decided; at the end there is none, and the last one stays."""
+    return frames[np.minimum(np.arange(len(frames)) + by, len(frames) - 1)]
+
+
+def further(heard, gains, by=AHEAD_FRAMES):
     """What bins lose further than their bands: 1 is nothing."""
     shape = NoiseShape(BANDS)
-    found = [shape.push(frame[None], gain) for frame, gain in zip(spectra(heard), gains, strict=True)]
+    frames = spectra(heard)[:, None]
+    found = [shape.push(*frame, gain) for *frame, gain in zip(frames, later(frames, by), gains, strict=True)]
     return np.array(found) * np.maximum([BANDS.to_bins(gain) for gain in gains], TINY_GAIN) ** 0.0625
 
 
@@ -90,6 +96,15 @@ def test_level_does_not_matter(level):
     np.testing.assert_allclose(further((level * x).astype(np.float32), gains)[5:], further(x, gains)[5:], atol=0.02)
 
 
+def test_tones_are_kept_from_their_first_frame_on():
+    """Two frames that come are known. Without look-ahead the tones would still be taken for noise."""
+    x = tones_late(0.1)
+    gains = taken_late(x, 0.8)
+    kept, late = (further(x, gains, by)[99, 24:SHAPED_BINS:8].mean() for by in (AHEAD_FRAMES, 0))
+    assert kept > 0.98
+    assert late < 0.7
+
+
 def test_silence_is_no_number_out_of_range():
     found = further(np.zeros(9600, np.float32), np.zeros((len(spectra(np.zeros(9600))), 34), np.float32))
     assert np.isfinite(found).all()
@@ -99,7 +114,7 @@ def test_silence_is_no_number_out_of_range():
 def test_gains_are_lifted_to_the_power_of_fifteen_sixteenths(gain):
     """Above 8 kHz nothing else is done."""
     x = noise(9, 9600, 0.1).astype(np.float32)
-    found = NoiseShape(BANDS).push(spectra(x)[:1], np.full(34, gain, np.float32))
+    found = NoiseShape(BANDS).push(spectra(x)[:1], spectra(x)[2:3], np.full(34, gain, np.float32))
     np.testing.assert_allclose(gain * found[SHAPED_BINS + 1 :], gain**0.9375, rtol=1e-5)
 
 

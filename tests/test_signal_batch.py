@@ -26,7 +26,7 @@ from percepnet.training.signal import comb, examples, highpass, levels, oracle, 
 from percepnet.training.signal.analysis import analyse
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance, enhance_spectrum
-from percepnet.training.signal.noise_shape import noise_shape, noise_shape_state
+from percepnet.training.signal.noise_shape import heard_ahead, noise_shape, noise_shape_state
 from voices import glide
 
 SECONDS = 3.0
@@ -225,14 +225,19 @@ def test_the_noise_shape_is_the_reference_s_in_pieces_too(both):
     noisy = batch.noisy[:1]
     gains = torch.rand(1, noisy.shape[1], PARAMS.bands, generator=torch.Generator().manual_seed(5)).square()
     shape = NoiseShape(reference_bands_of(PARAMS.band_edges))
-    expected = [shape.push(frame[None], gain) for frame, gain in zip(noisy[0].numpy(), gains[0].numpy(), strict=True)]
+    ahead = heard_ahead(noisy, PARAMS.lookahead_frames)
+    np.testing.assert_array_equal(ahead[:, :-2], noisy[:, 2:])
+    frames = (spectra[0, :, None].numpy() for spectra in (noisy, ahead))
+    expected = [shape.push(*frame) for frame in zip(*frames, gains[0].numpy(), strict=True)]
     state, found = noise_shape_state(1, CPU), []
     for part in (slice(0, 37), slice(37, None)):
-        factors, state = noise_shape(noisy[:, part], gains[:, part], bands_of(PARAMS.band_edges, CPU), state)
+        factors, state = noise_shape(
+            noisy[:, part], ahead[:, part], gains[:, part], bands_of(PARAMS.band_edges, CPU), state
+        )
         found.append(factors[0])
     np.testing.assert_allclose(torch.cat(found), np.array(expected), rtol=1e-3)
     low = bands_of(PARAMS.band_edges, CPU, 200)
-    below, _ = noise_shape(noisy[..., :200], gains, low, noise_shape_state(1, CPU))
+    below, _ = noise_shape(noisy[..., :200], ahead[..., :200], gains, low, noise_shape_state(1, CPU))
     np.testing.assert_allclose(below[0, :, :157], np.array(expected)[:, :157], rtol=1e-3)  # whole bands
 
 

@@ -35,12 +35,15 @@ def test_the_decisions_shown_are_those_that_make_the_sound(pair, monkeypatch, lo
     model = random_model(params=params)
     gains, strengths = network_decisions(pair[1], model)
     # put together frame by frame: row l of the decisions with the spectrum that is centred on sample 480 * l
-    padding = params.latency_samples + -SAMPLES % 480
+    padding = params.latency_samples + 480 * lookahead_frames + -SAMPLES % 480
     frames = Analysis(params).push(np.pad(pair[1], (0, padding))[None])
-    noisy, comb = (spectra[lookahead_frames:] for spectra in (frames.noisy, frames.comb))
+    decided = slice(lookahead_frames, lookahead_frames + len(gains))
+    noisy, comb = (spectra[decided] for spectra in (frames.noisy, frames.comb))
     bands = bands_of(params.band_edges)
     shape = NoiseShape(bands)
-    further = np.array([shape.push(frame, gain) for frame, gain in zip(noisy, gains, strict=True)])
+    heard_first = np.concatenate([np.ones((lookahead_frames, params.bands), np.float32), gains])
+    rows = zip(frames.noisy, frames.noisy[lookahead_frames:], heard_first, strict=False)
+    further = np.array([shape.push(*row) for row in rows])[lookahead_frames:]
     spectrum = further * enhance_spectrum(noisy, comb, gains, strengths, bands, post_filter=False)[:, 0]
     y = stft.overlap_add(stft.synthesis(spectrum))[480:][:SAMPLES]
     np.testing.assert_allclose(y, percepnet.enhance(pair[1], SAMPLE_RATE_HZ, model=model), atol=2e-5)

@@ -32,14 +32,14 @@ static void powers(int channels, const complex32 *noisy, float *power) {
 static float over_neighbours(const float *x) { return 0.5f * x[0] + 0.25f * (x[-1] + x[1]); }
 
 /* What is limited has a loop of its own: what follows from a limit would be branched over otherwise. */
-static void hear(const float *restrict power, const float *restrict of_bins, float *restrict heard,
-                 float *restrict noise, float *restrict taken) {
+static void hear(const float *restrict power, const float *restrict latest, const float *restrict of_bins,
+                 float *restrict heard, float *restrict noise, float *restrict taken) {
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
         taken[k] = limited(1.0f - of_bins[k] * of_bins[k], 0.0f, 1.0f);
     }
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
         float over = over_neighbours(power + k), square = taken[k] * taken[k], fourth = square * square;
-        heard[k] += (1.0f - NOISE_SHAPE_SMOOTHING) * (over - heard[k]);
+        heard[k] += (1.0f - NOISE_SHAPE_SMOOTHING) * (over_neighbours(latest + k) - heard[k]);
         noise[k] += (1.0f - NOISE_SHAPE_NOISE_SMOOTHING) * (fourth * fourth) * (over - noise[k]);
     }
 }
@@ -57,11 +57,13 @@ static void above_noise(const noise_shape *s, const bands *b, float *ratio) {
     bands_to_bins(b, heard, ratio);
 }
 
-void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const float *gains,
-                      float *further) {
-    float power[NOISE_SHAPE_BINS + 2], of_bins[BINS], taken[NOISE_SHAPE_BINS], ratio[BINS];
+void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const complex32 *ahead,
+                      const float *gains, float *further) {
+    float power[NOISE_SHAPE_BINS + 2], latest[NOISE_SHAPE_BINS + 2], of_bins[BINS], taken[NOISE_SHAPE_BINS],
+        ratio[BINS];
     float padded[NOISE_SHAPE_BINS + 3], *shaped = padded + 1;
     powers(channels, noisy, power + 1);
+    powers(channels, ahead, latest + 1);
     bands_to_bins(b, gains, of_bins);
     for (int k = 0; k < BINS; k++) {
         of_bins[k] = of_bins[k] > NOISE_SHAPE_TINY_GAIN ? of_bins[k] : NOISE_SHAPE_TINY_GAIN;
@@ -69,7 +71,7 @@ void noise_shape_push(noise_shape *s, const bands *b, int channels, const comple
     for (int k = 0; k < BINS; k++) {
         further[k] = 1.0f / sqrtf(sqrtf(sqrtf(sqrtf(of_bins[k]))));
     }
-    hear(power + 1, of_bins, s->heard, s->noise, taken);
+    hear(power + 1, latest + 1, of_bins, s->heard, s->noise, taken);
     above_noise(s, b, ratio);
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
         float level = limited(taken[k] * ratio[k], NOISE_SHAPE_NOISE_LEAST, NOISE_SHAPE_NOISE_MOST);

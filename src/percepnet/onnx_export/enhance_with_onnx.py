@@ -62,7 +62,7 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
         frames = analysis.push(hop)  # spectra and features of the frame that is decided now
         decided = network.step(frames.features)
         gains, strengths = decided["gains"], decided["strengths"]
-        further = shape.push(frames.noisy[0], gains[0])  # noise lies between the harmonics
+        further = shape.push(frames.noisy[0], analysis.ahead, gains[0])  # noise lies between the harmonics
         unturned = frames.unturned, frames.combs * undo_phase(params.highpass_hz)  # three windows
         changed = enhance_spectrum(
             frames.noisy, frames.comb, gains, strengths, bands, post_filter=False, unturned=unturned

@@ -13,6 +13,7 @@ from percepnet.reference.bands import bands_of, coherence
 from percepnet.reference.drift import FUTURE_FRAMES, FUTURE_SAMPLES, DriftFree
 from percepnet.reference.features import Features, silent_energy
 from percepnet.reference.highpass import Highpass, undo_phase
+from percepnet.reference.noise_shape import AHEAD_FRAMES
 
 
 class Frames(NamedTuple):
@@ -54,6 +55,9 @@ class Analysis:
     ----------
     shifts : tuple of int
         By how many samples the windows that are given out lie behind the decided frame.
+    ahead : np.ndarray [shape=(channels, 481), complex64]
+        Spectrum that the shape of the noise hears of what comes: of the frame two behind the last one that was found,
+        or less with less of a look-ahead.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Analysis:
             (self.channels, comb.PHASES * (self._history - comb.INTERPOLATOR_REACH)), dtype=np.float32
         )
         self._spectra = np.zeros((self.params.lookahead_frames, self.channels, BINS), dtype=np.complex64)
+        self.ahead = np.zeros((self.channels, BINS), dtype=np.complex64)
         self._contour = np.full(comb.PAST_FRAMES, pitch.SILENT_PERIOD_SAMPLES, dtype=np.float64)
 
     def push(self, hops: np.ndarray, tap_delays: np.ndarray | None = None) -> Frames:
@@ -133,6 +138,7 @@ class Analysis:
         self._x = x[:, -self._history :]
         self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]
         self._spectra = spectra[count:]
+        self.ahead = spectra[count - 1 + min(AHEAD_FRAMES, self.params.lookahead_frames)]
         return Frames(
             noisy, combed, unturned, combs, inputs, periods, correlations, tap_delays, weights
         )  # fmt: skip

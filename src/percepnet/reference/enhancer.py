@@ -119,7 +119,7 @@ class FrameEnhancer:
             noisy, comb, combs = without.noisy[None], without.gains * comb, without.gains * combs
             unturned = without.windows[None] * undo
             gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
-        further = self._noise.push(frames.noisy[0], gains)
+        further = self._noise.push(frames.noisy[0], self._analysis.ahead, gains)
         changed = enhance_spectrum(
             noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter,
             unturned=(unturned, combs * undo),

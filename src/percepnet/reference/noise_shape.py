@@ -5,7 +5,9 @@ noise of that band lies over its bins, and noise keeps its shape for longer than
 the noise is larger than its share of what is heard is attenuated further. Nothing is attenuated less than its band:
 raised bins are heard as tones that come and go. That takes more of the whole, so all gains are lifted in turn, to the
 power of 15/16.
-How much noise there is, the network says, but within bounds: no less than twice what it was heard to be, so that
+What is heard is smoothed over frames, and would lie behind them, so two frames that come are heard too. Noise is told
+by what is decided, and is heard in the decided frame.
+How much noise there is, the network says, but within bounds: no less than 2.3 times what it was heard to be, so that
 noise between the harmonics of a loud voice is found, and not much more, so that the pauses of clear speech are not
 taken for noise.
 """
@@ -17,10 +19,11 @@ from percepnet.params import BINS
 from percepnet.reference.bands import Bands
 from percepnet.reference.powers import powers, smoothed
 
+AHEAD_FRAMES = 2  # by which what is heard is before what is decided, as far as there is look-ahead
 SHAPED_BINS = 160  # up to 8 kHz: above, voices hiss
 SMOOTHING = np.float32(0.75)  # of what is heard, from frame to frame
 NOISE_SMOOTHING = np.float32(0.97)  # of the noise where there is nothing but noise; slower the more speech there is
-NOISE_LEAST = np.float32(2)  # times what the noise was heard to be
+NOISE_LEAST = np.float32(2.3)  # times what the noise was heard to be
 NOISE_MOST = np.float32(6)
 LEAST = np.float32(0.67)  # of the band's gain
 SILENT = np.float32(1e-12)  # energy
@@ -44,14 +47,16 @@ class NoiseShape:
         self._heard = np.zeros(SHAPED_BINS, np.float32)
         self._noise = np.zeros(SHAPED_BINS, np.float32)
 
-    def push(self, noisy: np.ndarray, gains: Array) -> Array:
+    def push(self, noisy: np.ndarray, ahead: np.ndarray, gains: Array) -> Array:
         """The next frame.
 
         Parameters
         ----------
         noisy : np.ndarray [shape=(channels, 481), complex]
+        ahead : np.ndarray [shape=(channels, 481), complex]
+            The frame two later, or the latest that is known.
         gains : np.ndarray [shape=(bands,)]
-            Decided for it.
+            Decided for the first.
 
         Returns
         -------
@@ -62,7 +67,7 @@ class NoiseShape:
         all_bins = np.maximum(np.asarray(self._bands.to_bins(gains), np.float32), TINY_GAIN)
         of_bins = all_bins[:SHAPED_BINS]
         taken = np.maximum(1 - of_bins * of_bins, 0)
-        self._heard += (1 - SMOOTHING) * (power - self._heard)
+        self._heard += (1 - SMOOTHING) * (smoothed(powers(ahead))[:SHAPED_BINS] - self._heard)
         self._noise += (1 - NOISE_SMOOTHING) * ((taken**2) ** 2) ** 2 * (power - self._noise)
         ratio = self._to_bins(self._of_bands(self._heard) / (self._of_bands(self._noise) + SILENT))
         level = np.clip(taken * ratio, NOISE_LEAST, NOISE_MOST)

@@ -20,7 +20,7 @@ from percepnet.training.precision import bfloat16_is_fast, full_precision
 from percepnet.training.signal import stft
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance_spectrum
-from percepnet.training.signal.noise_shape import noise_shape, noise_shape_state
+from percepnet.training.signal.noise_shape import heard_ahead, noise_shape, noise_shape_state
 
 WINDOWS_SAMPLES = (512, 1024, 2048)  # 11, 21 and 43 ms
 HEARD_BINS = 200  # up to 8 kHz, and whole bands around it
@@ -134,7 +134,8 @@ def _heard_loss(
 ) -> Tensor:
     bands = bands_of(params.band_edges, gains.device, HEARD_BINS)
     noisy, comb, clean = (spectrum[..., :HEARD_BINS] for spectrum in spectra)
-    factors, _ = noise_shape(noisy, gains, bands, noise_shape_state(len(gains), gains.device))
+    ahead = heard_ahead(noisy, params.lookahead_frames)
+    factors, _ = noise_shape(noisy, ahead, gains, bands, noise_shape_state(len(gains), gains.device))
     shown = bands.to_bins(known)
     found = factors * enhance_spectrum(noisy, comb, gains, strengths, bands)
     y, x, unprocessed = (

@@ -27,13 +27,35 @@ def noise_shape_state(batch: int, device: torch.device) -> NoiseShapeState:
     return NoiseShapeState(*(torch.zeros(batch, SHAPED_BINS, device=device) for _ in range(2)))
 
 
-def noise_shape(noisy: Tensor, gains: Tensor, bands: Bands, state: NoiseShapeState) -> tuple[Tensor, NoiseShapeState]:
+def heard_ahead(noisy: Tensor, lookahead_frames: int) -> Tensor:
+    """The frames that are heard while others are decided. At the end of a sequence the last one stays.
+
+    Parameters
+    ----------
+    noisy : Tensor [shape=(batch, T, bins)]
+    lookahead_frames : int
+        Of the signal path.
+
+    Returns
+    -------
+    Tensor [shape=(batch, T, bins)]
+    """
+    last = noisy.shape[1] - 1
+    at = torch.arange(noisy.shape[1], device=noisy.device) + min(reference.AHEAD_FRAMES, lookahead_frames)
+    return noisy[:, at.clamp(max=last)]
+
+
+def noise_shape(
+    noisy: Tensor, ahead: Tensor, gains: Tensor, bands: Bands, state: NoiseShapeState
+) -> tuple[Tensor, NoiseShapeState]:
     """What bins are to be multiplied by besides their gains.
 
     Parameters
     ----------
     noisy : Tensor [shape=(batch, T, bins), complex]
         At least up to 8 kHz.
+    ahead : Tensor [shape=(batch, T, bins), complex]
+        The frames two later: see `heard_ahead`.
     gains : Tensor [shape=(batch, T, bands)]
     bands : Bands
     state : NoiseShapeState
@@ -46,12 +68,12 @@ def noise_shape(noisy: Tensor, gains: Tensor, bands: Bands, state: NoiseShapeSta
     """
     all_bins = bands.to_bins(gains).clamp(min=float(reference.TINY_GAIN))
     with torch.no_grad():
-        heard = _smoothed(power(noisy))[..., :SHAPED_BINS]
+        frames, later = (_smoothed(power(spectra))[..., :SHAPED_BINS] for spectra in (noisy, ahead))
         of_bins = all_bins[..., :SHAPED_BINS]
         taken = (1 - of_bins.square()).clamp(min=0)
         slow = (1 - NOISE_SMOOTHING) * taken**8
-        noise = scan(1 - slow, slow * heard, state.noise)
-        heard = scan(torch.full_like(heard, SMOOTHING), (1 - SMOOTHING) * heard, state.heard)
+        noise = scan(1 - slow, slow * frames, state.noise)
+        heard = scan(torch.full_like(later, SMOOTHING), (1 - SMOOTHING) * later, state.heard)
         silent = float(reference.SILENT)
         ratio = _spread(_summed(heard, bands) / (_summed(noise, bands) + silent), bands)
         level = (taken * ratio).clamp(float(reference.NOISE_LEAST), float(reference.NOISE_MOST))
