@@ -22,8 +22,7 @@ void mix_scale(const struct kernel *k, int count, const float *of_bins, complex3
 
 /* A frame as the network hears it, channels * 481, and its windows, windows * channels * 481 each. */
 typedef struct mix_spectra {
-    const complex32 *noisy;
-    const complex32 *ahead; /* NOISE_SHAPE_AHEAD_FRAMES later, or the latest that is known */
+    const complex32 *noisy; /* behind it the frames that come, noise_shape_ahead of them */
     const complex32 *combs; /* as the network hears them */
     const complex32 *unturned;
 } mix_spectra;

@@ -57,6 +57,10 @@ static void above_noise(const noise_shape *s, const bands *b, float *ratio) {
     bands_to_bins(b, heard, ratio);
 }
 
+int noise_shape_ahead(int lookahead_frames) {
+    return lookahead_frames < NOISE_SHAPE_AHEAD_FRAMES ? lookahead_frames : NOISE_SHAPE_AHEAD_FRAMES;
+}
+
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const complex32 *ahead,
                       const float *gains, float *further) {
     float power[NOISE_SHAPE_BINS + 2], latest[NOISE_SHAPE_BINS + 2], of_bins[BINS], taken[NOISE_SHAPE_BINS],

@@ -14,7 +14,10 @@ typedef struct noise_shape {
 void noise_shape_init(noise_shape *s, arena *a);
 void noise_shape_reset(noise_shape *s);
 
-/* The next frame, the one NOISE_SHAPE_AHEAD_FRAMES later or the latest that is known, channels * 481 each, and what was
+/* How many frames later than the decided one what is heard is. */
+int noise_shape_ahead(int lookahead_frames);
+
+/* The next frame, the one noise_shape_ahead later, channels * 481 each, and what was
    decided for the first: what its 481 bins are to be multiplied by besides. */
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const complex32 *ahead,
                       const float *gains, float *further);

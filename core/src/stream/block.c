@@ -15,8 +15,7 @@
 typedef struct piece {
     int hops;
     float *features;  /* hops * those of the network */
-    complex32 *noisy; /* hops * channels * 481 each, as of mix_spectra */
-    complex32 *ahead;
+    complex32 *noisy; /* (hops + NOISE_SHAPE_AHEAD_FRAMES) * channels * 481, as of mix_spectra */
     complex32 *combs; /* hops * windows * channels * 481 each */
     complex32 *unturned;
     float *samples; /* channels * hops * 480 */
@@ -33,8 +32,7 @@ struct percepnet_block {
 static void piece_init(piece *p, const percepnet_block *b, arena *a) {
     size_t frames = (size_t)b->hops * (size_t)b->channels, windows = (size_t)b->model->tables.windows.count;
     p->features = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.features);
-    p->noisy = ARENA_TAKE(a, complex32, frames * BINS);
-    p->ahead = ARENA_TAKE(a, complex32, frames * BINS);
+    p->noisy = ARENA_TAKE(a, complex32, (frames + NOISE_SHAPE_AHEAD_FRAMES * (size_t)b->channels) * BINS);
     p->combs = ARENA_TAKE(a, complex32, windows * frames * BINS);
     p->unturned = ARENA_TAKE(a, complex32, windows * frames * BINS);
     p->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
@@ -116,8 +114,9 @@ static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float
         enhancer_analyse(e, x + hop * HOP_SAMPLES, stride_of(b));
         memcpy(p->features + at * features, e->analysis.features, sizeof(float) * features);
         memcpy(p->noisy + at * size, e->analysis.spectra, sizeof(complex32) * size);
-        memcpy(p->ahead + at * size, enhancer_spectra(e).ahead, sizeof(complex32) * size);
     }
+    size_t ahead = (size_t)noise_shape_ahead(e->analysis.lookahead_frames) * size;
+    memcpy(p->noisy + (size_t)p->hops * size, e->analysis.spectra + size, sizeof(complex32) * ahead);
     memcpy(own.combs, frame->combs, sizeof(complex32) * windows);
     memcpy(own.unturned, frame->unturned, sizeof(complex32) * windows);
     *frame = own;
@@ -129,7 +128,7 @@ static void decide(percepnet_block *b, const piece *p, enhancer *e, float *y) {
     network_run(&e->model->network, &b->work, p->features, &state, 1, p->hops);
     for (int hop = 0; hop < p->hops; hop++) {
         size_t heard = (size_t)hop * size, given = (size_t)hop * windows;
-        mix_spectra spectra = {p->noisy + heard, p->ahead + heard, p->combs + given, p->unturned + given};
+        mix_spectra spectra = {p->noisy + heard, p->combs + given, p->unturned + given};
         enhancer_synthesise(e, &spectra, &b->work, hop, y + hop * HOP_SAMPLES, stride_of(b));
     }
 }

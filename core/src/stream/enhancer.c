@@ -82,8 +82,7 @@ static void give(enhancer *e, int channel, float *y) {
 
 mix_spectra enhancer_spectra(const enhancer *e) {
     const analysis *s = &e->analysis;
-    int later = s->lookahead_frames < NOISE_SHAPE_AHEAD_FRAMES ? s->lookahead_frames : NOISE_SHAPE_AHEAD_FRAMES;
-    return (mix_spectra){s->spectra, s->spectra + later * s->channels * BINS, s->frame.combs, s->frame.unturned};
+    return (mix_spectra){s->spectra, s->frame.combs, s->frame.unturned};
 }
 
 /* What is left then is of the signal that the network hears. */
@@ -93,7 +92,7 @@ static void take_rest_out(enhancer *e, float *taken, mix_spectra *of) {
     for (int i = 0; i < e->analysis.windows->count * e->channels; i++) {
         highpass_undo_phase(&tables->highpass, e->unturned + i * BINS, e->unturned + i * BINS);
     }
-    *of = (mix_spectra){e->enhanced, of->ahead, e->analysis.frame.combs, e->unturned};
+    *of = (mix_spectra){e->enhanced, e->analysis.frame.combs, e->unturned};
 }
 
 void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
@@ -110,7 +109,8 @@ void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work 
         take_rest_out(e, taken, &mixed);
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
     }
-    noise_shape_push(&e->noise, &tables->bands, e->channels, of->noisy, of->ahead, gains, further);
+    const complex32 *ahead = of->noisy + noise_shape_ahead(e->analysis.lookahead_frames) * e->channels * BINS;
+    noise_shape_push(&e->noise, &tables->bands, e->channels, of->noisy, ahead, gains, further);
     mix_spectrum(&e->mix, tables, e->analysis.windows, e->channels, &mixed, gains, strengths, further,
                  e->settings.post_filter, e->enhanced);
     for (int i = 0; e->settings.dry > 0.0f && i < spectra; i++) {
