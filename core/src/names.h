@@ -155,6 +155,7 @@
 #define network_run percepnet_inside_network_run
 #define network_state_init percepnet_inside_network_state_init
 #define network_work_init percepnet_inside_network_work_init
+#define noise_shape_ahead percepnet_inside_noise_shape_ahead
 #define noise_shape_init percepnet_inside_noise_shape_init
 #define noise_shape_push percepnet_inside_noise_shape_push
 #define noise_shape_reset percepnet_inside_noise_shape_reset
