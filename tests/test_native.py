@@ -18,12 +18,13 @@ from percepnet.model import Model, dequantise, quantise
 from percepnet.native_model import core_model
 from percepnet.params import HOP_SAMPLES, SignalParams
 from percepnet.reference import enhancer as reference
-from percepnet.reference import noise_shape, pitch
+from percepnet.reference import pitch
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of
 from percepnet.reference.highpass import Highpass, undo_phase
 from percepnet.reference.mix import enhance_spectrum
 from percepnet.reference.network import Network
+from percepnet.reference.noise_shape import NoiseShape
 from percepnet.reference.stream import Stream as StreamDefinition
 from percepnet.reference.windows import overlap_add
 from voices import glide, noise
@@ -130,14 +131,15 @@ def test_network(run):
 
 def test_mix_and_post_filter(run):
     bands = bands_of(run.model.params.band_edges)
-    shape = noise_shape.NoiseShape(bands)
-    lookahead = min(noise_shape.AHEAD_FRAMES, run.model.params.lookahead_frames)
-    known = slice(len(run.noisy) - lookahead)
-    frames = zip(run.noisy[known], run.noisy[lookahead:], run.gains[known], strict=True)
-    further = np.array([shape.push(*frame) for frame in frames])
+    shape, analysis = NoiseShape(bands), Analysis(run.model.params, len(run.x), gives_out=False)
+    further = []
+    for i, (noisy, gains) in enumerate(zip(run.noisy, run.gains, strict=True)):
+        hop = run.x[:, i * HOP_SAMPLES : (i + 1) * HOP_SAMPLES]
+        analysis.push(hop, run.tap_delays[i : i + 1])
+        further.append(shape.push(noisy, analysis.ahead, gains))
     unturned = run.unturned, run.combs * undo_phase(run.model.params.highpass_hz)
     mixed = enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands, unturned=unturned)
-    assert_close(run.enhanced[known], further[:, None, None] * mixed[known])
+    assert_close(run.enhanced, np.array(further)[:, None, None] * mixed)
 
 
 def test_synthesis(run):

@@ -17,8 +17,8 @@ void noise_shape_reset(noise_shape *s);
 /* How many frames later than the decided one what is heard is. */
 int noise_shape_ahead(int lookahead_frames);
 
-/* The next frame, the one noise_shape_ahead later, channels * 481 each, and what was
-   decided for the first: what its 481 bins are to be multiplied by besides. */
+/* The next frame, the one noise_shape_ahead later, channels * 481 each, and what was decided for the first: what its 481
+   bins are to be multiplied by besides. */
 void noise_shape_push(noise_shape *s, const bands *b, int channels, const complex32 *noisy, const complex32 *ahead,
                       const float *gains, float *further);
 

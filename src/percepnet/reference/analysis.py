@@ -13,7 +13,7 @@ from percepnet.reference.bands import bands_of, coherence
 from percepnet.reference.drift import FUTURE_FRAMES, FUTURE_SAMPLES, DriftFree
 from percepnet.reference.features import Features, silent_energy
 from percepnet.reference.highpass import Highpass, undo_phase
-from percepnet.reference.noise_shape import AHEAD_FRAMES
+from percepnet.reference.noise_shape import frames_ahead
 
 
 class Frames(NamedTuple):
@@ -56,8 +56,8 @@ class Analysis:
     shifts : tuple of int
         By how many samples the windows that are given out lie behind the decided frame.
     ahead : np.ndarray [shape=(channels, 481), complex64]
-        Spectrum that the shape of the noise hears of what comes: of the frame two behind the last one that was found,
-        or less with less of a look-ahead.
+        Spectrum that the shape of the noise hears of what comes: of the frame `frames_ahead` behind the last one that
+        was found.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Analysis:
         self._x = x[:, -self._history :]
         self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]
         self._spectra = spectra[count:]
-        self.ahead = spectra[count - 1 + min(AHEAD_FRAMES, self.params.lookahead_frames)]
+        self.ahead = spectra[count - 1 + frames_ahead(self.params.lookahead_frames)]
         return Frames(
             noisy, combed, unturned, combs, inputs, periods, correlations, tap_delays, weights
         )  # fmt: skip

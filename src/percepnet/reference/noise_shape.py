@@ -30,6 +30,11 @@ SILENT = np.float32(1e-12)  # energy
 TINY_GAIN = np.float32(1e-6)
 
 
+def frames_ahead(lookahead_frames: int) -> int:
+    """How many frames later than the decided one what is heard is."""
+    return min(AHEAD_FRAMES, lookahead_frames)
+
+
 class NoiseShape:
     """Knows how noise lies within bands.
 
@@ -54,7 +59,7 @@ class NoiseShape:
         ----------
         noisy : np.ndarray [shape=(channels, 481), complex]
         ahead : np.ndarray [shape=(channels, 481), complex]
-            The frame two later, or the latest that is known.
+            The frame `frames_ahead` later.
         gains : np.ndarray [shape=(bands,)]
             Decided for the first.
 

@@ -40,9 +40,9 @@ def heard_ahead(noisy: Tensor, lookahead_frames: int) -> Tensor:
     -------
     Tensor [shape=(batch, T, bins)]
     """
-    last = noisy.shape[1] - 1
-    at = torch.arange(noisy.shape[1], device=noisy.device) + min(reference.AHEAD_FRAMES, lookahead_frames)
-    return noisy[:, at.clamp(max=last)]
+    count = noisy.shape[1]
+    at = torch.arange(count, device=noisy.device) + reference.frames_ahead(lookahead_frames)
+    return noisy[:, at.clamp(max=count - 1)]
 
 
 def noise_shape(
@@ -55,7 +55,7 @@ def noise_shape(
     noisy : Tensor [shape=(batch, T, bins), complex]
         At least up to 8 kHz.
     ahead : Tensor [shape=(batch, T, bins), complex]
-        The frames two later: see `heard_ahead`.
+        Of `heard_ahead`.
     gains : Tensor [shape=(batch, T, bands)]
     bands : Bands
     state : NoiseShapeState
