@@ -26,8 +26,10 @@ EVERYTHING = Architecture(  # every kind of layer, and whatever a layer can say
         Layer("gain", "dense", ("all",), "bands", "sigmoid"),
         Layer("strength", "dense", ("memory",), 5, "sigmoid"),
         Layer("voice", "dense", ("memory",), 1, "sigmoid", "int8"),
+        Layer("of_bin", "convolution", ("bins",), 4, "tanh", "int8", 2),
+        Layer("lowered", "dense", ("of_bin",), 1),
     ),
-    {"gains": "gain", "strengths": "strength", "speech": "voice"},
+    {"gains": "gain", "strengths": "strength", "speech": "voice", "shape": "lowered"},
 )
 INFO = {"corpus": "white noise, CC0", "hours": "1.5", "by": "Zoë 🎤"}
 
@@ -296,6 +298,16 @@ WRONG: tuple[Wrong, ...] = (
     Wrong("strengths of another size", "heads.strengths", _layer("strength", units=4)),
     Wrong("a speech head of more than one", "heads.speech", _key("heads", "speech", to="gain")),
     Wrong("a speech head that is null", "heads.speech", _key("heads", "speech", to=None)),
+    # the network for bins
+    Wrong("a layer of the name bins", "layers.bins.name", _layer("deep", name="bins")),
+    Wrong("inputs of two sources", "layers.all.inputs", _layer("all", inputs=["residual", "memory", "of_bin"])),
+    Wrong("inputs that are two sources", "layers.all.inputs", _layer("all", inputs=["features", "bins"])),
+    Wrong("bins without a head", "heads.shape", _key("heads", "shape", gone=True)),
+    Wrong("a shape of features", "heads.shape", _key("heads", "shape", to="voice")),
+    Wrong("a shape of more than one", "heads.shape", _key("heads", "shape", to="of_bin")),
+    Wrong("a shape of another activation", "heads.shape", _layer("lowered", activation="tanh")),
+    Wrong("gains of bins", "heads.gains", _key("heads", "gains", to="lowered")),
+    Wrong("an exploding memory of bins", "layers.of_bin.taps", _layer("of_bin", taps=64, dilation=256)),
     Wrong("an unknown head that is no name", "heads.tempo", _key("heads", "tempo", to=3)),
     # the card
     Wrong("no info", "info", _key("info", gone=True)),
@@ -346,6 +358,7 @@ SOUND: tuple[Wrong, ...] = (  # and what is no reason to refuse a file
     Wrong("unknown keys of a layer", "", _layer("norm", future=[3])),
     Wrong("unknown heads", "", _key("heads", "tempo", to="none yet")),
     Wrong("no requirements", "", _key("requires", to=[])),
+    Wrong("no word of the network for bins", "", _key("requires", gone=True)),
     Wrong("no high-pass", "", _key("signal", "highpass_hz", gone=True)),
     Wrong("a whole high-pass", "", _key("signal", "highpass_hz", to=100)),
     Wrong("high-pass 0", "", _key("signal", "highpass_hz", to=-0.0)),

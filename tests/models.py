@@ -2,16 +2,17 @@
 
 import numpy as np
 
-from percepnet.model import PRESETS, Model
+from percepnet.model import PRESETS, Architecture, Model
 from percepnet.params import SignalParams
 
 
-def random_model(seed: int = 0, params: SignalParams | None = None, preset: str = "tiny") -> Model:
-    """Untrained weights."""
+def random_model(seed: int = 0, params: SignalParams | None = None, preset: str | Architecture = "tiny") -> Model:
+    """Untrained weights, of a preset by name or of any network."""
     params = params or SignalParams()
     rng = np.random.default_rng(seed)
-    shapes = PRESETS[preset].shapes(params)
-    return Model(params, PRESETS[preset], {n: rng.uniform(-0.5, 0.5, s).astype(np.float32) for n, s in shapes.items()})
+    architecture = PRESETS[preset] if isinstance(preset, str) else preset
+    shapes = architecture.shapes(params)
+    return Model(params, architecture, {n: rng.uniform(-0.5, 0.5, s).astype(np.float32) for n, s in shapes.items()})
 
 
 def constant_model(gain: float, strength: float, params: SignalParams | None = None) -> Model:

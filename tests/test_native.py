@@ -133,10 +133,10 @@ def test_mix_and_post_filter(run):
     bands = bands_of(run.model.params.band_edges)
     shape, analysis = NoiseShape(bands), Analysis(run.model.params, len(run.x), gives_out=False)
     further = []
-    for i, (noisy, gains) in enumerate(zip(run.noisy, run.gains, strict=True)):
+    for i, (comb, gains, strengths) in enumerate(zip(run.comb, run.gains, run.strengths, strict=True)):
         hop = run.x[:, i * HOP_SAMPLES : (i + 1) * HOP_SAMPLES]
         analysis.push(hop, run.tap_delays[i : i + 1])
-        further.append(shape.push(noisy, analysis.ahead, gains))
+        further.append(shape.push(analysis.coming, comb, gains, strengths))
     unturned = run.unturned, run.combs * undo_phase(run.model.params.highpass_hz)
     mixed = enhance_spectrum(run.noisy, run.comb, run.gains, run.strengths, bands, unturned=unturned)
     assert_close(run.enhanced, np.array(further)[:, None, None] * mixed)

@@ -5,10 +5,10 @@ import pytest
 
 from models import random_model
 from percepnet import native
-from percepnet.params import BINS, SAMPLE_RATE_HZ, SignalParams
+from percepnet.params import BIN_FEATURES, BINS, SAMPLE_RATE_HZ, SHAPED_BINS, SignalParams
 from percepnet.reference import stft
 from percepnet.reference.bands import bands_of
-from percepnet.reference.noise_shape import AHEAD_FRAMES, LEAST, SHAPED_BINS, TINY_GAIN, NoiseShape
+from percepnet.reference.noise_shape import AHEAD_FRAMES, CORRECTED_LEAST, CORRECTED_MOST, LEAST, TINY_GAIN, NoiseShape
 from percepnet.reference.stream import Stream as Definition
 from voices import noise, steady
 
@@ -19,16 +19,17 @@ def spectra(x):
     return stft.analysis(stft.frames(x))
 
 
-def later(frames, by):
-    """The frame that is heard while one is decided; at the end there is none, and the last one stays."""
-    return frames[np.minimum(np.arange(len(frames)) + by, len(frames) - 1)]
+def coming(frames, by):
+    """Each frame with those that are heard while it is decided; at the end there are none, and the last one stays."""
+    return [frames[np.minimum(np.arange(i, i + by + 1), len(frames) - 1)] for i in range(len(frames))]
 
 
-def further(heard, gains, by=AHEAD_FRAMES):
+def further(heard, gains, by=AHEAD_FRAMES, corrector=None):
     """What bins lose further than their bands: 1 is nothing."""
-    shape = NoiseShape(BANDS)
+    shape = NoiseShape(BANDS, corrector)
     frames = spectra(heard)[:, None]
-    found = [shape.push(*frame, gain) for *frame, gain in zip(frames, later(frames, by), gains, strict=True)]
+    rows = zip(coming(frames, by), frames, gains, np.zeros_like(gains), strict=True)
+    found = [shape.push(*row) for row in rows]
     return np.array(found) * np.maximum([BANDS.to_bins(gain) for gain in gains], TINY_GAIN) ** 0.0625
 
 
@@ -114,8 +115,63 @@ def test_silence_is_no_number_out_of_range():
 def test_gains_are_lifted_to_the_power_of_fifteen_sixteenths(gain):
     """Above 8 kHz nothing else is done."""
     x = noise(9, 9600, 0.1).astype(np.float32)
-    found = NoiseShape(BANDS).push(spectra(x)[:1], spectra(x)[2:3], np.full(34, gain, np.float32))
+    gains = np.full(34, gain, np.float32)
+    found = NoiseShape(BANDS).push(spectra(x)[:3, None], spectra(x)[:1], gains, np.zeros_like(gains))
     np.testing.assert_allclose(gain * found[SHAPED_BINS + 1 :], gain**0.9375, rtol=1e-5)
+
+
+class Says:
+    """Says the same of all bins, and keeps what it was asked."""
+
+    def __init__(self, change):
+        self.change, self.asked = change, []
+
+    def reset(self):
+        self.asked = []
+
+    def step(self, ratios):
+        self.asked.append(ratios)
+        return np.full(len(ratios), self.change, np.float32)
+
+
+@pytest.mark.parametrize(("change", "kept"), [(0, 0.67), (0.5, 1.005), (-0.5, 0.335), (9, 1.6), (-1, 0.05)])
+def test_what_corrects_the_rule_changes_it_in_proportion_and_within_bounds(change, kept):
+    """Noise alone, of which nearly all is taken: the rule takes as much further as it may."""
+    x = noise(1, 48_000, 0.1).astype(np.float32)
+    gains = np.full((len(spectra(x)), 34), 0.1, np.float32)
+    found = further(x, gains, corrector=Says(change))[-1]
+    np.testing.assert_allclose(np.median(found[1:150]), kept, rtol=1e-3)
+    np.testing.assert_allclose(found[SHAPED_BINS + 1 :], 1, atol=1e-5)
+    assert np.float32(0.05) == CORRECTED_LEAST
+    assert np.float32(1.6) == CORRECTED_MOST
+
+
+@pytest.mark.parametrize("level", [0, 1e-3, 1.0, 1e3])
+def test_what_a_network_for_bins_is_given_are_shares_which_no_level_changes(level):
+    x = (steady(320.0) + noise(3, SAMPLE_RATE_HZ, 0.02)).astype(np.float32)
+    gains = np.full((len(spectra(x)), 34), 0.5, np.float32)
+    asked, loud = Says(0), Says(0)
+    further((level * x).astype(np.float32), gains, corrector=asked)
+    further(x, gains, corrector=loud)
+    found = np.array(asked.asked)
+    assert found.shape == (len(gains), SHAPED_BINS, BIN_FEATURES)
+    assert found.min() >= -0.5
+    assert found.max() <= 0.5 + 1e-6
+    if level:
+        np.testing.assert_allclose(found[5:], np.array(loud.asked)[5:], atol=0.02)
+
+
+def test_a_bin_is_given_its_neighbours_too():
+    x = (steady(320.0)[:9600] + noise(3, 9600, 0.02)).astype(np.float32)
+    asked = Says(0)
+    further(x, np.full((len(spectra(x)), 34), 0.5, np.float32), corrector=asked)
+    below, own, above = np.split(asked.asked[-1], 3, axis=1)
+    np.testing.assert_array_equal(below[1:], own[:-1])
+    np.testing.assert_array_equal(above[:-1], own[1:])
+    assert not below[0].any()
+    assert not above[-1].any()
+    np.testing.assert_allclose(own[:, 5], 0)  # the gain, less a half
+    np.testing.assert_allclose(own[:, 11], np.arange(SHAPED_BINS) / SHAPED_BINS - 0.5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("channels", "linked"), [(1, True), (2, True), (2, False)])

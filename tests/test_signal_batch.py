@@ -7,8 +7,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from models import random_model
 from percepnet.acoustics.levels import active_rms
 from percepnet.acoustics.mixing import Mixture
+from percepnet.model import PRESETS
+from percepnet.model.presets import with_bins
 from percepnet.params import HEARD_FEATURES, HOP_SAMPLES, SAMPLE_RATE_HZ, SignalParams
 from percepnet.reference import comb as reference_comb
 from percepnet.reference import highpass as reference_highpass
@@ -17,16 +20,18 @@ from percepnet.reference import stft as reference_stft
 from percepnet.reference.analysis import Analysis
 from percepnet.reference.bands import bands_of as reference_bands_of
 from percepnet.reference.mix import enhance_spectrum as reference_enhance_spectrum
+from percepnet.reference.network import bin_network
 from percepnet.reference.noise_shape import NoiseShape
 from percepnet.reference.oracle import exact_strength as reference_exact_strength
 from percepnet.reference.oracle import training_example
 from percepnet.training.features import UNKNOWN, is_speech, known
+from percepnet.training.network import from_model, to_model
 from percepnet.training.rows import RowLayout
 from percepnet.training.signal import comb, examples, highpass, levels, oracle, pitch, stft
 from percepnet.training.signal.analysis import analyse
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance, enhance_spectrum
-from percepnet.training.signal.noise_shape import heard_ahead, noise_shape, noise_shape_state
+from percepnet.training.signal.noise_shape import ShapedFrames, noise_shape, noise_shape_state, shaped_frames
 from voices import glide
 
 SECONDS = 3.0
@@ -222,23 +227,49 @@ def test_the_mix_is_the_reference_s(both):
 
 def test_the_noise_shape_is_the_reference_s_in_pieces_too(both):
     _, batch = both
-    noisy = batch.noisy[:1]
-    gains = torch.rand(1, noisy.shape[1], PARAMS.bands, generator=torch.Generator().manual_seed(5)).square()
-    shape = NoiseShape(reference_bands_of(PARAMS.band_edges))
-    ahead = heard_ahead(noisy, PARAMS.lookahead_frames)
-    np.testing.assert_array_equal(ahead[:, :-2], noisy[:, 2:])
-    frames = (spectra[0, :, None].numpy() for spectra in (noisy, ahead))
-    expected = [shape.push(*frame) for frame in zip(*frames, gains[0].numpy(), strict=True)]
+    frames, decided = shaped_frames(batch.noisy[:1], batch.comb[:1], PARAMS.lookahead_frames), decisions(batch)
+    np.testing.assert_array_equal(frames.ahead[:, :-2], frames.noisy[:, 2:])
+    np.testing.assert_array_equal(frames.after[:, :-1], frames.noisy[:, 1:])
+    expected = reference_noise_shape(frames, decided, None)
     state, found = noise_shape_state(1, CPU), []
     for part in (slice(0, 37), slice(37, None)):
-        factors, state = noise_shape(
-            noisy[:, part], ahead[:, part], gains[:, part], bands_of(PARAMS.band_edges, CPU), state
-        )
+        piece = ShapedFrames(*(spectra[:, part] for spectra in frames))
+        factors, state = noise_shape(piece, *(x[:, part] for x in decided), bands_of(PARAMS.band_edges, CPU), state)
         found.append(factors[0])
-    np.testing.assert_allclose(torch.cat(found), np.array(expected), rtol=1e-3)
+    np.testing.assert_allclose(torch.cat(found), expected, rtol=1e-3)
     low = bands_of(PARAMS.band_edges, CPU, 200)
-    below, _ = noise_shape(noisy[..., :200], ahead[..., :200], gains, low, noise_shape_state(1, CPU))
-    np.testing.assert_allclose(below[0, :, :157], np.array(expected)[:, :157], rtol=1e-3)  # whole bands
+    narrow = ShapedFrames(*(spectra[..., :200] for spectra in frames))
+    below, _ = noise_shape(narrow, *decided, low, noise_shape_state(1, CPU))
+    np.testing.assert_allclose(below[0, :, :157], expected[:, :157], rtol=1e-3)  # whole bands
+
+
+def test_a_network_for_bins_is_the_reference_s_and_gradients_reach_it(both):
+    _, batch = both
+    frames, decided = shaped_frames(batch.noisy[:1], batch.comb[:1], PARAMS.lookahead_frames), decisions(batch)
+    network = from_model(random_model(7, PARAMS, with_bins(PRESETS["tiny"])))
+    expected = reference_noise_shape(frames, decided, bin_network(to_model(network)))
+    state, bands = noise_shape_state(1, CPU), bands_of(PARAMS.band_edges, CPU)
+    found, _ = noise_shape(frames, *decided, bands, state, network.shape_changes)
+    np.testing.assert_allclose(found[0].detach(), expected, rtol=2e-3, atol=2e-3)
+    assert np.abs(expected - reference_noise_shape(frames, decided, None)).max() > 0.1
+    found.sum().backward()
+    assert {name for name, weights in network.named_parameters() if weights.grad is not None} == {
+        name for name in network.state_dict() if name.startswith("bin_")
+    }
+
+
+def decisions(batch):
+    """Gains and strengths by chance, of the first sound [shape=(1, T, bands)]."""
+    random = torch.Generator().manual_seed(5)
+    shape = 1, batch.noisy.shape[1], PARAMS.bands
+    return torch.rand(shape, generator=random).square(), torch.rand(shape, generator=random)
+
+
+def reference_noise_shape(frames, decided, corrector):
+    shape = NoiseShape(reference_bands_of(PARAMS.band_edges), corrector)
+    coming = np.stack([x[0].numpy() for x in (frames.noisy, frames.after, frames.ahead)], axis=1)[:, :, None]
+    rows = zip(coming, frames.comb[0, :, None].numpy(), *(x[0].numpy() for x in decided), strict=True)
+    return np.array([shape.push(*row) for row in rows])
 
 
 def test_sound_at_16_khz_is_what_lies_below_8():

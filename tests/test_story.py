@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import soundfile as sf
+from numpy.lib.stride_tricks import sliding_window_view
 
 pytest.importorskip("soxr", reason="the package soxr is not installed")
 
@@ -41,8 +42,9 @@ def test_the_decisions_shown_are_those_that_make_the_sound(pair, monkeypatch, lo
     noisy, comb = (spectra[decided] for spectra in (frames.noisy, frames.comb))
     bands = bands_of(params.band_edges)
     shape = NoiseShape(bands)
-    heard_first = np.concatenate([np.ones((lookahead_frames, params.bands), np.float32), gains])
-    rows = zip(frames.noisy, frames.noisy[lookahead_frames:], heard_first, strict=False)
+    first = np.ones((lookahead_frames, params.bands), np.float32)
+    coming = sliding_window_view(frames.noisy, lookahead_frames + 1, axis=0).transpose(0, 3, 1, 2)
+    rows = zip(coming, frames.comb, np.concatenate([first, gains]), np.concatenate([first, strengths]), strict=False)
     further = np.array([shape.push(*row) for row in rows])[lookahead_frames:]
     spectrum = further * enhance_spectrum(noisy, comb, gains, strengths, bands, post_filter=False)[:, 0]
     y = stft.overlap_add(stft.synthesis(spectrum))[480:][:SAMPLES]

@@ -28,10 +28,13 @@ static void require(int holds, const char *what) {
 static void check_description(const model_description *d, const char *data, size_t size) {
     require(d->bands >= 2 && d->bands <= BINS && d->layer_count >= 1 && d->layer_count <= LAYERS_MAX, "sizes in range");
     require(d->gains >= 0 && d->gains < d->layer_count && d->speech < d->layer_count, "heads are layers");
+    require(d->layers[d->gains].source == FEATURES_LAYER, "gains are of features");
+    require(d->shape == FEATURES_LAYER || d->layers[d->shape].source == BINS_LAYER, "and the shape is of bins");
     for (int i = 0; i < d->layer_count; i++) {
         const layer_description *l = &d->layers[i];
         for (int k = 0; k < l->input_count; k++) {
-            require(l->inputs[k] >= FEATURES_LAYER && l->inputs[k] < i, "inputs are earlier layers");
+            require(l->inputs[k] >= BINS_LAYER && l->inputs[k] < i, "inputs are earlier layers");
+            require(l->source == (l->inputs[k] < 0 ? l->inputs[k] : d->layers[l->inputs[k]].source), "of one source");
         }
         for (int t = 0; t < TENSORS_MAX; t++) {
             const char *at = l->tensors[t].data;

@@ -18,7 +18,8 @@ static void model_init(percepnet_model *model, const model_description *d, const
         .feature_block_count = d->feature_block_count,
     };
     analysis_tables_init(&model->tables, &params, k, a);
-    network_init(&model->network, d, k, a);
+    network_init(&model->network, d, FEATURES_LAYER, k, a);
+    network_init(&model->bins, d, BINS_LAYER, k, a);
 #if FAR_ENDS
     real_fft_init(&model->lag_fft, ECHO_LAG_FFT, k, a);
     if (model->tables.layout.start[FEATURE_ECHO_LEVELS] >= 0) {

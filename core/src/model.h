@@ -19,6 +19,7 @@ struct percepnet_model {
     size_t bytes;
     analysis_tables tables;
     network network;
+    network bins; /* without layers where the model has none */
 #if FAR_ENDS
     real_fft lag_fft; /* for the delay of an echo */
 #endif

@@ -55,6 +55,10 @@
 #define bands_init percepnet_inside_bands_init
 #define bands_sums percepnet_inside_bands_sums
 #define bands_to_bins percepnet_inside_bands_to_bins
+#define bin_network_init percepnet_inside_bin_network_init
+#define bin_network_reset percepnet_inside_bin_network_reset
+#define bin_network_run percepnet_inside_bin_network_run
+#define bin_ratios_of percepnet_inside_bin_ratios_of
 #define block_run percepnet_inside_block_run
 #define block_serves percepnet_inside_block_serves
 #define circle_cos percepnet_inside_circle_cos
@@ -156,6 +160,8 @@
 #define network_state_init percepnet_inside_network_state_init
 #define network_work_init percepnet_inside_network_work_init
 #define noise_shape_ahead percepnet_inside_noise_shape_ahead
+#define noise_shape_apply percepnet_inside_noise_shape_apply
+#define noise_shape_correct percepnet_inside_noise_shape_correct
 #define noise_shape_init percepnet_inside_noise_shape_init
 #define noise_shape_push percepnet_inside_noise_shape_push
 #define noise_shape_reset percepnet_inside_noise_shape_reset

@@ -61,7 +61,7 @@ void test_network_begin(test_network *n, int lookahead_frames, int bands, const 
     n->description.lookahead_frames = lookahead_frames;
     n->description.bands = bands;
     memcpy(n->description.band_edges, edges, sizeof *edges * (size_t)bands);
-    n->description.speech = FEATURES_LAYER;
+    n->description.speech = n->description.shape = FEATURES_LAYER;
     test_network_features(n, BLOCKS, 3);
 }
 
@@ -72,8 +72,11 @@ void test_network_features(test_network *n, const unsigned *blocks, int count) {
 
 int test_network_units(const test_network *n, int layer) {
     const model_description *d = &n->description;
-    if (layer != FEATURES_LAYER) {
+    if (layer >= 0) {
         return d->layers[layer].units;
+    }
+    if (layer == BINS_LAYER) {
+        return BIN_FEATURES;
     }
     return feature_layout_of(d->feature_blocks, d->feature_block_count, d->bands).count;
 }
@@ -84,6 +87,7 @@ int test_network_add(test_network *n, layer_description d) {
         units[i] = test_network_units(n, d.inputs[i]);
     }
     d.input_units = units[0];
+    d.source = d.inputs[0] < 0 ? d.inputs[0] : n->description.layers[d.inputs[0]].source;
     d.units = d.kind->units ? d.kind->units(units, d.input_count) : d.units;
     d.taps = d.taps ? d.taps : 1;
     d.dilation = d.dilation ? d.dilation : 1;
@@ -139,6 +143,13 @@ void test_network_article(test_network *n, int dense, int conv1, int conv2, int 
     n->description.strengths = add_head(n, n->description.bands, strengths);
 }
 
+void test_network_bins(test_network *n, int units) {
+    int x = add(n, "dense", units, ACTIVATION_RELU, 1, BINS_LAYER, 0);
+    int memory = add(n, "gated_recurrence", units, ACTIVATION_LINEAR, 1, x, 0);
+    int both = add(n, "concatenation", 0, ACTIVATION_LINEAR, 1, x, memory);
+    n->description.shape = add(n, "dense", 1, ACTIVATION_LINEAR, 1, both, 0);
+}
+
 static int below(uint32_t (*random)(void *), void *source, int most) { return (int)(random(source) % (uint32_t)most); }
 
 void test_network_any(test_network *n, uint32_t (*random)(void *), void *source, int layers) {
@@ -167,6 +178,9 @@ void test_network_any(test_network *n, uint32_t (*random)(void *), void *source,
     n->description.gains = add_head(n, n->description.bands, last);
     n->description.strengths = add_head(n, n->description.bands, last);
     n->description.speech = below(random, source, 2) ? add_head(n, 1, last) : FEATURES_LAYER;
+    if (below(random, source, 2)) {
+        test_network_bins(n, 1 + below(random, source, UNITS_MOST));
+    }
 }
 
 void test_network_discard(test_network *n) {

@@ -36,7 +36,10 @@ int test_network_units(const test_network *n, int layer);
 /* The network of the article, of any sizes. */
 void test_network_article(test_network *n, int dense, int conv1, int conv2, int gru, int strength_gru);
 
-/* A network of up to `layers` layers of any kinds, as `random` says, and three heads. */
+/* Add a network for bins, whose layers have so many units. */
+void test_network_bins(test_network *n, int units);
+
+/* A network of up to `layers` layers of any kinds, as `random` says, and three heads; now and then one for bins. */
 void test_network_any(test_network *n, uint32_t (*random)(void *), void *source, int layers);
 
 void test_network_discard(test_network *n);

@@ -35,7 +35,8 @@ static void test_every_kind(void) {
     check(d.feature_block_count == 2 && d.feature_blocks[0] == FEATURE_PITCH &&
               d.feature_blocks[1] == FEATURE_BAND_LEVELS,
           "its features, in their order");
-    check(d.layer_count == 11 && d.gains == 8 && d.strengths == 9 && d.speech == 10, "its layers and heads");
+    check(d.layer_count == 13 && d.gains == 8 && d.strengths == 9 && d.speech == 10, "its layers and heads");
+    check(d.shape == 12 && d.layers[11].source == BINS_LAYER && d.layers[11].inputs[0] == BINS_LAYER, "those for bins");
     const layer_description *l = d.layers;
     check(l[0].input_count == 1 && l[0].inputs[0] == FEATURES_LAYER && l[0].input_units == 5, "the features go in");
     check(l[0].activation == ACTIVATION_RELU && !l[0].in_8_bits && !l[0].tensors[0].scale, "a dense layer");
@@ -71,6 +72,11 @@ static const struct change {
     {"\"format_version\": 2", "\"format_version\": 1", "metadata: expected the 4 fields of format 1"},
     {"\"format_version\": 2", "\"requires\": [\"far-end\"], \"format_version\": 2", "requires: "},
     {"\"format_version\": 2", "\"requires\": [], \"format_version\": 2", ""},
+    {"\"format_version\": 2", "\"requires\": [\"bins\"], \"format_version\": 2", ""},
+    {"\"shape\": \"lowered\"", "\"shape\": \"gain\"", "heads.shape: expected 1 units"},
+    {"\"shape\": \"lowered\"", "\"shape\": \"voice\"", "heads.shape: "},
+    {", \"shape\": \"lowered\"", "", "heads.shape: "},
+    {"[\"of_bin\"]", "[\"of_bin\", \"slow\"]", "layers.lowered.inputs: expected 'features' or 'bins'"},
     {"\"format_version\": 2", "\"x\": {\"]\": [{}, \"}\", -1.5E+3]}, \"format_version\": 2", ""},
     {"\"format_version\": 2", "\"format_version\": 9, \"format_version\": 2", ""},
     {"\"family\": \"percepnet\"", "\"family\": \"other\"", "family: "},

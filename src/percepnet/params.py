@@ -39,6 +39,11 @@ PERIOD_MIN_SAMPLES = round(SAMPLE_RATE_HZ / PITCH_MAX_HZ)  # 96
 NOISE_MASKING_TONE = 0.03  # n0 of P20's extra attenuation: the ear hides noise 15 dB below a tone
 POSTFILTER_BETA = 0.02  # P20's global compensation; at most 5.57 dB
 
+SHAPED_BINS = 160  # within whose bands noise has a shape, up to 8 kHz: above, voices hiss
+BIN_RATIOS = 16  # that the network for bins is given of each
+BIN_NEIGHBOURHOOD = 3  # bins whose ratios it is given
+BIN_FEATURES = BIN_NEIGHBOURHOOD * BIN_RATIOS
+
 LOOKAHEAD_FRAMES = 2  # article: the network sees two windows, 20 ms, into the future
 LOOKAHEAD_FRAMES_MAX = 3
 

@@ -28,6 +28,11 @@ static int is_name(const char *name) {
     return *name != '\0';
 }
 
+/* What a layer may begin at, by its name; 0 for none of that name. */
+static int source_of(const char *name) {
+    return !strcmp(name, "features") ? FEATURES_LAYER : !strcmp(name, "bins") ? BINS_LAYER : 0;
+}
+
 static int read_name(model_reader *r, json value, layer_description *l) {
     char shown[JSON_SHOWN], field[LAYER_NAME_MAX + 16];
     json name = json_member(value, "name"), kind = json_member(value, "kind");
@@ -38,7 +43,7 @@ static int read_name(model_reader *r, json value, layer_description *l) {
         return 0;
     }
     snprintf(field, sizeof field, "layers.%s", l->name);
-    if (!strcmp(l->name, "features") || model_find_layer(r->d, l->name) >= 0) {
+    if (source_of(l->name) || model_find_layer(r->d, l->name) >= 0) {
         error_say(r->error, "%s.name: expected another one, found it twice", field);
         return 0;
     }
@@ -56,15 +61,21 @@ static int read_inputs(model_reader *r, json value, layer_description *l, int un
     char name[LAYER_NAME_MAX], shown[JSON_SHOWN];
     while (json_next(&walk, NULL, &item)) {
         int is_text = json_text(item, name, sizeof name) >= 0, number = is_text ? model_find_layer(r->d, name) : -1;
-        int is_features = is_text && !strcmp(name, "features");
-        if (number < 0 && !is_features) {
-            error_say(r->error, "layers.%s.inputs: expected earlier layers or 'features', found %s", l->name,
+        int begin = is_text ? source_of(name) : 0, source = number < 0 ? begin : r->d->layers[number].source;
+        if (!source) {
+            error_say(r->error, "layers.%s.inputs: expected earlier layers, 'features' or 'bins', found %s", l->name,
                       json_shown(item, shown));
             return 0;
         }
+        if (l->source && source != l->source) {
+            error_say(r->error, "layers.%s.inputs: expected 'features' or 'bins' behind all, found both", l->name);
+            return 0;
+        }
+        l->source = source;
         if (l->input_count < LAYER_INPUTS_MAX) {
-            l->inputs[l->input_count] = is_features ? FEATURES_LAYER : number;
-            units[l->input_count] = is_features ? r->feature_count : r->d->layers[number].units;
+            int sizes[] = {r->feature_count, BIN_FEATURES};
+            l->inputs[l->input_count] = begin ? begin : number;
+            units[l->input_count] = begin ? sizes[begin == BINS_LAYER] : r->d->layers[number].units;
         }
         l->input_count += l->input_count <= LAYER_INPUTS_MAX;
     }
@@ -193,8 +204,9 @@ static int read_memory(model_reader *r, json value, layer_description *l) {
 
 /* What a layer adds to the memory of each stream. */
 static int check_memory(model_reader *r, const layer_description *l) {
-    r->all_units += l->units;
-    r->all_past += (int64_t)(l->taps - 1) * l->dilation * l->input_units;
+    int count = l->source == BINS_LAYER ? NOISE_SHAPE_BINS : 1;
+    r->all_units += (int64_t)count * l->units;
+    r->all_past += (int64_t)count * (l->taps - 1) * l->dilation * l->input_units;
     if (r->all_units > ALL_UNITS_MAX) {
         error_say(r->error, "layers.%s.units: expected at most %d in all layers, found %lld", l->name, ALL_UNITS_MAX,
                   (long long)r->all_units);
@@ -244,7 +256,18 @@ int model_read_layers(model_reader *r, json layers) {
     return r->d->layer_count > 0;
 }
 
+static int has_bins(const model_description *d) {
+    for (int i = 0; i < d->layer_count; i++) {
+        if (d->layers[i].source == BINS_LAYER) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int read_head(model_reader *r, json heads, const char *head, int units, int is_optional, int *to) {
+    int source = to == &r->d->shape ? BINS_LAYER : FEATURES_LAYER;
+    enum activation activation = source == BINS_LAYER ? ACTIVATION_LINEAR : ACTIVATION_SIGMOID;
     char name[LAYER_NAME_MAX], shown[JSON_SHOWN];
     json value = json_member(heads, head);
     *to = FEATURES_LAYER;
@@ -261,8 +284,14 @@ static int read_head(model_reader *r, json heads, const char *head, int units, i
         error_say(r->error, "heads.%s: expected %d units, found %d", head, units, l->units);
         return 0;
     }
-    if (l->activation != ACTIVATION_SIGMOID) {
-        error_say(r->error, "heads.%s: expected a layer of activation 'sigmoid', found another", head);
+    if (l->activation != activation) {
+        error_say(r->error, "heads.%s: expected a layer of activation '%s', found another", head,
+                  activation == ACTIVATION_LINEAR ? "linear" : "sigmoid");
+        return 0;
+    }
+    if (l->source != source) {
+        error_say(r->error, "heads.%s: expected a layer behind '%s', found '%s'", head,
+                  source == BINS_LAYER ? "bins" : "features", name);
         return 0;
     }
     *to = number;
@@ -288,5 +317,5 @@ int model_read_heads(model_reader *r, json heads) {
     }
     return read_head(r, heads, "gains", d->bands, 0, &d->gains) &&
            read_head(r, heads, "strengths", d->bands, 0, &d->strengths) &&
-           read_head(r, heads, "speech", 1, 1, &d->speech);
+           read_head(r, heads, "speech", 1, 1, &d->speech) && read_head(r, heads, "shape", 1, !has_bins(d), &d->shape);
 }

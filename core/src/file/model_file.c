@@ -29,12 +29,16 @@ static int check_info(model_reader *r, json info) {
 }
 
 static int read_format_2(model_reader *r, json header) {
-    json requires = json_member(header, "requires"), inputs = json_member(header, "inputs"), item;
+    json requires = json_member(header, "requires"), inputs = json_member(header, "inputs"), item = requires;
     json_walk wanted = {requires, NULL}, named = {inputs, NULL};
     char shown[JSON_SHOWN];
-    if (requires.start && (!json_is_array(requires) || json_next(&wanted, NULL, &item))) {
+    int known = !requires.start || json_is_array(requires);
+    while (known && json_next(&wanted, NULL, &item)) {
+        known = json_equals(item, "bins"); /* a network for bins */
+    }
+    if (!known) {
         error_say(r->error, "requires: expected nothing unknown, found %s: use a newer percepnet",
-                  json_shown(requires, shown));
+                  json_shown(item, shown));
         return 0;
     }
     if (!json_equals(json_member(header, "family"), FORMAT)) {
@@ -101,6 +105,7 @@ static int add_article_layer(model_reader *r, const struct article_layer *a, jso
                   json_shown(found, shown));
         return 0;
     }
+    l->source = FEATURES_LAYER;
     l->units = l->kind->has_units ? (int)size : l->kind->units(units, l->input_count);
     r->d->layer_count++;
     return 1;
@@ -149,7 +154,7 @@ static int read_format_1(model_reader *r, json header) {
     }
     r->d->gains = model_find_layer(r->d, "gain");
     r->d->strengths = model_find_layer(r->d, "strength");
-    r->d->speech = FEATURES_LAYER;
+    r->d->speech = r->d->shape = FEATURES_LAYER;
     return check_info(r, json_member(header, "info"));
 }
 

@@ -219,7 +219,7 @@ TARGET INLINE void floats_tile(const float *weights, const float *bias, int row,
         part[i] = weights + (size_t)(at / KERNEL_ROWS * KERNEL_ROWS) * (size_t)columns + at % KERNEL_ROWS;
         part_bias[i] = bias + at;
     }
-    four_lanes a = four_lanes_at(part_bias, 0, parts), b = a, c = a, d = a;
+    four_lanes a = four_lanes_at(part_bias, 0, parts), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
     for (int column = 0; column < columns; column++) {
         four_lanes weight = four_lanes_at(part, (size_t)column * KERNEL_ROWS, parts);
         for (int i = 0; vectors == 1 && i < parts; i++) {
@@ -233,15 +233,25 @@ TARGET INLINE void floats_tile(const float *weights, const float *bias, int row,
             c = add_scaled(c, weight, x[2][column], parts);
             d = add_scaled(d, weight, x[3][column], parts);
         }
+        if (vectors > 4) {
+            e = add_scaled(e, weight, x[4][column], parts);
+            f = add_scaled(f, weight, x[5][column], parts);
+            g = add_scaled(g, weight, x[6][column], parts);
+            h = add_scaled(h, weight, x[7][column], parts);
+        }
     }
     for (int v = 0; v < vectors; v++) {
-        store_lanes(v == 0 ? a : v == 1 ? b : v == 2 ? c : d, sums[v] + row, parts);
+        four_lanes sum = v == 0 ? a : v == 1 ? b : v == 2 ? c : v == 3 ? d : v == 4 ? e : v == 5 ? f : v == 6 ? g : h;
+        store_lanes(sum, sums[v] + row, parts);
     }
 }
 
 TARGET INLINE void floats_part(const float *weights, const float *bias, int row, int columns, const float *const *x,
                                int vectors, float sums[][KERNEL_SUMS], int parts) {
     int v = 0;
+    for (; LANES > 4 && parts <= 2 && v + 2 * FLOATS_TOGETHER <= vectors; v += 2 * FLOATS_TOGETHER) {
+        floats_tile(weights, bias, row, columns, x + v, sums + v, 2 * FLOATS_TOGETHER, parts);
+    }
     for (; v + FLOATS_TOGETHER <= vectors; v += FLOATS_TOGETHER) {
         floats_tile(weights, bias, row, columns, x + v, sums + v, FLOATS_TOGETHER, parts);
     }

@@ -15,6 +15,7 @@
 #define LAYER_NAME_MAX 48
 #define TENSORS_MAX 4       /* of a layer */
 #define FEATURES_LAYER (-1) /* the network's input, in the place of a layer's number */
+#define BINS_LAYER (-2)     /* that of the network for bins */
 
 enum activation { ACTIVATION_LINEAR, ACTIVATION_TANH, ACTIVATION_SIGMOID, ACTIVATION_RELU };
 
@@ -30,7 +31,8 @@ struct layer_kind;
 typedef struct layer_description {
     char name[LAYER_NAME_MAX];
     const struct layer_kind *kind;
-    int inputs[LAYER_INPUTS_MAX]; /* numbers of earlier layers, or FEATURES_LAYER */
+    int inputs[LAYER_INPUTS_MAX]; /* numbers of earlier layers, or FEATURES_LAYER, or BINS_LAYER */
+    int source;                   /* what is behind it: FEATURES_LAYER, once a frame, or BINS_LAYER, once a bin */
     int input_count;
     int input_units; /* of the first input */
     int units;       /* of the output */
@@ -52,6 +54,7 @@ typedef struct model_description {
     int layer_count;
     int gains, strengths; /* layers; one unit a band, sigmoid */
     int speech;           /* the same of one unit, or FEATURES_LAYER for none */
+    int shape;            /* of the network for bins; one unit, linear; or FEATURES_LAYER for none */
     const char *kernel;
 } model_description;
 

@@ -164,6 +164,16 @@ int matvec_rounded(const matvec *m) {
     return (groups_of(m->columns) * KERNEL_COLUMNS + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
 }
 
+/* Whole blocks by copies of a known size, which are no calls. */
+static void copy(float *to, const float *from, int count) {
+    for (; count >= KERNEL_ROWS; count -= KERNEL_ROWS, to += KERNEL_ROWS, from += KERNEL_ROWS) {
+        memcpy(to, from, sizeof(float) * KERNEL_ROWS);
+    }
+    for (int i = 0; i < count; i++) {
+        to[i] = from[i];
+    }
+}
+
 static void apply_floats(const matvec *m, const float *const *x, int count, float *y, int stride) {
     float sums[KERNEL_VECTORS][KERNEL_SUMS];
     int whole = m->rows - few_of(m->rows), rows;
@@ -179,7 +189,7 @@ static void apply_floats(const matvec *m, const float *const *x, int count, floa
                 m->kernel->few(weight, m->bias + row, m->columns, x + first, vectors, sums);
             }
             for (int v = 0; v < vectors; v++) {
-                memcpy(y + (size_t)(first + v) * (size_t)stride + row, sums[v], sizeof(float) * (size_t)rows);
+                copy(y + (size_t)(first + v) * (size_t)stride + row, sums[v], rows);
             }
         }
     }

@@ -4,7 +4,8 @@
 
 #include "signal/feature_blocks.h"
 
-static void layer_init(layer *l, const layer_description *d, const network *net, const kernel *k, arena *a) {
+static void layer_init(layer *l, const layer_description *d, const network *net, const int *places, const kernel *k,
+                       arena *a) {
     *l = (layer){.kind = d->kind,
                  .input_count = d->input_count,
                  .units = d->units,
@@ -15,32 +16,39 @@ static void layer_init(layer *l, const layer_description *d, const network *net,
                  .kept = d->memory ? (float)(1.0 - 1.0 / d->memory) : 1.0f,
                  .kernel = k};
     for (int i = 0; i < d->input_count; i++) {
-        l->inputs[i] = d->inputs[i];
-        l->input_units[i] = d->inputs[i] == FEATURES_LAYER ? net->features : net->layers[d->inputs[i]].units;
+        l->inputs[i] = d->inputs[i] < 0 ? FEATURES_LAYER : places[d->inputs[i]];
+        l->input_units[i] = d->inputs[i] < 0 ? net->features : net->layers[l->inputs[i]].units;
     }
     if (d->kind->init) {
         d->kind->init(l, d, a);
     }
 }
 
-void network_init(network *net, const model_description *d, const kernel *k, arena *a) {
+void network_init(network *net, const model_description *d, int source, const kernel *k, arena *a) {
     layer sizes[LAYERS_MAX]; /* where there is no memory yet */
-    layer *layers = ARENA_TAKE(a, layer, d->layer_count);
+    int places[LAYERS_MAX], per_bin = source == BINS_LAYER;
     feature_layout features = feature_layout_of(d->feature_blocks, d->feature_block_count, d->bands);
-    *net = (network){.features = features.count,
-                     .bands = d->bands,
-                     .layer_count = d->layer_count,
-                     .layers = layers ? layers : sizes,
-                     .gains = d->gains,
-                     .strengths = d->strengths,
-                     .speech = d->speech};
+    *net = (network){.features = per_bin ? BIN_FEATURES : features.count, .bands = per_bin ? 1 : d->bands};
     for (int i = 0; i < d->layer_count; i++) {
-        layer *l = &net->layers[i];
-        layer_init(l, &d->layers[i], net, k, a);
-        l->state = net->state;
-        net->state += l->kind->state ? l->kind->state(l) : 0;
+        places[i] = net->layer_count;
+        net->layer_count += d->layers[i].source == source;
+    }
+    layer *layers = ARENA_TAKE(a, layer, net->layer_count);
+    net->layers = layers ? layers : sizes;
+    for (int i = 0; i < d->layer_count; i++) {
+        if (d->layers[i].source == source) {
+            layer *l = &net->layers[places[i]];
+            layer_init(l, &d->layers[i], net, places, k, a);
+            l->state = net->state;
+            net->state += l->kind->state ? l->kind->state(l) : 0;
+        }
     }
     net->layers = layers;
+    if (net->layer_count) {
+        net->gains = places[per_bin ? d->shape : d->gains];
+        net->strengths = places[per_bin ? d->shape : d->strengths];
+    }
+    net->speech = per_bin || d->speech == FEATURES_LAYER ? FEATURES_LAYER : places[d->speech];
 }
 
 void network_state_init(network_state *s, const network *net, arena *a) {

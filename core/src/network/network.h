@@ -9,9 +9,9 @@ typedef struct network {
     int features, bands;
     int layer_count;
     layer *layers;
-    int gains, strengths;
-    int speech;   /* FEATURES_LAYER for none */
-    size_t state; /* numbers that a stream remembers */
+    int gains, strengths; /* of a network for bins, its only head */
+    int speech;           /* FEATURES_LAYER for none */
+    size_t state;         /* numbers that a stream remembers */
 } network;
 
 /* What the network remembers of a stream. */
@@ -33,7 +33,8 @@ typedef struct network_work {
     int8_t *rounded;
 } network_work;
 
-void network_init(network *net, const model_description *description, const kernel *k, arena *a);
+/* The layers behind FEATURES_LAYER, or those behind BINS_LAYER, for which each bin is a stream. */
+void network_init(network *net, const model_description *description, int source, const kernel *k, arena *a);
 void network_state_init(network_state *s, const network *net, arena *a);
 void network_reset(network_state *s, const network *net);
 

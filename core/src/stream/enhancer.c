@@ -12,6 +12,14 @@ static void residual_of(enhancer *e, const percepnet_model *model, arena *a) {
     }
 }
 
+static void bins_of(enhancer *e, const network *net, arena *a) {
+    bin_network sizes;
+    e->bins = net->layer_count ? ARENA_TAKE(a, bin_network, 1) : NULL;
+    if (net->layer_count) {
+        bin_network_init(e->bins ? e->bins : &sizes, net, a);
+    }
+}
+
 void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_model *residual, int channels,
                    const enhancer_settings *settings, arena *a) {
     int bands = model->tables.bands.count;
@@ -22,7 +30,8 @@ void enhancer_init(enhancer *e, const percepnet_model *model, const percepnet_mo
     int windows = e->analysis.windows->count;
     network_state_init(&e->network, &model->network, a);
     mix_init(&e->mix, bands, channels, windows, a);
-    noise_shape_init(&e->noise, a);
+    noise_shape_init(&e->noise, &model->tables.bands, a);
+    bins_of(e, &model->bins, a);
     residual_of(e, residual, a);
     e->gains = ARENA_TAKE(a, float, bands);
     e->strengths = ARENA_TAKE(a, float, bands);
@@ -42,6 +51,9 @@ void enhancer_reset(enhancer *e) {
     memset(e->tail, 0, sizeof(float) * channels * WINDOWS_TAIL_SAMPLES);
     e->speech = -1.0f;
     noise_shape_reset(&e->noise);
+    if (e->bins) {
+        bin_network_reset(e->bins);
+    }
     if (FAR_ENDS && e->residual) {
         residual_reset(e->residual);
     }
@@ -95,6 +107,24 @@ static void take_rest_out(enhancer *e, float *taken, mix_spectra *of) {
     *of = (mix_spectra){e->enhanced, e->analysis.frame.combs, e->unturned};
 }
 
+/* What the bins of a frame are to be multiplied by besides their gains. */
+static void shape_noise(enhancer *e, const mix_spectra *of, const float *gains, const float *strengths,
+                        float *further) {
+    float factors[NOISE_SHAPE_BINS], changes[NOISE_SHAPE_BINS];
+    noise_shape_frame frame = {.channels = e->channels,
+                               .coming = of->noisy,
+                               .ahead = noise_shape_ahead(e->analysis.lookahead_frames),
+                               .comb = of->combs + e->analysis.windows->own * e->channels * BINS,
+                               .gains = gains,
+                               .strengths = strengths};
+    noise_shape_push(&e->noise, &e->model->tables.bands, &frame, factors, further, e->bins ? e->bins->ratios : NULL);
+    if (e->bins) {
+        bin_network_run(e->bins, changes);
+        noise_shape_correct(changes, factors);
+    }
+    noise_shape_apply(factors, further);
+}
+
 void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
                          int64_t stride) {
     float gains[BINS], strengths[BINS], taken[BINS], further[BINS];
@@ -109,8 +139,7 @@ void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work 
         take_rest_out(e, taken, &mixed);
         echo_shape_beside(e->model->network.bands, taken, gains, strengths);
     }
-    const complex32 *ahead = of->noisy + noise_shape_ahead(e->analysis.lookahead_frames) * e->channels * BINS;
-    noise_shape_push(&e->noise, &tables->bands, e->channels, of->noisy, ahead, gains, further);
+    shape_noise(e, of, gains, strengths, further);
     mix_spectrum(&e->mix, tables, e->analysis.windows, e->channels, &mixed, gains, strengths, further,
                  e->settings.post_filter, e->enhanced);
     for (int i = 0; e->settings.dry > 0.0f && i < spectra; i++) {

@@ -9,6 +9,7 @@
 #include "signal/analysis.h"
 #include "signal/mix.h"
 #include "signal/noise_shape.h"
+#include "stream/bin_network.h"
 #include "stream/residual.h"
 
 #define CHANNELS_MAX 1024
@@ -28,6 +29,7 @@ typedef struct enhancer {
     network_state network;
     mix mix;
     noise_shape noise;
+    bin_network *bins;  /* NULL: the rule is not corrected */
     residual *residual; /* NULL: what is left of an echo stays */
     float *gains;       /* bands each, of the last hop */
     float *strengths;

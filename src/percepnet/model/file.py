@@ -291,7 +291,7 @@ def _one_line(message: str) -> str:
 
 
 def _check_tensors(tensors: dict[str, Stored], header: Header) -> None:
-    nodes = header.architecture.nodes(header.params)
+    nodes = header.architecture.all_nodes(header.params)
     tensor_of = {name: (node, tensor) for node in nodes for name, tensor in node.tensors.items()}
     scales = {f"{name}.scale" for name, (node, tensor) in tensor_of.items() if node.is_int8(tensor)}
     _check_names([name for name in tensors if name not in scales], tensor_of)

@@ -14,14 +14,14 @@ from percepnet.model.container import members, parse_json
 from percepnet.model.presets import article_network
 from percepnet.model.table import HEADS, UNITS_MAX, Architecture, Layer
 from percepnet.params import FEATURE_SIZES, SignalParams
-from percepnet.reference.layers import KINDS
+from percepnet.reference.layers import KINDS, PER_BIN
 
 FORMAT = "percepnet"
 FORMAT_VERSION = 2
 FAMILY = "percepnet"
 INPUTS = ("near",)
 NAME_SHOWN = 47  # characters, of a name that may not have more
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
+KNOWN_REQUIREMENTS = frozenset({PER_BIN})  # a network for bins, which older readers have no place for
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def write_header(params: SignalParams, architecture: Architecture, info: Mapping
             "highpass_hz": params.highpass_hz,
         },
         "features": list(params.feature_blocks),
+        **({"requires": [PER_BIN]} if architecture.has_bins else {}),
         **architecture_to_json(architecture),
         "info": dict(info),
     }

@@ -134,6 +134,32 @@ def with_speech(architecture: Architecture) -> Architecture:
     return Architecture((*architecture.layers, head), {**architecture.heads, "speech": head.name})
 
 
+def with_bins(architecture: Architecture, units: int = 16) -> Architecture:
+    """A network with a smaller one beside it that corrects the shape of the noise, bin by bin.
+
+    bins -> bin_dense -> bin_memory, beside it -> bin_hidden -> shape
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Without such a one.
+    units : int
+        Of each of its layers.
+
+    Returns
+    -------
+    Architecture
+    """
+    layers = (
+        Layer("bin_dense", "dense", ("bins",), units, "relu"),
+        Layer("bin_memory", "gated_recurrence", ("bin_dense",), units),
+        Layer("bin_both", "concatenation", ("bin_dense", "bin_memory")),
+        Layer("bin_hidden", "dense", ("bin_both",), units, "relu"),
+        Layer("bin_shape", "dense", ("bin_hidden",), 1),
+    )
+    return Architecture((*architecture.layers, *layers), {**architecture.heads, "shape": "bin_shape"})
+
+
 PRESETS: Mapping[str, Architecture] = {
     "percepnet": with_speech(article_network()),
     "default": with_speech(article_network()),

@@ -2,6 +2,8 @@
 
 A layer names the layers that it gets its input from, which come before it; `features` is the network's input. Two or
 three layers are heads: gains and strengths have one unit a band, the speech probability has one, all from 0 to 1.
+Layers that begin at `bins` instead are a network of their own, which every bin up to 8 kHz goes through with the same
+weights. Its head is the shape of the noise: one unit, by which the rule of `reference/noise_shape.py` is corrected.
 """
 
 import re
@@ -10,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
 from percepnet.errors import ModelError
-from percepnet.params import SignalParams
-from percepnet.reference.layers import FEATURES, KINDS, Activation, Kind, Shape, Tensor
+from percepnet.params import BIN_FEATURES, SHAPED_BINS, SignalParams
+from percepnet.reference.layers import FEATURES, KINDS, PER_BIN, Activation, Kind, Shape, Tensor
 
 BANDS: Literal["bands"] = "bands"
 UNITS_MAX = 4096  # eight times the widest published layer: a larger number in a file is damage, not a design
@@ -23,8 +25,9 @@ MEMORY_MAX = 1_000_000  # hours
 ALL_UNITS_MAX = LAYERS_MAX * UNITS_MAX
 ALL_PAST_MAX = 2**24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,46}")  # 47 characters, and safe in the names of tensors
-HEADS = ("gains", "strengths", "speech")
-OPTIONAL_HEADS = ("speech",)
+HEADS = ("gains", "strengths", "speech", "shape")
+OPTIONAL_HEADS = ("speech", "shape")
+HEADS_OF_BINS = ("shape",)
 
 Precision = Literal["float32", "int8"]
 
@@ -40,7 +43,7 @@ class Layer:
     kind : str
         A key of `percepnet.reference.layers.KINDS`.
     inputs : tuple of str
-        Names of layers before this one, or "features".
+        Names of layers before this one, or "features", or "bins".
     units : int, "bands" or None
         Size of the output, 1 to 4096; "bands" is as many as the signal path has bands. None for kinds whose size
         follows from their inputs.
@@ -94,7 +97,7 @@ class Architecture:
     layers : tuple of Layer
         In the order of calculation.
     heads : mapping of str to str
-        Which layers are "gains", "strengths" and, if there is one, "speech".
+        Which layers are "gains", "strengths" and, if there are such, "speech" and "shape".
 
     Raises
     ------
@@ -108,7 +111,7 @@ class Architecture:
     def __post_init__(self) -> None:
         if not 1 <= len(self.layers) <= LAYERS_MAX:
             raise ModelError(f"layers: expected 1 to {LAYERS_MAX}, found {len(self.layers)}")
-        known = {FEATURES}
+        known = {FEATURES, PER_BIN}
         for number, layer in enumerate(self.layers):
             _check_layer(number, layer, known)
             known.add(layer.name)
@@ -118,18 +121,56 @@ class Architecture:
         for head, name in self.heads.items():
             if head not in HEADS:
                 raise ModelError(f"heads.{head}: expected {', '.join(HEADS)}, found another head")
-            if name not in known - {FEATURES}:
+            if name not in known - {FEATURES, PER_BIN}:
                 raise ModelError(f"heads.{head}: expected the name of a layer, found {name!r}")
+        self._check_sources()
 
-    def nodes(self, params: SignalParams) -> tuple[Node, ...]:
-        """The layers with their sizes for a signal path.
+    def _check_sources(self) -> None:
+        for layer in self.layers:
+            if len({self.sources[name] for name in layer.inputs}) > 1:
+                raise ModelError(
+                    f"layers.{layer.name}.inputs: expected '{FEATURES}' or '{PER_BIN}' behind all, found both"
+                )
+        for head, name in self.heads.items():
+            source = PER_BIN if head in HEADS_OF_BINS else FEATURES
+            if self.sources[name] != source:
+                raise ModelError(f"heads.{head}: expected a layer behind '{source}', found {name!r}")
+        if self.has_bins and not set(HEADS_OF_BINS) & set(self.heads):
+            raise ModelError("heads.shape: expected the name of a layer, as some hear bins, found no such field")
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What is behind each layer: "features", once a frame, or "bins", once a bin."""
+        found = {FEATURES: FEATURES, PER_BIN: PER_BIN}
+        for layer in self.layers:
+            found[layer.name] = found[layer.inputs[0]]
+        return found
+
+    @property
+    def has_bins(self) -> bool:
+        """Whether there is a network for bins."""
+        return PER_BIN in (name for layer in self.layers for name in layer.inputs)
+
+    def nodes(self, params: SignalParams, source: str = FEATURES) -> tuple[Node, ...]:
+        """The layers behind "features", or behind "bins", with their sizes for a signal path.
 
         Raises
         ------
         ModelError
             If sizes do not fit together.
         """
-        units = {FEATURES: params.features}
+        sources = self.sources
+        return tuple(node for node in self.all_nodes(params) if sources[node.layer.name] == source)
+
+    def all_nodes(self, params: SignalParams) -> tuple[Node, ...]:
+        """All layers with their sizes for a signal path.
+
+        Raises
+        ------
+        ModelError
+            If sizes do not fit together.
+        """
+        units = {FEATURES: params.features, PER_BIN: BIN_FEATURES}
         nodes: list[Node] = []
         all_units = all_past = 0
         for layer in self.layers:
@@ -139,12 +180,13 @@ class Architecture:
             where = f"layers.{layer.name}"
             if size == 0:
                 raise ModelError(f"{where}.inputs: expected inputs of one size, found {list(inputs)}")
-            all_units += size
+            count = SHAPED_BINS if self.sources[layer.name] == PER_BIN else 1
+            all_units += count * size
             if all_units > ALL_UNITS_MAX:
                 raise ModelError(f"{where}.units: expected at most {ALL_UNITS_MAX} in all layers, found {all_units}")
             if layer.depthwise and size != inputs[0]:
                 raise ModelError(f"{where}.units: expected {inputs[0]}, as it is depthwise, found {size}")
-            all_past += (layer.taps - 1) * layer.dilation * inputs[0]
+            all_past += count * (layer.taps - 1) * layer.dilation * inputs[0]
             if all_past > ALL_PAST_MAX:
                 raise ModelError(
                     f"{where}.taps: expected at most {ALL_PAST_MAX} numbers in the memory of all convolutions, "
@@ -155,13 +197,14 @@ class Architecture:
             units[layer.name] = size
         by_name = {node.layer.name: node for node in nodes}
         for head, name in self.heads.items():
-            expected = 1 if head == "speech" else params.bands
+            expected = params.bands if head in ("gains", "strengths") else 1
             node = by_name[name]
             if node.shape.units != expected:
                 raise ModelError(f"heads.{head}: expected {expected} units, found {node.shape.units}")
-            if node.layer.activation != "sigmoid":
+            activation = "linear" if head in HEADS_OF_BINS else "sigmoid"
+            if node.layer.activation != activation:
                 raise ModelError(
-                    f"heads.{head}: expected a layer of activation 'sigmoid', found {node.layer.activation!r}"
+                    f"heads.{head}: expected a layer of activation {activation!r}, found {node.layer.activation!r}"
                 )
         return tuple(nodes)
 
@@ -171,12 +214,20 @@ class Architecture:
         Matrices are (outputs, inputs); convolutions (outputs, inputs, taps), oldest frame first; the rows of a GRU are
         its reset, update and new gates in turn, in the form of `torch.nn.GRU`.
         """
-        return {name: tensor.shape for node in self.nodes(params) for name, tensor in node.tensors.items()}
+        return {name: tensor.shape for node in self.all_nodes(params) for name, tensor in node.tensors.items()}
 
     def int8_names(self, params: SignalParams) -> frozenset[str]:
         """Names of the weights that are stored in 8 bits."""
-        nodes = self.nodes(params)
+        nodes = self.all_nodes(params)
         return frozenset(name for node in nodes for name, tensor in node.tensors.items() if node.is_int8(tensor))
+
+    def with_bins_of(self, other: "Architecture") -> "Architecture":
+        """The same network with the layers for bins of another, in the place of its own."""
+        layers = [layer for layer in self.layers if self.sources[layer.name] != PER_BIN]
+        layers += [layer for layer in other.layers if other.sources[layer.name] == PER_BIN]
+        heads = {head: name for head, name in self.heads.items() if head not in HEADS_OF_BINS}
+        heads |= {head: name for head, name in other.heads.items() if head in HEADS_OF_BINS}
+        return Architecture(tuple(layers), heads)
 
     def remembering(self, memory: int | Mapping[str, int]) -> "Architecture":
         """The same network whose GRUs remember for so many frames at most: all of them, or each by its layer's name."""
@@ -231,7 +282,7 @@ def _check_layer(number: int, layer: Layer, known: set[str]) -> None:
         raise ModelError(f"{where}.inputs: expected {count}, found {len(layer.inputs)}")
     for name in layer.inputs:
         if name not in known:
-            raise ModelError(f"{where}.inputs: expected earlier layers or 'features', found {name!r}")
+            raise ModelError(f"{where}.inputs: expected earlier layers, 'features' or 'bins', found {name!r}")
     _check_sizes(where, layer, kind)
 
 

@@ -3,6 +3,8 @@
     pip install percepnet onnxruntime
     python enhance_with_onnx.py noisy.wav clean.wav [network_int8.onnx]
 
+A model with a network for bins has a second graph, bins_int8.onnx, which is taken from beside the first.
+
 What stands around the network in a port to a phone or another runtime is what this imports from `percepnet.reference`:
 each box is one short file there. A frame is 20 ms at 48 kHz, a hop 10 ms, and the output is `delay_samples` late.
 """
@@ -31,14 +33,18 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a frame is too short to share
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.beside = path.with_name(path.name.replace("network", "bins"))
         self.names = [output.name for output in self.session.get_outputs()]
-        self.state = {
-            x.name: np.zeros(x.shape, np.float32) for x in self.session.get_inputs() if x.name.endswith("_state")
-        }
+        self.reset()
 
-    def step(self, features: np.ndarray) -> dict[str, np.ndarray]:
-        """Gains and strengths, and what else the graph gives, of one frame."""
-        outputs = dict(zip(self.names, self.session.run(None, {"features": features, **self.state}), strict=True))
+    def reset(self) -> None:
+        """Begin a new stream."""
+        shapes = {x.name: x.shape for x in self.session.get_inputs()}
+        self.state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items() if name.endswith("_state")}
+
+    def outputs(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """What the graph gives of one frame, such as gains and strengths."""
+        outputs = dict(zip(self.names, self.session.run(None, {**inputs, **self.state}), strict=True))
         self.state = {name: outputs[f"{name}_next"] for name in self.state}
         return outputs
 
@@ -48,11 +54,20 @@ class OnnxNetwork:
         return read_header({"percepnet": header}).params
 
 
+class OnnxBins(OnnxNetwork):
+    """The network for bins of models that have one, 160 rows a frame."""
+
+    def step(self, ratios: np.ndarray) -> np.ndarray:
+        """By how much of itself the factor of each bin is to change."""
+        return self.outputs(bins=ratios)["shape"][:, 0]
+
+
 def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
     """A mono recording at 48 kHz, not delayed."""
     params = network.signal_params()
     bands, analysis = bands_of(params.band_edges), Analysis(params, channels=1)
-    shape, delay_samples = NoiseShape(bands), params.latency_samples
+    shape = NoiseShape(bands, OnnxBins(network.beside) if network.beside.exists() else None)
+    delay_samples = params.latency_samples
     rest = np.full(delay_samples + -len(x) % HOP_SAMPLES, x[-1])  # a step at the end would sound through the high-pass
     padded = np.concatenate([x, rest]).astype(np.float32)
     overlap, hops = OverlapAdd(channels=1), []
@@ -60,9 +75,9 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
         if i == len(x) // HOP_SAMPLES:
             analysis.end()
         frames = analysis.push(hop)  # spectra and features of the frame that is decided now
-        decided = network.step(frames.features)
+        decided = network.outputs(features=frames.features)
         gains, strengths = decided["gains"], decided["strengths"]
-        further = shape.push(frames.noisy[0], analysis.ahead, gains[0])  # noise lies between the harmonics
+        further = shape.push(analysis.coming, frames.comb[0], gains[0], strengths[0])  # noise lies in between
         unturned = frames.unturned, frames.combs * undo_phase(params.highpass_hz)  # three windows
         changed = enhance_spectrum(
             frames.noisy, frames.comb, gains, strengths, bands, post_filter=False, unturned=unturned

@@ -12,9 +12,11 @@ from percepnet.errors import PercepNetError
 from percepnet.model import Model
 from percepnet.onnx_export.graph import network_graph
 from percepnet.params import HOP_SAMPLES, SAMPLE_RATE_HZ
+from percepnet.reference.layers import FEATURES, PER_BIN
 from percepnet.reference.network import Network
 
 FLOAT32, INT8 = "network_float32.onnx", "network_int8.onnx"
+BINS_FLOAT32, BINS_INT8 = "bins_float32.onnx", "bins_int8.onnx"
 VECTORS, SCRIPT = "vectors.npz", "enhance_with_onnx.py"
 VECTOR_FRAMES = 200
 
@@ -36,7 +38,8 @@ def export_onnx(model: Model, folder: Path, overwrite: bool = False) -> list[Pat
     -------
     list of Path
         `network_float32.onnx`; `network_int8.onnx`, with the core's own rounding; `vectors.npz`, features of 2 s and
-        what both graphs make of them; and `enhance_with_onnx.py`, the signal path around either graph in NumPy.
+        what both graphs make of them; `enhance_with_onnx.py`, the signal path around either graph in NumPy; and of a
+        model with a network for bins `bins_float32.onnx` and `bins_int8.onnx`, which the script wants beside them.
 
     Raises
     ------
@@ -45,18 +48,24 @@ def export_onnx(model: Model, folder: Path, overwrite: bool = False) -> list[Pat
     CoreMissing
         If this installation has no core to calculate the vectors with.
     """
-    files = [folder / name for name in (FLOAT32, INT8, VECTORS, SCRIPT)]
+    names = {FEATURES: (FLOAT32, INT8), **({PER_BIN: (BINS_FLOAT32, BINS_INT8)} if model.architecture.has_bins else {})}
+    graphs = {
+        folder / name: network_graph(model, bool(int8), source).SerializeToString(deterministic=True)
+        for source, both in names.items()
+        for int8, name in enumerate(both)
+    }
+    vectors_file, script_file = (folder / name for name in (VECTORS, SCRIPT))
+    files = [*graphs, vectors_file, script_file]
     if not overwrite and (there := [path for path in files if path.exists()]):
         raise PercepNetError(f"{there[0]}: exists: give another folder, or --overwrite to replace it")
-    graphs = [network_graph(model, int8).SerializeToString(deterministic=True) for int8 in (False, True)]
     vectors = vectors_of(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, graph in zip(files[:2], graphs, strict=True):
+        for path, graph in graphs.items():
             path.write_bytes(graph)
-        np.savez_compressed(files[2], allow_pickle=False, **vectors)
+        np.savez_compressed(vectors_file, allow_pickle=False, **vectors)
         with resources.as_file(resources.files("percepnet.onnx_export") / "enhance_with_onnx.py") as script:
-            shutil.copy(script, files[3])
+            shutil.copy(script, script_file)
     except OSError as error:
         raise PercepNetError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return files
@@ -89,6 +98,8 @@ def vectors_of(model: Model, frames: int = VECTOR_FRAMES) -> dict[str, Array]:
         if "speech" in heads:
             by_core["speech"] = np.array([stream.speech_probability], np.float32)
         for head, layer in heads.items():
+            if head not in by_core:
+                continue
             found.setdefault(f"{head}_float32", []).append(outputs[layer])
             found.setdefault(f"{head}_int8", []).append(by_core[head])
     return {name: np.stack(arrays) for name, arrays in found.items()}

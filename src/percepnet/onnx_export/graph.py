@@ -15,7 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from percepnet.model import FEATURES, INT8_MAX, Model, Node, dequantise
 from percepnet.model.container import Stored, read_container
 from percepnet.model.header import write_header
-from percepnet.reference.layers import NORMALISATION_FLOOR, convolution_matrix, kept
+from percepnet.params import BIN_FEATURES, SHAPED_BINS
+from percepnet.reference.layers import NORMALISATION_FLOOR, PER_BIN, convolution_matrix, kept
 
 OPSET = 18
 IR_VERSION = 9  # what runtimes of 2023 and later read
@@ -26,12 +27,15 @@ METADATA = "percepnet"  # the model file's own header, as JSON
 Array = npt.NDArray[Any]
 
 
-def network_graph(model: Model, int8: bool) -> onnx.ModelProto:
+def network_graph(model: Model, int8: bool, source: str = FEATURES) -> onnx.ModelProto:
     """One frame of a network.
 
     Parameters
     ----------
     model : Model
+    source : str
+        "features"; or "bins" for its network for bins: 160 rows instead of one, `bins` [160, 48] instead of
+        `features`, and the output `shape` [160, 1].
     int8 : bool
         True multiplies the matrices of layers of precision "int8" as the C core does: 8-bit weights, and activations
         rounded to 1/127, as uint8 with zero point 128. False multiplies in float32, with the same weights.
@@ -43,12 +47,14 @@ def network_graph(model: Model, int8: bool) -> onnx.ModelProto:
         first frame. Outputs: `gains` and `strengths` [1, bands], `speech` [1, 1] if the model has it, and for each
         state `LAYER_state_next`, the same input of the next frame.
     """
-    return _Builder(model, int8).build()
+    return _Builder(model, int8, source).build()
 
 
 class _Builder:
-    def __init__(self, model: Model, int8: bool) -> None:
+    def __init__(self, model: Model, int8: bool, source: str) -> None:
         self._model = model
+        self._source = source
+        self._rows = SHAPED_BINS if source == PER_BIN else 1
         self._int8 = int8
         self._tensors: dict[str, Stored] = read_container(model.to_bytes())[1]
         self._nodes: list[onnx.NodeProto] = []
@@ -60,15 +66,18 @@ class _Builder:
 
     def build(self) -> onnx.ModelProto:
         params, architecture = self._model.params, self._model.architecture
-        self._inputs.append(_value(FEATURES, (1, params.features)))
-        for node in architecture.nodes(params):
+        width = BIN_FEATURES if self._source == PER_BIN else params.features
+        self._inputs.append(_value(self._source, (self._rows, width)))
+        for node in architecture.nodes(params, self._source):
             made = getattr(self, f"_{node.layer.kind}", None)
             if made is None:  # a kind that came later than this file
                 raise NotImplementedError(f"no ONNX for layers of the kind {node.layer.kind}")
             made(node)
         for head, layer in architecture.heads.items():
-            self._op("Identity", [_y(layer)], head)
-            self._outputs.append(_value(head, (1, 1 if head == "speech" else params.bands)))
+            if architecture.sources[layer] == self._source:
+                self._op("Identity", [_y(layer)], head)
+                units = params.bands if head in ("gains", "strengths") else 1
+                self._outputs.append(_value(head, (self._rows, units)))
         graph = helper.make_graph(self._nodes, "percepnet", self._inputs, self._outputs, list(self._constants.values()))
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         header = write_header(params, architecture, self._model.info)
@@ -139,7 +148,7 @@ class _Builder:
 
     def _state(self, node: Node) -> str:
         """The input for what a layer remembers; whoever asks for it gives the output."""
-        name, shape = node.layer.name, (1, *node.kind.state(node.shape))
+        name, shape = node.layer.name, (self._rows, *node.kind.state(node.shape))
         self._inputs.append(_value(name + STATE, shape))
         self._outputs.append(_value(name + NEXT, shape))
         return name + STATE
@@ -166,7 +175,7 @@ class _Builder:
         inputs, past = shape.inputs[0], (shape.taps - 1) * shape.dilation
         x = self._input(node)
         if past:
-            frame = self._op("Reshape", [x, self._indices(1, 1, inputs)], f"{name}/frame")
+            frame = self._op("Reshape", [x, self._indices(self._rows, 1, inputs)], f"{name}/frame")
             frames = self._op("Concat", [self._state(node), frame], f"{name}/frames", axis=1)
             cut = [frames, self._indices(1), self._indices(past + 1), self._indices(1)]
             self._op("Slice", cut, name + NEXT)
@@ -174,12 +183,12 @@ class _Builder:
             x = self._op("Slice", [frames, *step], f"{name}/seen")
         if shape.depthwise:
             kernel = self._constant(f"{name}.weight", self._weight(f"{name}.weight")[0][:, 0].T[None])
-            x = self._op("Reshape", [x, self._indices(1, shape.taps, inputs)], f"{name}/taps")
+            x = self._op("Reshape", [x, self._indices(self._rows, shape.taps, inputs)], f"{name}/taps")
             products = self._op("Mul", [x, kernel], f"{name}/products")
             y = self._op("ReduceSum", [products, self._indices(1)], f"{name}/product", keepdims=0)
             y = self._op("Add", [y, self._constant(f"{name}.bias", self._weight(f"{name}.bias")[0])], f"{name}/sum")
         else:
-            x = self._op("Reshape", [x, self._indices(1, shape.taps * inputs)], f"{name}/row")
+            x = self._op("Reshape", [x, self._indices(self._rows, shape.taps * inputs)], f"{name}/row")
             y = self._affine(f"{name}.weight", f"{name}.bias", x, f"{name}/sum")
         self._activated(node, y)
 
@@ -222,7 +231,7 @@ class _Builder:
 
 def _y(layer: str) -> str:
     """Name of a layer's output; names inside have a stroke, which those of inputs, outputs and layers never have."""
-    return layer if layer == FEATURES else f"{layer}/y"
+    return layer if layer in (FEATURES, PER_BIN) else f"{layer}/y"
 
 
 def _value(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:

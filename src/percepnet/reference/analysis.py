@@ -55,9 +55,8 @@ class Analysis:
     ----------
     shifts : tuple of int
         By how many samples the windows that are given out lie behind the decided frame.
-    ahead : np.ndarray [shape=(channels, 481), complex64]
-        Spectrum that the shape of the noise hears of what comes: of the frame `frames_ahead` behind the last one that
-        was found.
+    coming : np.ndarray [shape=(frames_ahead + 1, channels, 481), complex64]
+        The last frame that was found, and those behind it that the shape of the noise hears.
     """
 
     def __init__(
@@ -70,6 +69,7 @@ class Analysis:
         self.shifts = windows.AROUND if self._has_drift and not one_window else windows.ALONE
         self._bands = bands_of(params.band_edges)
         self._pitch = pitch.PitchTracker(params.lookahead_frames)
+        self._coming = 1 + frames_ahead(params.lookahead_frames)
         self._future = params.lookahead_frames * HOP_SAMPLES
         # The first window of the next decided frame begins this far before the first new sample, less its first hop.
         begins = self._future + WINDOW_SAMPLES - HOP_SAMPLES + windows.SHIFT_SAMPLES
@@ -90,7 +90,7 @@ class Analysis:
             (self.channels, comb.PHASES * (self._history - comb.INTERPOLATOR_REACH)), dtype=np.float32
         )
         self._spectra = np.zeros((self.params.lookahead_frames, self.channels, BINS), dtype=np.complex64)
-        self.ahead = np.zeros((self.channels, BINS), dtype=np.complex64)
+        self.coming = np.zeros((self._coming, self.channels, BINS), dtype=np.complex64)
         self._contour = np.full(comb.PAST_FRAMES, pitch.SILENT_PERIOD_SAMPLES, dtype=np.float64)
 
     def push(self, hops: np.ndarray, tap_delays: np.ndarray | None = None) -> Frames:
@@ -138,7 +138,7 @@ class Analysis:
         self._x = x[:, -self._history :]
         self._fine = fine[:, -unripe.shape[-1] - comb.PHASES * fine_from : -unripe.shape[-1]]
         self._spectra = spectra[count:]
-        self.ahead = spectra[count - 1 + frames_ahead(self.params.lookahead_frames)]
+        self.coming = spectra[count - 1 : count - 1 + self._coming]
         return Frames(
             noisy, combed, unturned, combs, inputs, periods, correlations, tap_delays, weights
         )  # fmt: skip

@@ -10,7 +10,7 @@ from percepnet.reference.bands import bands_of
 from percepnet.reference.echo_shape import EchoShape, Rest, beside_the_rest
 from percepnet.reference.highpass import undo_phase
 from percepnet.reference.mix import enhance_spectrum
-from percepnet.reference.network import Network, NetworkModel
+from percepnet.reference.network import Network, NetworkModel, bin_network
 from percepnet.reference.noise_shape import NoiseShape
 from percepnet.reference.windows import OverlapAdd
 
@@ -61,7 +61,7 @@ class FrameEnhancer:
         self.post_filter = post_filter
         self.attenuation_limit_db = attenuation_limit_db
         self._bands = bands_of(model.params.band_edges)
-        self._noise = NoiseShape(self._bands)
+        self._noise = NoiseShape(self._bands, bin_network(model))
         self._analysis = Analysis(model.params, channels, one_window=one_window)
         self._network = Network(model)
         self.reset()
@@ -119,7 +119,7 @@ class FrameEnhancer:
             noisy, comb, combs = without.noisy[None], without.gains * comb, without.gains * combs
             unturned = without.windows[None] * undo
             gains, strengths = beside_the_rest(without.of_bands, gains, strengths)
-        further = self._noise.push(frames.noisy[0], self._analysis.ahead, gains)
+        further = self._noise.push(self._analysis.coming, comb[0], gains, strengths)
         changed = enhance_spectrum(
             noisy, comb, gains[None], strengths[None], self._bands, post_filter=self.post_filter,
             unturned=(unturned, combs * undo),

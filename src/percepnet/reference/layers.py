@@ -1,8 +1,9 @@
 """The kinds of layers that networks are made of: what weights they have, what they remember, what they calculate.
 
 A network is a table of layers (`percepnet.model.table`). This file says what each kind in it means, one class a kind, a
-frame at a time. The C core has a file of the same name for each (`core/src/network/layers`), and training has a
-function for each; both are tested against this.
+frame at a time. Arrays may have further axes in front, as those of bins that share a network have. The C core has a
+file of the same name for each (`core/src/network/layers`), and training has a function for each; both are tested
+against this.
 """
 
 from typing import ClassVar, Literal, NamedTuple
@@ -14,6 +15,7 @@ from percepnet.arrays import Array
 Activation = Literal["linear", "tanh", "sigmoid", "relu"]
 
 FEATURES = "features"  # the input of a network, as layers name it
+PER_BIN = "bins"  # that of the network for bins, which all of them go through
 GRU_GATES = 3  # reset, update, new
 NOTHING: Array = np.zeros(0, np.float32)  # the state of a layer that remembers nothing
 NORMALISATION_FLOOR = np.float32(1e-5)  # added to a variance, as torch.nn.LayerNorm does
@@ -79,13 +81,13 @@ class Kind:
         shape : Shape
         weights : dict of str to np.ndarray
             What `prepared` returned, by suffix.
-        inputs : list of np.ndarray [shape=(units of each,)]
+        inputs : list of np.ndarray [shape=(..., units of each)]
         state : np.ndarray
             Updated in place.
 
         Returns
         -------
-        np.ndarray [shape=(units,)]
+        np.ndarray [shape=(..., units)]
         """
         raise NotImplementedError
 
@@ -102,7 +104,7 @@ class Dense(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        return activate(shape.activation, weights["weight"] @ inputs[0] + weights["bias"])
+        return activate(shape.activation, product(weights["weight"], inputs[0]) + weights["bias"])
 
 
 class Convolution(Kind):
@@ -132,13 +134,13 @@ class Convolution(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        frames = np.concatenate([state, inputs[0][None]])
-        seen = frames[:: shape.dilation]
+        frames = np.concatenate([state, inputs[0][..., None, :]], axis=-2)
+        seen = frames[..., :: shape.dilation, :]
         if shape.depthwise:
-            y = np.einsum("uk,ku->u", weights["weight"], seen) + weights["bias"]
+            y = np.einsum("uk,...ku->...u", weights["weight"], seen) + weights["bias"]
         else:
-            y = weights["weight"] @ seen.ravel() + weights["bias"]
-        state[:] = frames[1:]
+            y = product(weights["weight"], seen.reshape(*seen.shape[:-2], -1)) + weights["bias"]
+        state[:] = frames[..., 1:, :]
         return activate(shape.activation, y)
 
 
@@ -174,11 +176,11 @@ class Gru(Kind):
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
         units = shape.units
-        from_input = weights["weight_ih"] @ inputs[0] + weights["bias_ih"]
-        from_state = weights["weight_hh"] @ state + weights["bias_hh"]
-        gates = sigmoid(from_input[: 2 * units] + from_state[: 2 * units])
-        reset, update = gates[:units], gates[units:]
-        new = np.tanh(from_input[2 * units :] + reset * from_state[2 * units :])
+        from_input = product(weights["weight_ih"], inputs[0]) + weights["bias_ih"]
+        from_state = product(weights["weight_hh"], state) + weights["bias_hh"]
+        gates = sigmoid(from_input[..., : 2 * units] + from_state[..., : 2 * units])
+        reset, update = gates[..., :units], gates[..., units:]
+        new = np.tanh(from_input[..., 2 * units :] + reset * from_state[..., 2 * units :])
         state[:] = (1 - update) * new + update * state
         if shape.memory:
             state *= kept(shape.memory)
@@ -204,8 +206,8 @@ class GatedRecurrence(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        gates = weights["weight"] @ inputs[0] + weights["bias"]
-        update, new = sigmoid(gates[: shape.units]), np.tanh(gates[shape.units :])
+        gates = product(weights["weight"], inputs[0]) + weights["bias"]
+        update, new = sigmoid(gates[..., : shape.units]), np.tanh(gates[..., shape.units :])
         state[:] = (1 - update) * state + update * new
         return state.copy()
 
@@ -223,8 +225,8 @@ class Normalisation(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        centred = inputs[0] - inputs[0].mean()
-        deviation = np.sqrt(np.mean(centred * centred) + NORMALISATION_FLOOR)
+        centred = inputs[0] - inputs[0].mean(axis=-1, keepdims=True)
+        deviation = np.sqrt(np.mean(centred * centred, axis=-1, keepdims=True) + NORMALISATION_FLOOR)
         y: Array = centred / deviation * weights["weight"] + weights["bias"]
         return y
 
@@ -263,12 +265,17 @@ class Concatenation(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        return np.concatenate(inputs)
+        return np.concatenate(inputs, axis=-1)
 
 
 KINDS: dict[str, type[Kind]] = {
     kind.name: kind for kind in (Dense, Convolution, Gru, GatedRecurrence, Normalisation, Sum, Concatenation)
 }
+
+
+def product(weight: Array, x: Array) -> Array:
+    """W x, of a vector or of as many as x has in front of its last axis."""
+    return weight @ x if x.ndim == 1 else x @ weight.T
 
 
 def activate(activation: Activation, x: Array) -> Array:

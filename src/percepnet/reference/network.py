@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from percepnet.arrays import Array
-from percepnet.params import SignalParams
-from percepnet.reference.layers import FEATURES, NOTHING, Kind, Shape
+from percepnet.params import SHAPED_BINS, SignalParams
+from percepnet.reference.layers import FEATURES, NOTHING, PER_BIN, Kind, Shape
 
 # What a network remembers between frames, by layer.
 NetworkState = dict[str, Array]
@@ -32,7 +32,9 @@ class Table(Protocol):
 
     @property
     def heads(self) -> Mapping[str, str]: ...
-    def nodes(self, params: SignalParams) -> Iterable[tuple[TableRow, type[Kind], Shape]]: ...
+    @property
+    def has_bins(self) -> bool: ...
+    def nodes(self, params: SignalParams, source: str) -> Iterable[tuple[TableRow, type[Kind], Shape]]: ...
 
 
 class NetworkModel(Protocol):
@@ -52,6 +54,8 @@ class Network:
     Parameters
     ----------
     model : NetworkModel
+    source : str
+        "features"; or "bins" for its network for bins.
 
     Examples
     --------
@@ -65,35 +69,36 @@ class Network:
     (0.5, (34,))
     """
 
-    def __init__(self, model: NetworkModel) -> None:
+    def __init__(self, model: NetworkModel, source: str = FEATURES) -> None:
         self.params = model.params
         self.architecture = model.architecture
-        self._nodes = list(model.architecture.nodes(model.params))
+        self._source = source
+        self._nodes = list(model.architecture.nodes(model.params, source))
         self._weights = {}
         for layer, kind, shape in self._nodes:
             weights = {suffix: model.weights[f"{layer.name}.{suffix}"] for suffix in kind.tensors(shape)}
             self._weights[layer.name] = kind.prepared(shape, weights)
 
-    def initial_state(self) -> NetworkState:
-        """The state before the first frame: all zeros."""
+    def initial_state(self, count: tuple[int, ...] = ()) -> NetworkState:
+        """The state before the first frame, all zeros; of so many bins."""
         shapes = {layer.name: kind.state(shape) for layer, kind, shape in self._nodes}
-        return {name: np.zeros(shape, np.float32) for name, shape in shapes.items() if shape}
+        return {name: np.zeros((*count, *shape), np.float32) for name, shape in shapes.items() if shape}
 
     def outputs(self, features: Array, state: NetworkState) -> dict[str, Array]:
         """One frame through all layers.
 
         Parameters
         ----------
-        features : np.ndarray [shape=(features,)]
+        features : np.ndarray [shape=(..., features)]
         state : NetworkState
             Updated in place.
 
         Returns
         -------
-        dict of str to np.ndarray [shape=(units,)]
+        dict of str to np.ndarray [shape=(..., units)]
             By layer.
         """
-        found: dict[str, Array] = {FEATURES: features}
+        found: dict[str, Array] = {self._source: features}
         for layer, kind, shape in self._nodes:
             inputs = [found[name] for name in layer.inputs]
             if layer.precision == "int8":
@@ -138,3 +143,41 @@ class Network:
         for t, frame in enumerate(features):
             gains[t], strengths[t] = self.step(frame, state)
         return gains, strengths
+
+
+class BinNetwork:
+    """The network for bins of a model that has one.
+
+    Parameters
+    ----------
+    model : NetworkModel
+    """
+
+    def __init__(self, model: NetworkModel) -> None:
+        self._network = Network(model, PER_BIN)
+        self._head = model.architecture.heads["shape"]
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._state = self._network.initial_state((SHAPED_BINS,))
+
+    def step(self, ratios: Array) -> Array:
+        """One frame.
+
+        Parameters
+        ----------
+        ratios : np.ndarray [shape=(160, 48)]
+            Of `percepnet.reference.bin_ratios`.
+
+        Returns
+        -------
+        np.ndarray [shape=(160,)]
+            By how much of itself the factor of each bin is to change.
+        """
+        return self._network.outputs(ratios, self._state)[self._head][:, 0]
+
+
+def bin_network(model: NetworkModel) -> BinNetwork | None:
+    """The network for bins of a model, if it has one."""
+    return BinNetwork(model) if model.architecture.has_bins else None

@@ -165,6 +165,10 @@ def export(
             help="Of two models: how much of a layer is the second's, as gru1=0.5, else all; may be repeated.",
         ),
     ] = None,
+    bins: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Take the network for bins of another run or model, by name or file."),
+    ] = None,
     card: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the card as Markdown: what it was trained on, and how."),
@@ -187,7 +191,7 @@ def export(
     layers = [name for name in in_8_bits.split(",") if name]
     shares = _numbers(share or [], "--share")
     shifts = _gain_shifts(gain_shift or [])
-    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, shifts, shares)
+    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, shifts, shares, bins)
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")

@@ -45,6 +45,9 @@ class Config:
         Continue the run in `out`, with its own settings; only limits, threads and workers may change.
     layers : tuple of str
         Layers of `init` that are trained, all others staying as they are; all if none are named.
+    shapes_bins : bool
+        Whether `init` is given a network for bins if it has none, which a loss by ear in `signal` trains. At first it
+        changes nothing.
     bands : int or None
         34, the article's, or 48; None for 34, or for those of `init`. From one to the other `init` is interpolated.
     lookahead_frames : int
@@ -104,6 +107,7 @@ class Config:
     init: str | None = None
     resume: bool = False
     layers: tuple[str, ...] = ()
+    shapes_bins: bool = False
     bands: int | None = None
     lookahead_frames: int = 2
     highpass_hz: float = HIGHPASS_HZ
@@ -171,6 +175,10 @@ def settled(config: Config) -> Config:
     _check_losses(config)
     if config.layers and config.init is None:
         raise PercepNetError("layers: a network that does not start from another is trained whole; give --init, too")
+    if config.shapes_bins and (config.init is None or not config.signal.heard):
+        raise PercepNetError(
+            "shapes_bins: a network for bins is trained by ear, beside another; give --init and [signal]"
+        )
     if config.expected_reuse <= 0:
         raise PercepNetError(f"expected_reuse is {config.expected_reuse}; it must be above 0")
     absolute = {

@@ -8,6 +8,7 @@ from percepnet.errors import PercepNetError
 from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
 from percepnet.model.quantisation import FLOAT_DIGITS, rounded
 from percepnet.training.averaging import averaged
+from percepnet.training.bin_networks import with_bins_of
 from percepnet.training.calibration import calibrated
 from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
 from percepnet.training.info import model_info
@@ -30,6 +31,7 @@ def export_model(
     in_8_bits: Iterable[str] = (),
     gain_shifts: Mapping[range, float] | None = None,
     shares: Mapping[str, float] | None = None,
+    bins_of: AnyPath | None = None,
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
@@ -60,6 +62,8 @@ def export_model(
         As of `calibrated`: gains that are to be higher or lower than the training made them.
     shares : mapping of str to float, optional
         As of `averaged`: how much of a layer is of the second of two runs.
+    bins_of : str or path, optional
+        Another run or model, whose network for bins is taken.
 
     Returns
     -------
@@ -89,6 +93,7 @@ def export_model(
     architecture = last.architecture if memory is None else last.architecture.remembering(memory)
     architecture = architecture.in_8_bits(in_8_bits)
     model = Model(last.params, architecture, weights, last.info | counted | (info or {}))
+    model = model if bins_of is None else with_bins_of(model, _model(Path(bins_of)))
     model = _rounded(calibrated(pruned(model, sparsity), gain_shifts or {}), digits)
     save_model(model, target)
     return model
@@ -102,7 +107,7 @@ def _given_as_much(model: Model, last: Model) -> Model:
 
 
 def _rounded(model: Model, digits: int) -> Model:
-    nodes = model.architecture.nodes(model.params)
+    nodes = model.architecture.all_nodes(model.params)
     in_8_bits = {name for node in nodes for name, tensor in node.tensors.items() if node.is_int8(tensor)}
     weights = {
         name: weight if name in in_8_bits else rounded(weight, digits + (BIAS_DIGITS if weight.ndim == 1 else 0))

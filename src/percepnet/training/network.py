@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from percepnet.model import Model
-from percepnet.model.table import Architecture, Layer
+from percepnet.model.table import Architecture, Layer, Node
 from percepnet.params import SignalParams
-from percepnet.reference.layers import FEATURES
+from percepnet.reference.layers import FEATURES, PER_BIN
 from percepnet.training.layers import KINDS, SequenceLayer
 from percepnet.training.precision import bfloat16_is_fast
 
@@ -34,17 +34,20 @@ class TrainingNetwork(nn.Module):
         super().__init__()
         self.params = params
         self.architecture = architecture
-        self._nodes = architecture.nodes(params)
+        self._nodes, self._bin_nodes = (architecture.nodes(params, source) for source in (FEATURES, PER_BIN))
         self._int8_names = architecture.int8_names(params)
-        for layer, _, shape in self._nodes:
+        for layer, _, shape in architecture.all_nodes(params):
             # as add_module, which would refuse the names that modules have for themselves, such as "half" and "train"
             self._modules[layer.name] = KINDS[layer.kind](shape)
-        self._bounded = {FEATURES: False}  # whose values are from -1 to 1 whatever the weights
-        for layer, _, _ in self._nodes:
+        self._bounded = {FEATURES: False, PER_BIN: True}  # whose values are from -1 to 1 whatever the weights
+        for layer, _, _ in architecture.all_nodes(params):
             module = self._layer(layer.name)
             module.initialise()
             self._fit_to_8_bits(layer)
             self._bounded[layer.name] = module.is_bounded([self._bounded[name] for name in layer.inputs])
+        if "shape" in architecture.heads:  # it begins as the rule that it corrects
+            for weights in self._layer(architecture.heads["shape"]).parameters():
+                nn.init.zeros_(weights)
         self.clamp_weights()
 
     def forward(self, features: Tensor, state: State | None = None) -> tuple[dict[str, Tensor], State]:
@@ -62,28 +65,48 @@ class TrainingNetwork(nn.Module):
             "gains", "strengths" and, where the table has it, "speech" [shape=(batch, frames, 1)].
         state : dict of Tensor
         """
-        before = state or self.initial_state(features)
+        found, after = self._run(self._nodes, {FEATURES: features}, state or self.initial_state(features))
+        return {head: found[name] for head, name in self.architecture.heads.items() if name in found}, after
+
+    def shape_changes(self, ratios: Tensor) -> Tensor:
+        """By how much of itself the factor of each bin is to change, from the beginning of sequences on.
+
+        Parameters
+        ----------
+        ratios : Tensor [shape=(batch, frames, 160, 48)]
+            Of `percepnet.training.signal.bin_ratios`.
+
+        Returns
+        -------
+        Tensor [shape=(batch, frames, 160)]
+        """
+        batch, frames, bins, size = ratios.shape
+        each = ratios.transpose(1, 2).reshape(batch * bins, frames, size)
+        found, _ = self._run(self._bin_nodes, {PER_BIN: each}, _zeros(self._bin_nodes, each))
+        said = found[self.architecture.heads["shape"]].float()
+        return said.reshape(batch, bins, frames).transpose(1, 2)
+
+    def _run(self, nodes: tuple[Node, ...], found: dict[str, Tensor], before: State) -> tuple[dict[str, Tensor], State]:
         after: State = {}
-        found = {FEATURES: features}
-        nothing = features.new_zeros(0)  # the state of layers that remember nothing
-        for layer, _, _ in self._nodes:
+        nothing = next(iter(found.values())).new_zeros(0)  # the state of layers that remember nothing
+        for layer, _, _ in nodes:
             limited = {name for name in layer.inputs if layer.precision == "int8" and not self._bounded[name]}
             inputs = [found[name].clamp(-1, 1) if name in limited else found[name] for name in layer.inputs]
             past = before.get(layer.name, nothing)
             found[layer.name], remembered = self._layer(layer.name).run(inputs, past)
             if layer.name in before:
                 after[layer.name] = remembered
-        return {head: found[name] for head, name in self.architecture.heads.items()}, after
+        return found, after
 
     def initial_state(self, features: Tensor) -> State:
         """The state before the first frame, zeros, for a batch like `features`."""
-        shapes = {node.layer.name: node.kind.state(node.shape) for node in self._nodes}
-        return {name: features.new_zeros(len(features), *shape) for name, shape in shapes.items() if shape}
+        return _zeros(self._nodes, features)
 
     @torch.no_grad()
     def _fit_to_8_bits(self, layer: Layer) -> None:
         """Let what a normalisation gives to an 8-bit matrix lie within [-1, 1], and the matrix make up for it."""
-        before = [node for node in self._nodes if node.layer.name in layer.inputs]
+        nodes = (*self._nodes, *self._bin_nodes)
+        before = [node for node in nodes if node.layer.name in layer.inputs]
         if layer.precision == "int8" and all(node.layer.kind == "normalisation" for node in before):
             for node in before:
                 cast(Tensor, self._layer(node.layer.name).weight).fill_(1 / NORMALISED_SPREAD)
@@ -98,6 +121,11 @@ class TrainingNetwork(nn.Module):
 
     def _layer(self, name: str) -> SequenceLayer:
         return cast(SequenceLayer, self._modules[name])
+
+
+def _zeros(nodes: tuple[Node, ...], x: Tensor) -> State:
+    shapes = {node.layer.name: node.kind.state(node.shape) for node in nodes}
+    return {name: x.new_zeros(len(x), *shape) for name, shape in shapes.items() if shape}
 
 
 def file_name(parameter: str) -> str:

@@ -20,7 +20,7 @@ from percepnet.training.precision import bfloat16_is_fast, full_precision
 from percepnet.training.signal import stft
 from percepnet.training.signal.bands import bands_of
 from percepnet.training.signal.mix import enhance_spectrum
-from percepnet.training.signal.noise_shape import heard_ahead, noise_shape, noise_shape_state
+from percepnet.training.signal.noise_shape import Corrector, noise_shape, noise_shape_state, shaped_frames
 
 WINDOWS_SAMPLES = (512, 1024, 2048)  # 11, 21 and 43 ms
 HEARD_BINS = 200  # up to 8 kHz, and whole bands around it
@@ -96,7 +96,13 @@ class Spectra(NamedTuple):
 
 
 def signal_loss(
-    gains: Tensor, strengths: Tensor, spectra: Spectra, known: Tensor, params: SignalParams, weights: SignalLossWeights
+    gains: Tensor,
+    strengths: Tensor,
+    spectra: Spectra,
+    known: Tensor,
+    params: SignalParams,
+    weights: SignalLossWeights,
+    corrector: Corrector | None = None,
 ) -> Tensor:
     """Distance of what decisions make of noisy speech from the clean speech, all kinds of it by their weights.
 
@@ -109,6 +115,8 @@ def signal_loss(
         1 where the clean speech is known, 0 where it is not: nothing is compared there.
     params : SignalParams
     weights : SignalLossWeights
+    corrector : Corrector, optional
+        A network for bins. What is judged by ear is heard with it.
 
     Returns
     -------
@@ -125,17 +133,24 @@ def signal_loss(
             )
             total = total + weights.weight * sound_loss(enhanced, clean, noisy, weights)
         if weights.heard:
-            total = total + _heard_loss(gains, strengths, spectra, known, params, weights)
+            total = total + _heard_loss(gains, strengths, spectra, known, params, weights, corrector)
     return total
 
 
 def _heard_loss(
-    gains: Tensor, strengths: Tensor, spectra: Spectra, known: Tensor, params: SignalParams, weights: SignalLossWeights
+    gains: Tensor,
+    strengths: Tensor,
+    spectra: Spectra,
+    known: Tensor,
+    params: SignalParams,
+    weights: SignalLossWeights,
+    corrector: Corrector | None,
 ) -> Tensor:
     bands = bands_of(params.band_edges, gains.device, HEARD_BINS)
     noisy, comb, clean = (spectrum[..., :HEARD_BINS] for spectrum in spectra)
-    ahead = heard_ahead(noisy, params.lookahead_frames)
-    factors, _ = noise_shape(noisy, ahead, gains, bands, noise_shape_state(len(gains), gains.device))
+    frames = shaped_frames(noisy, comb, params.lookahead_frames)
+    state = noise_shape_state(len(gains), gains.device)
+    factors, _ = noise_shape(frames, gains, strengths, bands, state, corrector)
     shown = bands.to_bins(known)
     found = factors * enhance_spectrum(noisy, comb, gains, strengths, bands)
     y, x, unprocessed = (

@@ -18,6 +18,8 @@ from percepnet.model import PRESETS, load_model, save_model
 from percepnet.params import BAND_EDGES, ERB_EDGES_34, FRAMES_PER_SECOND, TRAINED_FEATURES, SignalParams
 from percepnet.reference.bands import bands_of
 from percepnet.reference.features import CENTRE_DB, SPAN_DB
+from percepnet.reference.layers import PER_BIN
+from percepnet.training.bin_networks import with_new_bins
 from percepnet.training.checkpoint import (
     CHECKPOINT_NAME,
     checkpoint_features,
@@ -88,7 +90,7 @@ class Trainer:
         if state is not None and not config.features:  # which a run begins with is not what it always was
             config = replace(config, features=checkpoint_features(state))
         self.network = _initial_network(config).to(self.device)
-        _leave_all_but(config.layers, self.network)
+        _leave_all_but(config.layers, self.network, config.signal.heard)
         self.average = deepcopy(self.network).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             [weights for weights in self.network.parameters() if weights.requires_grad],
@@ -200,7 +202,9 @@ class Trainer:
             if "speech" in heads:
                 loss = loss + config.loss.speech * speech_loss(heads["speech"].float(), speech)
             if sounds:
-                loss = loss + signal_loss(gains, strengths, Spectra(*sounds), mask, self.network.params, config.signal)
+                corrector = self.network.shape_changes if self.network.architecture.has_bins else None
+                heard = Spectra(*sounds), mask, self.network.params, config.signal
+                loss = loss + signal_loss(gains, strengths, *heard, corrector)
             self._update(loss)
             state = detach(state)
             losses.append(torch.stack([gain, strength]).detach())
@@ -313,13 +317,15 @@ def band_energies(levels: Tensor, params: SignalParams) -> Tensor:
     return widths * 10 ** (level_db / 10)
 
 
-def _leave_all_but(layers: tuple[str, ...], network: TrainingNetwork) -> None:
-    """Let nothing be trained but some layers, if any are named."""
+def _leave_all_but(layers: tuple[str, ...], network: TrainingNetwork, is_heard: bool) -> None:
+    """Let nothing be trained but some layers, if any are named; and those for bins only by what is heard."""
     names = [layer.name for layer in network.architecture.layers]
     if unknown := set(layers) - set(names):
         raise PercepNetError(f"layers: the network has no {min(unknown)!r}; it has: {', '.join(names)}")
+    sources = network.architecture.sources
     for name, weights in network.named_parameters():
-        weights.requires_grad_(not layers or name.partition(".")[0] in layers)
+        layer = name.partition(".")[0]
+        weights.requires_grad_((not layers or layer in layers) and (is_heard or sources[layer] != PER_BIN))
 
 
 def _initial_network(config: Config) -> TrainingNetwork:
@@ -329,11 +335,14 @@ def _initial_network(config: Config) -> TrainingNetwork:
         params = SignalParams(config.lookahead_frames, edges, config.highpass_hz, blocks)
         return TrainingNetwork(params, PRESETS[config.preset or DEFAULT_PRESET])
     model = load_model(config.init)
+    if config.shapes_bins and not model.architecture.has_bins:
+        model = with_new_bins(model, config.seed)
     if config.bands and BAND_EDGES[config.bands] != model.params.band_edges:
         model = rebanded(model, BAND_EDGES[config.bands])
     wanted = model.architecture
     if config.preset is not None:
-        wanted = PRESETS[config.preset].remembering(model.architecture.memories)
+        preset = PRESETS[config.preset].remembering(model.architecture.memories)
+        wanted = preset.with_bins_of(model.architecture)
     blocks = config.features or model.params.feature_blocks
     if wanted != model.architecture or blocks != model.params.feature_blocks:
         model = widened(model, wanted, config.seed, blocks)

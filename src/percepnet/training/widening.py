@@ -16,8 +16,8 @@ import torch
 from percepnet.errors import ModelError
 from percepnet.model import Model
 from percepnet.model.table import Architecture, Layer, Node
-from percepnet.params import SignalParams
-from percepnet.reference.layers import FEATURES
+from percepnet.params import BIN_FEATURES, SignalParams
+from percepnet.reference.layers import FEATURES, PER_BIN
 from percepnet.training.network import TrainingNetwork, to_model
 
 # Of each layer, where the units that it had before are among those that it has now.
@@ -51,8 +51,9 @@ def widened(model: Model, architecture: Architecture, seed: int = 0, features: S
     torch.manual_seed(seed)
     params = replace(model.params, feature_blocks=tuple(features) or model.params.feature_blocks)
     weights = to_model(TrainingNetwork(params, architecture)).weights
-    places = {FEATURES: _feature_places(model.params, params)}
-    for old, new in zip(model.architecture.nodes(model.params), architecture.nodes(params), strict=True):
+    places = {FEATURES: _feature_places(model.params, params), PER_BIN: np.arange(BIN_FEATURES)}
+    nodes = model.architecture.all_nodes(model.params), architecture.all_nodes(params)
+    for old, new in zip(*nodes, strict=True):
         own = places[old.layer.name] = _places(old, new, places)
         for name, tensor in old.tensors.items():
             gates = tensor.shape[0] // old.shape.units  # a GRU's rows are three times its units

@@ -1,0 +1,49 @@
+/* What the network for bins is given. */
+
+#include "signal/bin_ratios.h"
+
+#include <string.h>
+
+#define CENTRE 0.5f
+
+/* The ratios of a bin follow each other, and so do bins. */
+static void put(const float *values, float *to) {
+    for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
+        to[k * BIN_RATIOS] = values[k] - CENTRE;
+    }
+}
+
+static void put_share(const float *x, const float *y, float *to) {
+    float shares[NOISE_SHAPE_BINS];
+    for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
+        shares[k] = x[k] / (x[k] + y[k] + NOISE_SHAPE_SILENT);
+    }
+    put(shares, to);
+}
+
+void bin_ratios_of(const bin_powers *of, float *ratios) {
+    const float *pairs[BIN_RATIOS][2] = {
+        {of->noise, of->heard},        {of->now, of->heard},   {of->ahead, of->heard},
+        {of->now, of->noise},          {of->combed, of->now},  {of->gains, NULL},
+        {of->strengths, NULL},         {of->factors, NULL},    {of->now, of->around},
+        {of->heard, of->heard_around}, {NULL, NULL},           {NULL, NULL},
+        {of->before, of->heard},       {of->after, of->heard}, {of->unsmoothed, of->now},
+        {of->ahead, of->noise},
+    };
+    float noisy[NOISE_SHAPE_BINS], place[NOISE_SHAPE_BINS];
+    for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
+        noisy[k] = of->noise_around[k] / (1.0f + of->noise_around[k]);
+        place[k] = (float)k / (float)NOISE_SHAPE_BINS;
+    }
+    pairs[10][0] = noisy;
+    pairs[11][0] = place;
+    memset(ratios, 0, sizeof(float) * BIN_RATIOS);
+    memset(ratios + BIN_RATIOS_ALL - BIN_RATIOS, 0, sizeof(float) * BIN_RATIOS);
+    for (int i = 0; i < BIN_RATIOS; i++) {
+        if (pairs[i][1]) {
+            put_share(pairs[i][0], pairs[i][1], ratios + BIN_RATIOS + i);
+        } else {
+            put(pairs[i][0], ratios + BIN_RATIOS + i);
+        }
+    }
+}
