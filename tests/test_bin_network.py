@@ -21,16 +21,16 @@ from voices import noise, steady
 TINY = PRESETS["tiny"]
 KINDS = {
     "as shipped": with_bins(TINY),
-    "in 8 bits": with_bins(TINY).in_8_bits(["bin_dense"]),
-    "of other kinds": Architecture(
+    "of odd sizes": with_bins(TINY, 5),
+    "wide": with_bins(TINY, 21),
+    "another": Architecture(
         (
             *TINY.layers,
-            Layer("of_bin", "convolution", ("bins",), 5, "tanh", taps=2, dilation=2),
-            Layer("slow", "gru", ("of_bin",), 20, precision="int8", memory=100),
-            Layer("even", "normalisation", ("slow",)),
-            Layer("alone", "convolution", ("even",), 20, taps=3, depthwise=True),
-            Layer("joined", "sum", ("alone", "slow")),
-            Layer("said", "dense", ("joined",), 1),
+            Layer("slow", "gated_recurrence", ("bins",), 19),
+            Layer("with_input", "concatenation", ("slow", "bins", "slow")),
+            Layer("again", "gated_recurrence", ("with_input",), 3),
+            Layer("last", "dense", ("again",), 17, "tanh"),
+            Layer("said", "dense", ("last",), 1),
         ),
         {**TINY.heads, "shape": "said"},
     ),
@@ -125,7 +125,7 @@ def test_it_is_beside_the_network_and_not_in_it():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bin_both": ("bin_dense", "gru1")}, r"layers.bin_both.inputs: expected 'features' or 'bins' behind all"),
+        ({"bin_both": ("bin_dense", "gru1")}, r"layers.bin_both.inputs: expected 'features' or 'bins', found both"),
         ({"gain": ("bin_dense",)}, r"layers.gain.inputs: expected earlier layers"),
     ],
 )

@@ -58,6 +58,7 @@
 #define bin_network_init percepnet_inside_bin_network_init
 #define bin_network_reset percepnet_inside_bin_network_reset
 #define bin_network_run percepnet_inside_bin_network_run
+#define bin_ratio_at percepnet_inside_bin_ratio_at
 #define bin_ratios_of percepnet_inside_bin_ratios_of
 #define block_run percepnet_inside_block_run
 #define block_serves percepnet_inside_block_serves
@@ -134,10 +135,12 @@
 #define kernel_at percepnet_inside_kernel_at
 #define kernel_of percepnet_inside_kernel_of
 #define layer_activate percepnet_inside_layer_activate
+#define layer_bin_rows percepnet_inside_layer_bin_rows
 #define layer_kind_at percepnet_inside_layer_kind_at
 #define layer_kind_of percepnet_inside_layer_kind_of
 #define layer_take_rows percepnet_inside_layer_take_rows
 #define matvec_apply percepnet_inside_matvec_apply
+#define matvec_apply_to_bins percepnet_inside_matvec_apply_to_bins
 #define matvec_init percepnet_inside_matvec_init
 #define matvec_rounded percepnet_inside_matvec_rounded
 #define memory_give_back percepnet_inside_memory_give_back

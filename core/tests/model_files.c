@@ -29,8 +29,7 @@ static const written_tensor EVERY_TENSOR[] = {
     {"strength.bias", "F32", 1, {3, 0, 0}},
     {"voice.weight", "F32", 2, {1, 2, 0}},
     {"voice.bias", "F32", 1, {1, 0, 0}},
-    {"of_bin.weight", "I8", 2, {6, 48, 0}},
-    {"of_bin.weight.scale", "F32", 1, {6, 0, 0}},
+    {"of_bin.weight", "F32", 2, {6, 48, 0}},
     {"of_bin.bias", "F32", 1, {6, 0, 0}},
     {"lowered.weight", "F32", 2, {1, 3, 0}},
     {"lowered.bias", "F32", 1, {1, 0, 0}},
@@ -55,8 +54,7 @@ const written_model EVERY_KIND = {
     "{\"name\": \"strength\", \"kind\": \"dense\", \"inputs\": [\"all\"], \"units\": \"bands\","
     " \"activation\": \"sigmoid\"},"
     "{\"name\": \"voice\", \"kind\": \"dense\", \"inputs\": [\"slow\"], \"units\": 1, \"activation\": \"sigmoid\"},"
-    "{\"name\": \"of_bin\", \"kind\": \"gated_recurrence\", \"inputs\": [\"bins\"], \"units\": 3,"
-    " \"precision\": \"int8\"},"
+    "{\"name\": \"of_bin\", \"kind\": \"gated_recurrence\", \"inputs\": [\"bins\"], \"units\": 3},"
     "{\"name\": \"lowered\", \"kind\": \"dense\", \"inputs\": [\"of_bin\"], \"units\": 1}],"
     " \"heads\": {\"gains\": \"gain\", \"strengths\": \"strength\", \"speech\": \"voice\", \"shape\": \"lowered\"},"
     " \"info\": {\"corpus\": \"wei\\u00dfes Rauschen \\ud83d\\ude00\"}}",

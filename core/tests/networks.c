@@ -144,10 +144,13 @@ void test_network_article(test_network *n, int dense, int conv1, int conv2, int 
 }
 
 void test_network_bins(test_network *n, int units) {
+    int in_8_bits = n->weights.in_8_bits;
+    n->weights.in_8_bits = 0; /* which there is not for bins */
     int x = add(n, "dense", units, ACTIVATION_RELU, 1, BINS_LAYER, 0);
     int memory = add(n, "gated_recurrence", units, ACTIVATION_LINEAR, 1, x, 0);
     int both = add(n, "concatenation", 0, ACTIVATION_LINEAR, 1, x, memory);
     n->description.shape = add(n, "dense", 1, ACTIVATION_LINEAR, 1, both, 0);
+    n->weights.in_8_bits = in_8_bits;
 }
 
 static int below(uint32_t (*random)(void *), void *source, int most) { return (int)(random(source) % (uint32_t)most); }

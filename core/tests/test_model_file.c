@@ -76,7 +76,7 @@ static const struct change {
     {"\"shape\": \"lowered\"", "\"shape\": \"gain\"", "heads.shape: expected 1 units"},
     {"\"shape\": \"lowered\"", "\"shape\": \"voice\"", "heads.shape: "},
     {", \"shape\": \"lowered\"", "", "heads.shape: "},
-    {"[\"of_bin\"]", "[\"of_bin\", \"slow\"]", "layers.lowered.inputs: expected 'features' or 'bins'"},
+    {"[\"of_bin\"]", "[\"of_bin\", \"slow\"]", "layers.lowered.inputs: expected 'features' or 'bins', found both"},
     {"\"format_version\": 2", "\"x\": {\"]\": [{}, \"}\", -1.5E+3]}, \"format_version\": 2", ""},
     {"\"format_version\": 2", "\"format_version\": 9, \"format_version\": 2", ""},
     {"\"family\": \"percepnet\"", "\"family\": \"other\"", "family: "},

@@ -68,7 +68,7 @@ static int read_inputs(model_reader *r, json value, layer_description *l, int un
             return 0;
         }
         if (l->source && source != l->source) {
-            error_say(r->error, "layers.%s.inputs: expected 'features' or 'bins' behind all, found both", l->name);
+            error_say(r->error, "layers.%s.inputs: expected 'features' or 'bins', found both", l->name);
             return 0;
         }
         l->source = source;
@@ -78,6 +78,10 @@ static int read_inputs(model_reader *r, json value, layer_description *l, int un
             units[l->input_count] = begin ? sizes[begin == BINS_LAYER] : r->d->layers[number].units;
         }
         l->input_count += l->input_count <= LAYER_INPUTS_MAX;
+    }
+    if (l->source == BINS_LAYER && !l->kind->run_bins) {
+        error_say(r->error, "layers.%s.kind: expected one for bins, found %s", l->name, l->kind->name);
+        return 0;
     }
     if (!json_is_array(inputs) || l->input_count < l->kind->inputs_min || l->input_count > l->kind->inputs_max) {
         error_say(r->error, "layers.%s.inputs: expected %d to %d, found %s", l->name, l->kind->inputs_min,
@@ -131,7 +135,8 @@ static int read_how(model_reader *r, json value, layer_description *l) {
     static const char *const PRECISIONS[] = {"float32", "int8"};
     json activation = json_member(value, "activation"), precision = json_member(value, "precision");
     int how = read_word(activation, ACTIVATIONS, l->kind->has_activation ? 4 : 1, 0);
-    int bits = read_word(precision, PRECISIONS, l->kind->has_precision ? 2 : 1, 0);
+    int has_precision = l->kind->has_precision && l->source != BINS_LAYER;
+    int bits = read_word(precision, PRECISIONS, has_precision ? 2 : 1, 0);
     char shown[JSON_SHOWN];
     if (how < 0) {
         error_say(r->error, "layers.%s.activation: expected one that %s has, found %s", l->name, l->kind->name,

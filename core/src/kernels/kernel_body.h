@@ -219,7 +219,7 @@ TARGET INLINE void floats_tile(const float *weights, const float *bias, int row,
         part[i] = weights + (size_t)(at / KERNEL_ROWS * KERNEL_ROWS) * (size_t)columns + at % KERNEL_ROWS;
         part_bias[i] = bias + at;
     }
-    four_lanes a = four_lanes_at(part_bias, 0, parts), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+    four_lanes a = four_lanes_at(part_bias, 0, parts), b = a, c = a, d = a;
     for (int column = 0; column < columns; column++) {
         four_lanes weight = four_lanes_at(part, (size_t)column * KERNEL_ROWS, parts);
         for (int i = 0; vectors == 1 && i < parts; i++) {
@@ -233,25 +233,15 @@ TARGET INLINE void floats_tile(const float *weights, const float *bias, int row,
             c = add_scaled(c, weight, x[2][column], parts);
             d = add_scaled(d, weight, x[3][column], parts);
         }
-        if (vectors > 4) {
-            e = add_scaled(e, weight, x[4][column], parts);
-            f = add_scaled(f, weight, x[5][column], parts);
-            g = add_scaled(g, weight, x[6][column], parts);
-            h = add_scaled(h, weight, x[7][column], parts);
-        }
     }
     for (int v = 0; v < vectors; v++) {
-        four_lanes sum = v == 0 ? a : v == 1 ? b : v == 2 ? c : v == 3 ? d : v == 4 ? e : v == 5 ? f : v == 6 ? g : h;
-        store_lanes(sum, sums[v] + row, parts);
+        store_lanes(v == 0 ? a : v == 1 ? b : v == 2 ? c : d, sums[v] + row, parts);
     }
 }
 
 TARGET INLINE void floats_part(const float *weights, const float *bias, int row, int columns, const float *const *x,
                                int vectors, float sums[][KERNEL_SUMS], int parts) {
     int v = 0;
-    for (; LANES > 4 && parts <= 2 && v + 2 * FLOATS_TOGETHER <= vectors; v += 2 * FLOATS_TOGETHER) {
-        floats_tile(weights, bias, row, columns, x + v, sums + v, 2 * FLOATS_TOGETHER, parts);
-    }
     for (; v + FLOATS_TOGETHER <= vectors; v += FLOATS_TOGETHER) {
         floats_tile(weights, bias, row, columns, x + v, sums + v, FLOATS_TOGETHER, parts);
     }
@@ -269,6 +259,46 @@ TARGET static void floats(const float *weights, const float *bias, int blocks, i
         case 2: floats_part(weights, bias, row, columns, x, vectors, sums, 2); break;
         case 3: floats_part(weights, bias, row, columns, x, vectors, sums, 3); break;
         default: floats_part(weights, bias, row, columns, x, vectors, sums, 4); break;
+        }
+    }
+}
+
+TARGET INLINE void store_bins(lanes low, lanes high, float *to) {
+    memcpy(to, &low, sizeof low);
+    memcpy(to + LANES, &high, sizeof high);
+}
+
+TARGET INLINE lanes all_lanes(float x) {
+    lanes none = {0};
+    return none + x;
+}
+
+/* Four rows and two registers of bins. */
+TARGET INLINE void side_by_side_tile(const float *weights, const float *bias, int in_block, int columns,
+                                     const float *const *x, int at, float *y) {
+    four_lanes low = {all_lanes(bias[0]), all_lanes(bias[1]), all_lanes(bias[2]), all_lanes(bias[3])}, high = low;
+    for (int column = 0; column < columns; column++, weights += in_block) {
+        lanes first = lanes_at(x[column] + at), second = lanes_at(x[column] + at + LANES);
+        low.a += first * weights[0];
+        high.a += second * weights[0];
+        low.b += first * weights[1];
+        high.b += second * weights[1];
+        low.c += first * weights[2];
+        high.c += second * weights[2];
+        low.d += first * weights[3];
+        high.d += second * weights[3];
+    }
+    store_bins(low.a, high.a, y + at);
+    store_bins(low.b, high.b, y + KERNEL_BINS + at);
+    store_bins(low.c, high.c, y + 2 * KERNEL_BINS + at);
+    store_bins(low.d, high.d, y + 3 * KERNEL_BINS + at);
+}
+
+TARGET static void side_by_side(const float *weights, const float *bias, int rows, int in_block, int columns,
+                                const float *const *x, float *y) {
+    for (int row = 0; row < rows; row += 4) {
+        for (int at = 0; at < KERNEL_BINS; at += 2 * LANES) {
+            side_by_side_tile(weights + row, bias + row, in_block, columns, x, at, y + row * KERNEL_BINS);
         }
     }
 }
@@ -417,8 +447,8 @@ INLINE int32_t four_of(const int8_t *x) {
 
 /* What of a kernel stands here, and the products, which each instruction set has by the same names. */
 #define NETWORK_LOOPS                                                                                                  \
-    .dense = dense, .sparse = sparse, .floats = floats, .few = few, .round = round_to_8_bits, .scale = scale_sums,     \
-    .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates, .recurrence = recur, .normalise = normalise,         \
-    .dot = dot
+    .dense = dense, .sparse = sparse, .floats = floats, .few = few, .side_by_side = side_by_side,                      \
+    .round = round_to_8_bits, .scale = scale_sums, .tanh = tanh_all, .sigmoid = sigmoid_all, .gates = gru_gates,       \
+    .recurrence = recur, .normalise = normalise, .dot = dot
 
 #endif

@@ -15,6 +15,7 @@
 #define KERNEL_BLOCKS 4
 #define KERNEL_VECTORS 8
 #define KERNEL_SUMS (KERNEL_BLOCKS * KERNEL_ROWS) /* from the sums of one vector to those of the next */
+#define KERNEL_BINS 32                            /* that go through a network side by side */
 #define KERNEL_DOT_SUMS 16                        /* partial sums of a scalar product */
 
 typedef struct kernel {
@@ -43,6 +44,12 @@ typedef struct kernel {
     /* The same for one block of KERNEL_FEW rows. */
     void (*few)(const float *weights, const float *bias, int columns, const float *const *x, int vectors,
                 float sums[][KERNEL_SUMS]);
+
+    /* Single precision, for bins side by side: y[row] = bias[row] + sum over columns of weight * x[column], each of
+       KERNEL_BINS numbers. The rows are those of one block in memory, which has room for `in_block`; up to three more
+       than `rows` are written. Rounded in the order of the columns. */
+    void (*side_by_side)(const float *weights, const float *bias, int rows, int in_block, int columns,
+                         const float *const *x, float *y);
 
     /* x in [-1, 1], rounded to 1/127 and limited. */
     void (*round)(const float *x, int count, uint8_t flip, int8_t *rounded);

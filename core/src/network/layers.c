@@ -23,6 +23,8 @@ const layer_kind *layer_kind_of(const char *name) {
     }
 }
 
+int layer_bin_rows(int units) { return (units + 3) / 4 * 4; }
+
 void layer_take_rows(const layer_work *w, const float *x, int count, int stride) {
     for (int i = 0; i < count; i++) {
         w->rows[i] = x + (size_t)i * (size_t)stride;

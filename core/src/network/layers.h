@@ -18,6 +18,7 @@ typedef struct tensor_shape {
 
 typedef struct layer layer;
 typedef struct layer_work layer_work;
+typedef struct bin_work bin_work;
 
 typedef struct layer_kind {
     const char *name; /* as in the file */
@@ -38,6 +39,8 @@ typedef struct layer_kind {
     /* The next `frames` frames of each of `streams` streams, of which either is one. The same to the bit as frame by
        frame and stream by stream. */
     void (*run)(const layer *l, const layer_work *w);
+    /* The same for KERNEL_BINS bins of one frame, in single precision. NULL: there is none of this kind for bins. */
+    void (*run_bins)(const layer *l, const bin_work *w);
 } layer_kind;
 
 struct layer {
@@ -66,6 +69,18 @@ struct layer_work {
     const float **rows; /* streams * frames pointers */
     int8_t *rounded;
 };
+
+/* Bins lie side by side: of each unit there is a row of KERNEL_BINS numbers. */
+struct bin_work {
+    const float *const *inputs[LAYER_INPUTS_MAX]; /* the rows of each */
+    const float **rows;                           /* the layer's own: those of its output, unless it says otherwise */
+    float *output;                                /* room for layer_bin_rows(units) */
+    float *state;                                 /* its own, of these bins */
+    float *scratch;                               /* room for layer_bin_rows of what the kind says */
+};
+
+/* Rows that there has to be room for: they are worked out in fours. */
+int layer_bin_rows(int units);
 
 /* NULL for a name that is none. */
 const layer_kind *layer_kind_of(const char *name);

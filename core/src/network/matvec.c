@@ -164,16 +164,6 @@ int matvec_rounded(const matvec *m) {
     return (groups_of(m->columns) * KERNEL_COLUMNS + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
 }
 
-/* Whole blocks by copies of a known size, which are no calls. */
-static void copy(float *to, const float *from, int count) {
-    for (; count >= KERNEL_ROWS; count -= KERNEL_ROWS, to += KERNEL_ROWS, from += KERNEL_ROWS) {
-        memcpy(to, from, sizeof(float) * KERNEL_ROWS);
-    }
-    for (int i = 0; i < count; i++) {
-        to[i] = from[i];
-    }
-}
-
 static void apply_floats(const matvec *m, const float *const *x, int count, float *y, int stride) {
     float sums[KERNEL_VECTORS][KERNEL_SUMS];
     int whole = m->rows - few_of(m->rows), rows;
@@ -189,7 +179,7 @@ static void apply_floats(const matvec *m, const float *const *x, int count, floa
                 m->kernel->few(weight, m->bias + row, m->columns, x + first, vectors, sums);
             }
             for (int v = 0; v < vectors; v++) {
-                copy(y + (size_t)(first + v) * (size_t)stride + row, sums[v], rows);
+                memcpy(y + (size_t)(first + v) * (size_t)stride + row, sums[v], sizeof(float) * (size_t)rows);
             }
         }
     }
@@ -238,5 +228,15 @@ void matvec_apply(const matvec *m, const float *const *x, int count, float *y, i
         apply_integers(m, x, count, y, stride, is_far, rounded);
     } else {
         apply_floats(m, x, count, y, stride);
+    }
+}
+
+void matvec_apply_to_bins(const matvec *m, const float *const *x, float *y) {
+    int whole = m->rows - few_of(m->rows), rows;
+    for (int row = 0; row < m->rows; row += rows) {
+        int in_block = row < whole ? KERNEL_ROWS : KERNEL_FEW;
+        const float *weight = m->weight + (size_t)row * (size_t)m->columns;
+        rows = smaller(in_block, m->rows - row);
+        m->kernel->side_by_side(weight, m->bias + row, rows, in_block, m->columns, x, y + row * KERNEL_BINS);
     }
 }

@@ -50,4 +50,8 @@ int matvec_rounded(const matvec *m);
    says that the matrix has not just been read. In 8 bits `rounded` has room for `count` rounded vectors. */
 void matvec_apply(const matvec *m, const float *const *x, int count, float *y, int stride, int is_far, int8_t *rounded);
 
+/* The same of a matrix in single precision for KERNEL_BINS bins side by side, of which each row of x and y has one number
+   each. y has room for rows in fours. */
+void matvec_apply_to_bins(const matvec *m, const float *const *x, float *y);
+
 #endif

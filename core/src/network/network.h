@@ -33,7 +33,7 @@ typedef struct network_work {
     int8_t *rounded;
 } network_work;
 
-/* The layers behind FEATURES_LAYER, or those behind BINS_LAYER, for which each bin is a stream. */
+/* The layers behind FEATURES_LAYER; or those behind BINS_LAYER, for a bin_network. */
 void network_init(network *net, const model_description *description, int source, const kernel *k, arena *a);
 void network_state_init(network_state *s, const network *net, arena *a);
 void network_reset(network_state *s, const network *net);

@@ -2,24 +2,23 @@
 
 #include "signal/bin_ratios.h"
 
-#include <string.h>
+#include <stddef.h>
 
 #define CENTRE 0.5f
 
-/* The ratios of a bin follow each other, and so do bins. */
 static void put(const float *values, float *to) {
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        to[k * BIN_RATIOS] = values[k] - CENTRE;
+        to[k] = values[k] - CENTRE;
     }
 }
 
 static void put_share(const float *x, const float *y, float *to) {
-    float shares[NOISE_SHAPE_BINS];
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
-        shares[k] = x[k] / (x[k] + y[k] + NOISE_SHAPE_SILENT);
+        to[k] = x[k] / (x[k] + y[k] + NOISE_SHAPE_SILENT) - CENTRE;
     }
-    put(shares, to);
 }
+
+int bin_ratio_at(int feature, int bin) { return feature % BIN_RATIOS * BIN_RATIOS_ROW + bin + feature / BIN_RATIOS; }
 
 void bin_ratios_of(const bin_powers *of, float *ratios) {
     const float *pairs[BIN_RATIOS][2] = {
@@ -37,13 +36,12 @@ void bin_ratios_of(const bin_powers *of, float *ratios) {
     }
     pairs[10][0] = noisy;
     pairs[11][0] = place;
-    memset(ratios, 0, sizeof(float) * BIN_RATIOS);
-    memset(ratios + BIN_RATIOS_ALL - BIN_RATIOS, 0, sizeof(float) * BIN_RATIOS);
-    for (int i = 0; i < BIN_RATIOS; i++) {
+    for (int i = 0; i < BIN_RATIOS; i++, ratios += BIN_RATIOS_ROW) {
+        ratios[0] = ratios[BIN_RATIOS_ROW - 1] = 0.0f;
         if (pairs[i][1]) {
-            put_share(pairs[i][0], pairs[i][1], ratios + BIN_RATIOS + i);
+            put_share(pairs[i][0], pairs[i][1], ratios + 1);
         } else {
-            put(pairs[i][0], ratios + BIN_RATIOS + i);
+            put(pairs[i][0], ratios + 1);
         }
     }
 }

@@ -5,8 +5,9 @@
 
 #include "signal/constants.h"
 
-/* Numbers that are worked out: those of each bin, and beyond both ends zeros. */
-#define BIN_RATIOS_ALL ((NOISE_SHAPE_BINS + 2) * BIN_RATIOS)
+/* Numbers that are worked out: a row for each ratio, with zeros beyond both ends. */
+#define BIN_RATIOS_ROW (NOISE_SHAPE_BINS + 2)
+#define BIN_RATIOS_ALL (BIN_RATIOS * BIN_RATIOS_ROW)
 
 /* What is known of the bins of a frame when it is decided, NOISE_SHAPE_BINS numbers each. */
 typedef struct bin_powers {
@@ -19,7 +20,9 @@ typedef struct bin_powers {
     const float *gains, *strengths, *factors; /* not powers: what is decided */
 } bin_powers;
 
-/* The BIN_FEATURES numbers of bin k begin at ratios + k * BIN_RATIOS. */
 void bin_ratios_of(const bin_powers *of, float *ratios);
+
+/* Where among them a feature of a bin is: its neighbour's below, its own, or its neighbour's above. */
+int bin_ratio_at(int feature, int bin);
 
 #endif

@@ -4,12 +4,12 @@
 #define ENHANCER_H
 
 #include "model.h"
+#include "network/bin_network.h"
 #include "network/network.h"
 #include "percepnet.h"
 #include "signal/analysis.h"
 #include "signal/mix.h"
 #include "signal/noise_shape.h"
-#include "stream/bin_network.h"
 #include "stream/residual.h"
 
 #define CHANNELS_MAX 1024

@@ -127,10 +127,13 @@ class Architecture:
 
     def _check_sources(self) -> None:
         for layer in self.layers:
+            where = f"layers.{layer.name}"
             if len({self.sources[name] for name in layer.inputs}) > 1:
-                raise ModelError(
-                    f"layers.{layer.name}.inputs: expected '{FEATURES}' or '{PER_BIN}' behind all, found both"
-                )
+                raise ModelError(f"{where}.inputs: expected '{FEATURES}' or '{PER_BIN}', found both")
+            if self.sources[layer.name] == PER_BIN and not KINDS[layer.kind].is_for_bins:
+                raise ModelError(f"{where}.kind: expected one for bins, found {layer.kind!r}")
+            if self.sources[layer.name] == PER_BIN and layer.precision != "float32":
+                raise ModelError(f"{where}.precision: expected 'float32' for bins, found {layer.precision!r}")
         for head, name in self.heads.items():
             source = PER_BIN if head in HEADS_OF_BINS else FEATURES
             if self.sources[name] != source:

@@ -51,6 +51,7 @@ class Kind:
     has_taps: ClassVar[bool] = False
     has_memory: ClassVar[bool] = False
     has_precision: ClassVar[bool] = True
+    is_for_bins: ClassVar[bool] = False  # whether a network for bins may have it
 
     @classmethod
     def units(cls, inputs: tuple[int, ...]) -> int:
@@ -97,6 +98,7 @@ class Dense(Kind):
 
     name = "dense"
     has_activation = True
+    is_for_bins = True
 
     @classmethod
     def tensors(cls, shape: Shape) -> dict[str, Tensor]:
@@ -195,6 +197,7 @@ class GatedRecurrence(Kind):
     """
 
     name = "gated_recurrence"
+    is_for_bins = True
 
     @classmethod
     def tensors(cls, shape: Shape) -> dict[str, Tensor]:
@@ -255,6 +258,7 @@ class Concatenation(Kind):
     """y = all inputs, one behind the other."""
 
     name = "concatenation"
+    is_for_bins = True
     inputs_min, inputs_max = 2, 32
     has_units = False
     has_precision = False

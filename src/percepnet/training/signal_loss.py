@@ -25,7 +25,6 @@ from percepnet.training.signal.noise_shape import Corrector, noise_shape, noise_
 WINDOWS_SAMPLES = (512, 1024, 2048)  # 11, 21 and 43 ms
 HEARD_BINS = 200  # up to 8 kHz, and whole bands around it
 SPEECH_LEAST = 1e-3  # of the energy of noisy speech: with less there is no speech to compare
-SI_SDR_MAX_DB = 25.0  # what is better is good enough
 OPINION_BEST = 5.0
 OPINION_LEVELS_DB = (-36.0, -26.0)  # full scale, of speech with its pauses: as recordings are, and as DNSMOS learned
 FLOOR = 1e-6  # of power, relative to the level of speech: below, and at 0, the compression is linear
@@ -52,6 +51,8 @@ class SignalLossWeights:
         Weight of what lacks of the correlation of envelopes, 0 to 1.
     distortion : float
         Weight of 10 dB of scale-invariant signal-to-distortion ratio.
+    distortion_max_db : float
+        What is better is good enough.
     opinion : float
         Weight of the mean opinion that DNSMOS predicts, 1 to 5.
     background : float
@@ -67,6 +68,7 @@ class SignalLossWeights:
     perceptual: float = 0.0
     intelligibility: float = 0.0
     distortion: float = 0.0
+    distortion_max_db: float = 25.0
     opinion: float = 0.0
     background: float = 0.0
     opinions: int = 8
@@ -164,7 +166,7 @@ def _heard_loss(
     if weights.intelligibility:
         total = total + weights.intelligibility * (1 - intelligibility(y, x))
     if weights.distortion:
-        total = total - weights.distortion * si_sdr_db(y, x).clamp(max=SI_SDR_MAX_DB) / 10
+        total = total - weights.distortion * si_sdr_db(y, x).clamp(max=weights.distortion_max_db) / 10
     heard = torch.where(speech, total, 0.0).sum() / speech.sum().clamp(min=1)
     return heard + _opinion_loss(y, x, speech, weights) if weights.asked else heard
 

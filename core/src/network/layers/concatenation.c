@@ -23,10 +23,20 @@ static void run(const layer *l, const layer_work *w) {
     }
 }
 
+static void run_bins(const layer *l, const bin_work *w) {
+    const float **to = w->rows;
+    for (int input = 0; input < l->input_count; input++) {
+        for (int i = 0; i < l->input_units[input]; i++) {
+            *to++ = w->inputs[input][i];
+        }
+    }
+}
+
 const layer_kind LAYER_CONCATENATION = {
     .name = "concatenation",
     .inputs_min = 2,
     .inputs_max = LAYER_INPUTS_MAX,
     .units = units,
     .run = run,
+    .run_bins = run_bins,
 };

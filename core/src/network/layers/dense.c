@@ -20,6 +20,11 @@ static void run(const layer *l, const layer_work *w) {
     layer_activate(l, w->output, all * l->units);
 }
 
+static void run_bins(const layer *l, const bin_work *w) {
+    matvec_apply_to_bins(&l->matrices[0], w->inputs[0], w->output);
+    layer_activate(l, w->output, l->units * KERNEL_BINS);
+}
+
 const layer_kind LAYER_DENSE = {
     .name = "dense",
     .has_units = 1,
@@ -30,4 +35,5 @@ const layer_kind LAYER_DENSE = {
     .tensors = tensors,
     .init = init,
     .run = run,
+    .run_bins = run_bins,
 };

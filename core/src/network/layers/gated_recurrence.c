@@ -37,6 +37,13 @@ static void run(const layer *l, const layer_work *w) {
     }
 }
 
+static void run_bins(const layer *l, const bin_work *w) {
+    int count = l->units * KERNEL_BINS;
+    matvec_apply_to_bins(&l->matrices[0], w->inputs[0], w->scratch);
+    l->kernel->recurrence(w->scratch, w->state, count, w->output);
+    memcpy(w->state, w->output, sizeof(float) * (size_t)count);
+}
+
 const layer_kind LAYER_GATED_RECURRENCE = {
     .name = "gated_recurrence",
     .has_units = 1,
@@ -48,4 +55,5 @@ const layer_kind LAYER_GATED_RECURRENCE = {
     .state = state,
     .scratch = scratch,
     .run = run,
+    .run_bins = run_bins,
 };
