@@ -14,10 +14,12 @@ import percepnet
 from percepnet import native
 from percepnet.errors import PercepNetError
 from percepnet.model import PRESETS, Model, load_model
+from percepnet.model.presets import with_bins
 from percepnet.onnx_export import FLOAT32, INT8, export_onnx
 from percepnet.onnx_export.files import vectors_of
 from percepnet.onnx_export.graph import NEXT, STATE, network_graph
-from percepnet.params import SignalParams
+from percepnet.params import BIN_FEATURES, SHAPED_BINS, SignalParams
+from percepnet.reference.network import BinNetwork
 from test_layers import every_kind, random_model
 from voices import glide, noise
 
@@ -71,7 +73,7 @@ def test_a_thousand_frames_are_those_of_numpy(name):
     model = saved_and_read(MODELS[name]())
     vectors = vectors_of(model, FRAMES)
     found = run(network_graph(model, int8=False).SerializeToString(), vectors["features"])
-    assert set(found) == set(model.architecture.heads)
+    assert set(found) == set(model.architecture.heads) - {"shape"}
     for head, y in found.items():
         assert np.ptp(y) > 1e-3
         np.testing.assert_allclose(y, vectors[f"{head}_float32"], atol=1e-3)
@@ -84,7 +86,7 @@ def test_a_thousand_frames_in_8_bits_are_those_of_the_core(name):
     model = saved_and_read(MODELS[name]())
     vectors = vectors_of(model, FRAMES)
     found = run(network_graph(model, int8=True).SerializeToString(), vectors["features"])
-    for head in model.architecture.heads:
+    for head in found:
         error = np.abs(found[head] - vectors[f"{head}_int8"])
         assert np.mean(error <= 1e-3) > 0.94
         assert error.max() < 1e-2
@@ -92,6 +94,22 @@ def test_a_thousand_frames_in_8_bits_are_those_of_the_core(name):
         other = np.abs(vectors[f"{head}_float32"] - vectors[f"{head}_int8"])
         assert np.mean(error[:20] <= 1e-3) > 0.99
         assert error[:20].mean() < 0.1 * other[:20].mean() or other.max() < 1e-5
+
+
+def test_bins_go_through_a_graph_of_their_own():
+    model = saved_and_read(random_model(with_bins(PRESETS["tiny"])))
+    ratios = np.random.default_rng(0).uniform(-0.5, 0.5, (50, SHAPED_BINS, BIN_FEATURES)).astype(np.float32)
+    for int8 in (False, True):
+        session = ort.InferenceSession(network_graph(model, int8, "bins").SerializeToString())
+        feed = {x.name: np.zeros(x.shape, np.float32) for x in session.get_inputs()}
+        assert feed.pop("bins").shape == ratios[0].shape
+        definition = BinNetwork(model)
+        for frame in ratios:
+            shape, state = session.run(["shape", "bin_memory_state_next"], {"bins": frame, **feed})
+            feed = {"bin_memory_state": state}
+            np.testing.assert_allclose(shape[:, 0], definition.step(frame), atol=1e-5)
+        assert np.ptp(shape) > 0.1
+    assert "shape" not in [output.name for output in network_graph(model, int8=False).graph.output]
 
 
 def test_the_8_bit_graph_multiplies_integers():
