@@ -51,14 +51,14 @@ def test_its_level_is_set_behind_the_training(tmp_path):
     model = with_new_bins(random_model(8))
     save_model(model, tmp_path / "model.safetensors")
     x = noise(1, 9600, 0.1).astype(np.float32)[None]
-    shifted = export_model(tmp_path / "model.safetensors", tmp_path / "m.safetensors", shape_shift=0.25)
-    before, after = (np.abs(np.fft.rfft(native.Stream(m).process(x)[0])) for m in (model, shifted))
+    louder = export_model(tmp_path / "model.safetensors", tmp_path / "m.safetensors", bin_level_db=1.5)
+    before, after = (np.abs(np.fft.rfft(native.Stream(m).process(x)[0])) for m in (model, louder))
     low, high = slice(20, 1500), slice(1700, None)  # up to 7.5 kHz, and above 8.5
-    np.testing.assert_allclose(np.median(after[low] / before[low]), 1.25, rtol=1e-3)
+    np.testing.assert_allclose(np.median(after[low] / before[low]), 10 ** (1.5 / 20), rtol=1e-3)
     np.testing.assert_allclose(np.median(after[high] / before[high]), 1, rtol=1e-3)
     save_model(random_model(8), tmp_path / "rule.safetensors")
     with pytest.raises(PercepNetError, match="has no network for bins"):
-        export_model(tmp_path / "rule.safetensors", tmp_path / "no.safetensors", shape_shift=0.25)
+        export_model(tmp_path / "rule.safetensors", tmp_path / "no.safetensors", bin_level_db=1.5)
 
 
 def test_a_wider_network_keeps_it():

@@ -39,16 +39,16 @@ def calibrated(model: Model, shifts: Mapping[range, float]) -> Model:
     return Model(model.params, model.architecture, {**model.weights, name: bias}, model.info)
 
 
-def with_shape_shift(model: Model, shift: float) -> Model:
-    """The same network whose network for bins takes less, or more, from all of them.
+def with_bin_level(model: Model, level_db: float) -> Model:
+    """The same network whose network for bins leaves all of them louder, or softer.
 
     No measure that it is trained by hears the level, and it leaves speech softer than it was.
 
     Parameters
     ----------
     model : Model
-    shift : float
-        That is added to what it says: 0.1 makes factors higher by a tenth of what the rule says.
+    level_db : float
+        By which the factors of all bins are to be higher.
 
     Returns
     -------
@@ -59,13 +59,15 @@ def with_shape_shift(model: Model, shift: float) -> Model:
     PercepNetError
         If the model has none.
     """
-    if not shift:
+    if not level_db:
         return model
     if not model.architecture.has_bins:
-        raise PercepNetError("the model has no network for bins, whose shape could be shifted: give it one with --bins")
-    name = f"{model.architecture.heads['shape']}.bias"
-    bias = model.weights[name] + np.float32(shift)
-    return Model(model.params, model.architecture, {**model.weights, name: bias}, model.info)
+        raise PercepNetError("the model has no network for bins, whose level could be set: give it one with --bins")
+    factor = np.float32(10 ** (level_db / 20))
+    head = model.architecture.heads["shape"]
+    weight, bias = (model.weights[f"{head}.{name}"] for name in ("weight", "bias"))
+    louder = {f"{head}.weight": factor * weight, f"{head}.bias": factor * (1 + bias) - 1}
+    return Model(model.params, model.architecture, {**model.weights, **louder}, model.info)
 
 
 def band_range(text: str) -> range:

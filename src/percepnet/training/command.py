@@ -169,9 +169,9 @@ def export(
         Path | None,
         typer.Option(metavar="RUN", help="Take the network for bins of another run or model, by name or file."),
     ] = None,
-    shape_shift: Annotated[
+    bin_level: Annotated[
         float,
-        typer.Option(metavar="SHIFT", help="Let a network for bins leave more, as 0.1: its training hears no level."),
+        typer.Option(metavar="DB", help="Let a network for bins leave more, as 1.5: its training hears no level."),
     ] = 0.0,
     card: Annotated[
         Path | None,
@@ -195,7 +195,7 @@ def export(
     layers = [name for name in in_8_bits.split(",") if name]
     shares = _numbers(share or [], "--share")
     shifts = _gain_shifts(gain_shift or [])
-    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, shifts, shares, bins, shape_shift)
+    model = export_model(runs, output, cards, _shares(keep), digits, memory, layers, shifts, shares, bins, bin_level)
     if card is not None:
         with replacing(card) as temporary:
             temporary.write_text(model_card(model, output.stem), encoding="utf-8")

@@ -9,7 +9,7 @@ from percepnet.model import SUFFIX, Model, load_model, model_names, save_model
 from percepnet.model.quantisation import FLOAT_DIGITS, rounded
 from percepnet.training.averaging import averaged
 from percepnet.training.bin_networks import with_bins_of
-from percepnet.training.calibration import calibrated, with_shape_shift
+from percepnet.training.calibration import calibrated, with_bin_level
 from percepnet.training.checkpoint import CHECKPOINT_NAME, checkpoint_network, read_checkpoint
 from percepnet.training.info import model_info
 from percepnet.training.network import to_model
@@ -32,7 +32,7 @@ def export_model(
     gain_shifts: Mapping[range, float] | None = None,
     shares: Mapping[str, float] | None = None,
     bins_of: AnyPath | None = None,
-    shape_shift: float = 0.0,
+    bin_level_db: float = 0.0,
 ) -> Model:
     """Write the averaged weights of a run as a model file, in 8 bits, with a card of what it was trained on.
 
@@ -65,8 +65,8 @@ def export_model(
         As of `averaged`: how much of a layer is of the second of two runs.
     bins_of : str or path, optional
         Another run or model, whose network for bins is taken.
-    shape_shift : float
-        As of `with_shape_shift`: for a network for bins that leaves speech at another level than it was.
+    bin_level_db : float
+        As of `with_bin_level`: for a network for bins that leaves speech at another level than it was.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def export_model(
     architecture = architecture.in_8_bits(in_8_bits)
     model = Model(last.params, architecture, weights, last.info | counted | (info or {}))
     model = model if bins_of is None else with_bins_of(model, _model(Path(bins_of)))
-    model = calibrated(pruned(with_shape_shift(model, shape_shift), sparsity), gain_shifts or {})
+    model = calibrated(pruned(with_bin_level(model, bin_level_db), sparsity), gain_shifts or {})
     model = _rounded(model, digits)
     save_model(model, target)
     return model
