@@ -37,7 +37,7 @@ def test_without_shares_all_count_the_same():
     [
         (1, {"gru1": 0.5}, "shares of layers are of two networks, not of 1"),
         (3, {"gru1": 0.5}, "shares of layers are of two networks, not of 3"),
-        (2, {"gru9": 0.5}, "no such layer; there are conv1, conv2, dense,"),
+        (2, {"gru9": 0.5}, "no such layer; there are bin_dense, bin_hidden, bin_memory, bin_shape, conv1,"),
         (2, {"gru1": 1.5}, "share of gru1: 1.5 is not from 0 to 1"),
         (2, {"gru1": float("nan")}, "share of gru1: nan is not from 0 to 1"),
     ],

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from percepnet.errors import ModelError, PercepNetError
 from percepnet.model import PRESETS, load_model
+from percepnet.model.presets import with_bins
 from percepnet.params import BINS, ERB_EDGES_48, HIGHPASS_HZ, PERCEPNET_FEATURES, TRAINED_FEATURES, SignalParams
 from percepnet.reference.features import Features
 from percepnet.reference.network import Network
@@ -99,7 +100,8 @@ def test_other_bands(config, init):
     run_training(replace(config, bands=48, init=init, preset=None, workers=1, updates=1, shard_sequences=4, ring=1))
     model = load_model(Path(config.out) / "model.safetensors")
     assert model.params.band_edges == ERB_EDGES_48
-    assert model.architecture.remembering(0) == PRESETS["small"].in_8_bits(["gain"] if init else [])
+    expected = with_bins(PRESETS["small"]).in_8_bits(["gain"]) if init else PRESETS["small"]
+    assert model.architecture.remembering(0) == expected
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from percepnet.model import (
     shared_model,
 )
 from percepnet.model.container import parse_json
+from percepnet.model.presets import with_bins
 from percepnet.params import FEATURE_SIZES, HIGHPASS_HZ, TRAINED_FEATURES, SignalParams
 from percepnet.reference.network import Network
 
@@ -748,7 +749,7 @@ def test_the_article_s_network_has_its_own_name():
     assert 0.1 < block_density(thinned.weights["gru1.weight_hh"]) < 0.4
     assert {"default", "percepnet", "small"} <= set(model_names())
     assert whole.params == SignalParams(highpass_hz=HIGHPASS_HZ, feature_blocks=TRAINED_FEATURES)
-    assert whole.architecture.remembering(0) == PRESETS["percepnet"].in_8_bits(["gain"])
+    assert whole.architecture.remembering(0) == with_bins(PRESETS["percepnet"]).in_8_bits(["gain"])
     assert set(whole.architecture.memories.values()) == {2000}
 
 

@@ -158,4 +158,4 @@ def test_files_are_not_replaced_without_a_word(tmp_path):
     export_onnx(model, tmp_path)
     with pytest.raises(PercepNetError, match="--overwrite"):
         export_onnx(model, tmp_path)
-    assert len(export_onnx(model, tmp_path, overwrite=True)) == 4
+    assert len(export_onnx(model, tmp_path, overwrite=True)) == 6  # with two for bins
