@@ -270,8 +270,7 @@ static int has_bins(const model_description *d) {
     return 0;
 }
 
-static int read_head(model_reader *r, json heads, const char *head, int units, int is_optional, int *to) {
-    int source = to == &r->d->shape ? BINS_LAYER : FEATURES_LAYER;
+static int read_head(model_reader *r, json heads, const char *head, int source, int units, int is_optional, int *to) {
     enum activation activation = source == BINS_LAYER ? ACTIVATION_LINEAR : ACTIVATION_SIGMOID;
     char name[LAYER_NAME_MAX], shown[JSON_SHOWN];
     json value = json_member(heads, head);
@@ -320,7 +319,8 @@ int model_read_heads(model_reader *r, json heads) {
             return 0;
         }
     }
-    return read_head(r, heads, "gains", d->bands, 0, &d->gains) &&
-           read_head(r, heads, "strengths", d->bands, 0, &d->strengths) &&
-           read_head(r, heads, "speech", 1, 1, &d->speech) && read_head(r, heads, "shape", 1, !has_bins(d), &d->shape);
+    return read_head(r, heads, "gains", FEATURES_LAYER, d->bands, 0, &d->gains) &&
+           read_head(r, heads, "strengths", FEATURES_LAYER, d->bands, 0, &d->strengths) &&
+           read_head(r, heads, "speech", FEATURES_LAYER, 1, 1, &d->speech) &&
+           read_head(r, heads, "shape", BINS_LAYER, 1, !has_bins(d), &d->shape);
 }

@@ -39,10 +39,10 @@ void noise_shape_reset(noise_shape *s) {
 
 static float over_neighbours(const float *x) { return 0.5f * x[0] + 0.25f * (x[-1] + x[1]); }
 
-/* Powers of all channels, in each bin alone, and over neighbouring bins; below its end a spectrum is its own mirror
-   image. */
-static void powers(int channels, const complex32 *spectra, float *alone, float *smoothed) {
-    float padded[NOISE_SHAPE_BINS + 2] = {0.0f}, *power = padded + 1;
+/* Powers of all channels, in each bin alone, one more of them on both sides, and over neighbouring bins; below its end a
+   spectrum is its own mirror image. */
+static void powers(int channels, const complex32 *spectra, float *power, float *smoothed) {
+    memset(power, 0, sizeof(float) * (NOISE_SHAPE_BINS + 1));
     for (int channel = 0; channel < channels; channel++, spectra += BINS) {
         for (int k = 0; k < NOISE_SHAPE_BINS + 1; k++) {
             power[k] += spectra[k].re * spectra[k].re + spectra[k].im * spectra[k].im;
@@ -52,7 +52,6 @@ static void powers(int channels, const complex32 *spectra, float *alone, float *
     for (int k = 0; k < NOISE_SHAPE_BINS; k++) {
         smoothed[k] = over_neighbours(power + k);
     }
-    memcpy(alone, power, sizeof(float) * NOISE_SHAPE_BINS);
 }
 
 /* What is limited has a loop of its own: what follows from a limit would be branched over otherwise. */
@@ -91,10 +90,10 @@ static void means_around(const noise_shape *s, const bands *b, const float *of_b
 /* What the network for bins is given besides, also from what was heard and the noise of bands. */
 static void know(const noise_shape *s, const bands *b, const noise_shape_frame *of, const float *heard_sums,
                  const float *noise_sums, bin_powers *known, float *ratios) {
-    float after[NOISE_SHAPE_BINS], combed[NOISE_SHAPE_BINS], unused[NOISE_SHAPE_BINS];
+    float after[NOISE_SHAPE_BINS], combed[NOISE_SHAPE_BINS], alone[NOISE_SHAPE_BINS + 2];
     float sums[BINS], mean[BINS], heard[BINS], noise[BINS], strengths[BINS];
-    powers(of->channels, of->coming + (of->ahead > 0 ? of->channels * BINS : 0), unused, after);
-    powers(of->channels, of->comb, unused, combed);
+    powers(of->channels, of->coming + (of->ahead > 0 ? of->channels * BINS : 0), alone + 1, after);
+    powers(of->channels, of->comb, alone + 1, combed);
     sums_of(b, known->now, sums);
     means_around(s, b, sums, mean);
     means_around(s, b, heard_sums, heard);
@@ -111,10 +110,10 @@ static void know(const noise_shape *s, const bands *b, const noise_shape_frame *
 
 void noise_shape_push(noise_shape *s, const bands *b, const noise_shape_frame *of, float *factors, float *further,
                       float *ratios) {
-    float alone[NOISE_SHAPE_BINS], now[NOISE_SHAPE_BINS], ahead[NOISE_SHAPE_BINS], unused[NOISE_SHAPE_BINS];
+    float alone[NOISE_SHAPE_BINS + 2], latest[NOISE_SHAPE_BINS + 2], now[NOISE_SHAPE_BINS], ahead[NOISE_SHAPE_BINS];
     float of_bins[BINS], taken[NOISE_SHAPE_BINS], heard_sums[BINS], noise_sums[BINS], ratio[BINS];
-    powers(of->channels, of->coming, alone, now);
-    powers(of->channels, of->coming + of->ahead * of->channels * BINS, unused, ahead);
+    powers(of->channels, of->coming, alone + 1, now);
+    powers(of->channels, of->coming + of->ahead * of->channels * BINS, latest + 1, ahead);
     bands_to_bins(b, of->gains, of_bins);
     for (int k = 0; k < BINS; k++) {
         of_bins[k] = of_bins[k] > NOISE_SHAPE_TINY_GAIN ? of_bins[k] : NOISE_SHAPE_TINY_GAIN;
@@ -135,7 +134,7 @@ void noise_shape_push(noise_shape *s, const bands *b, const noise_shape_frame *o
         bin_powers known = {.now = now,
                             .before = s->before,
                             .ahead = ahead,
-                            .unsmoothed = alone,
+                            .unsmoothed = alone + 1,
                             .heard = s->heard,
                             .noise = s->noise,
                             .gains = of_bins,

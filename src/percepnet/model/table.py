@@ -126,17 +126,18 @@ class Architecture:
         self._check_sources()
 
     def _check_sources(self) -> None:
+        sources = self.sources
         for layer in self.layers:
             where = f"layers.{layer.name}"
-            if len({self.sources[name] for name in layer.inputs}) > 1:
+            if len({sources[name] for name in layer.inputs}) > 1:
                 raise ModelError(f"{where}.inputs: expected '{FEATURES}' or '{PER_BIN}', found both")
-            if self.sources[layer.name] == PER_BIN and not KINDS[layer.kind].is_for_bins:
+            if sources[layer.name] == PER_BIN and not KINDS[layer.kind].is_for_bins:
                 raise ModelError(f"{where}.kind: expected one for bins, found {layer.kind!r}")
-            if self.sources[layer.name] == PER_BIN and layer.precision != "float32":
+            if sources[layer.name] == PER_BIN and layer.precision != "float32":
                 raise ModelError(f"{where}.precision: expected 'float32' for bins, found {layer.precision!r}")
         for head, name in self.heads.items():
             source = PER_BIN if head in HEADS_OF_BINS else FEATURES
-            if self.sources[name] != source:
+            if sources[name] != source:
                 raise ModelError(f"heads.{head}: expected a layer behind '{source}', found {name!r}")
         if self.has_bins and not set(HEADS_OF_BINS) & set(self.heads):
             raise ModelError("heads.shape: expected the name of a layer, as some hear bins, found no such field")
@@ -174,6 +175,7 @@ class Architecture:
             If sizes do not fit together.
         """
         units = {FEATURES: params.features, PER_BIN: BIN_FEATURES}
+        sources = self.sources
         nodes: list[Node] = []
         all_units = all_past = 0
         for layer in self.layers:
@@ -183,7 +185,7 @@ class Architecture:
             where = f"layers.{layer.name}"
             if size == 0:
                 raise ModelError(f"{where}.inputs: expected inputs of one size, found {list(inputs)}")
-            count = SHAPED_BINS if self.sources[layer.name] == PER_BIN else 1
+            count = SHAPED_BINS if sources[layer.name] == PER_BIN else 1
             all_units += count * size
             if all_units > ALL_UNITS_MAX:
                 raise ModelError(f"{where}.units: expected at most {ALL_UNITS_MAX} in all layers, found {all_units}")
@@ -226,8 +228,9 @@ class Architecture:
 
     def with_bins_of(self, other: "Architecture") -> "Architecture":
         """The same network with the layers for bins of another, in the place of its own."""
-        layers = [layer for layer in self.layers if self.sources[layer.name] != PER_BIN]
-        layers += [layer for layer in other.layers if other.sources[layer.name] == PER_BIN]
+        own, others = self.sources, other.sources
+        layers = [layer for layer in self.layers if own[layer.name] != PER_BIN]
+        layers += [layer for layer in other.layers if others[layer.name] == PER_BIN]
         heads = {head: name for head, name in self.heads.items() if head not in HEADS_OF_BINS}
         heads |= {head: name for head, name in other.heads.items() if head in HEADS_OF_BINS}
         return Architecture(tuple(layers), heads)

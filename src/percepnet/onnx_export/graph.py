@@ -175,7 +175,7 @@ class _Builder:
         inputs, past = shape.inputs[0], (shape.taps - 1) * shape.dilation
         x = self._input(node)
         if past:
-            frame = self._op("Reshape", [x, self._indices(self._rows, 1, inputs)], f"{name}/frame")
+            frame = self._op("Reshape", [x, self._indices(1, 1, inputs)], f"{name}/frame")
             frames = self._op("Concat", [self._state(node), frame], f"{name}/frames", axis=1)
             cut = [frames, self._indices(1), self._indices(past + 1), self._indices(1)]
             self._op("Slice", cut, name + NEXT)
@@ -183,12 +183,12 @@ class _Builder:
             x = self._op("Slice", [frames, *step], f"{name}/seen")
         if shape.depthwise:
             kernel = self._constant(f"{name}.weight", self._weight(f"{name}.weight")[0][:, 0].T[None])
-            x = self._op("Reshape", [x, self._indices(self._rows, shape.taps, inputs)], f"{name}/taps")
+            x = self._op("Reshape", [x, self._indices(1, shape.taps, inputs)], f"{name}/taps")
             products = self._op("Mul", [x, kernel], f"{name}/products")
             y = self._op("ReduceSum", [products, self._indices(1)], f"{name}/product", keepdims=0)
             y = self._op("Add", [y, self._constant(f"{name}.bias", self._weight(f"{name}.bias")[0])], f"{name}/sum")
         else:
-            x = self._op("Reshape", [x, self._indices(self._rows, shape.taps * inputs)], f"{name}/row")
+            x = self._op("Reshape", [x, self._indices(1, shape.taps * inputs)], f"{name}/row")
             y = self._affine(f"{name}.weight", f"{name}.bias", x, f"{name}/sum")
         self._activated(node, y)
 

@@ -4,7 +4,9 @@ Each number is a share, x / (x + y), less 1/2: from -1/2 to 1/2 whatever the pow
 of its two neighbours.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -14,24 +16,47 @@ from percepnet.reference.bands import Bands
 
 SILENT = np.float32(1e-12)  # energy
 
+X = TypeVar("X")  # an array, or a tensor in training
 
-class Heard(NamedTuple):
-    """What is known of the bins of a frame when it is decided; all [shape=(160,), dtype=float32]."""
+# In this order: the share of the first in both, or the first alone, which is one.
+RATIOS = (
+    ("noise", "heard"),
+    ("now", "heard"),
+    ("ahead", "heard"),
+    ("now", "noise"),
+    ("combed", "now"),
+    ("gains", None),
+    ("strengths", None),
+    ("rule", None),
+    ("now", "around"),
+    ("heard", "heard_around"),
+    ("noisy", None),
+    ("place", None),
+    ("before", "heard"),
+    ("after", "heard"),
+    ("unsmoothed", "now"),
+    ("ahead", "noise"),
+)
 
-    now: Array  # power, over neighbouring bins, of the frame
-    before: Array  # of the frame before
-    after: Array  # of the next one
-    ahead: Array  # of the one after that
-    unsmoothed: Array  # power of the frame in the bin alone
-    combed: Array  # power of the frame after the comb filter, over neighbouring bins
-    heard: Array  # power over frames
-    noise: Array  # of the noise, over frames
-    gains: Array
-    strengths: Array
-    rule: Array  # what the rule says that they are to be multiplied by
+
+@dataclass(frozen=True)
+class Heard(Generic[X]):
+    """What is known of the bins of a frame when it is decided; all [shape=(..., 160), dtype=float32]."""
+
+    now: X  # power, over neighbouring bins, of the frame
+    before: X  # of the frame before
+    after: X  # of the next one
+    ahead: X  # of the one after that
+    unsmoothed: X  # power of the frame in the bin alone
+    combed: X  # power of the frame after the comb filter, over neighbouring bins
+    heard: X  # power over frames
+    noise: X  # of the noise, over frames
+    gains: X
+    strengths: X
+    rule: X  # what the rule says that they are to be multiplied by
 
 
-def bin_ratios(of: Heard, bands: Bands) -> Array:
+def bin_ratios(of: Heard[Array], bands: Bands) -> Array:
     """The features of the network for bins.
 
     Parameters
@@ -41,44 +66,34 @@ def bin_ratios(of: Heard, bands: Bands) -> Array:
 
     Returns
     -------
-    np.ndarray [shape=(160, 48), dtype=float32]
+    np.ndarray [shape=(160, 48)]
         Of the bin below, of the bin and of the one above; zeros beyond both ends.
     """
-    heard, noise = (_of_bands(x, bands) for x in (of.heard, of.noise))
-    width = _to_bins(_of_bands(np.ones(SHAPED_BINS, np.float32), bands), bands)
-    around, heard_around = (_to_bins(x, bands) / width for x in (_of_bands(of.now, bands), heard))
-    ratio = _to_bins(noise / (heard + SILENT), bands)
-    ratios = (
-        _share(of.noise, of.heard),
-        _share(of.now, of.heard),
-        _share(of.ahead, of.heard),
-        _share(of.now, of.noise),
-        _share(of.combed, of.now),
-        of.gains,
-        of.strengths,
-        of.rule,
-        _share(of.now, around),
-        _share(of.heard, heard_around),
-        ratio / (1 + ratio),
-        np.arange(SHAPED_BINS, dtype=np.float32) / np.float32(SHAPED_BINS),
-        _share(of.before, of.heard),
-        _share(of.after, of.heard),
-        _share(of.unsmoothed, of.now),
-        _share(of.ahead, of.noise),
-    )
-    own = np.stack(ratios, axis=1).astype(np.float32) - np.float32(0.5)
+    heard, noise = (summed(x, bands) for x in (of.heard, of.noise))
+    width = spread(summed(np.ones(SHAPED_BINS, np.float32), bands), bands)
+    ratio = spread(noise / (heard + SILENT), bands)
+    besides = {
+        "around": spread(summed(of.now, bands), bands) / width,  # mean power over the bands around the bin
+        "heard_around": spread(heard, bands) / width,
+        "noisy": ratio / (1 + ratio),
+        "place": np.arange(SHAPED_BINS, dtype=np.float32) / np.float32(SHAPED_BINS),
+    }
+    own = np.stack(ratios_of(vars(of) | besides), axis=1).astype(np.float32) - np.float32(0.5)
     beyond = np.zeros((1, BIN_RATIOS), np.float32)
     padded = np.concatenate([beyond, own, beyond])
     return np.concatenate([padded[:-2], own, padded[2:]], axis=1)
 
 
-def _share(x: Array, y: Array) -> Array:
-    return x / (x + y + SILENT)
+def ratios_of(known: Mapping[str, Any]) -> list[Any]:
+    """Those of a bin, of arrays or of tensors by the names in `RATIOS`."""
+    return [known[x] if y is None else known[x] / (known[x] + known[y] + SILENT) for x, y in RATIOS]
 
 
-def _to_bins(of_bands: Array, bands: Bands) -> Array:
+def spread(of_bands: Array, bands: Bands) -> Array:
+    """Values of bands, interpolated to bins up to 8 kHz."""
     return np.asarray(bands.to_bins(of_bands)[:SHAPED_BINS], np.float32)
 
 
-def _of_bands(of_bins: Array, bands: Bands) -> Array:
+def summed(of_bins: Array, bands: Bands) -> Array:
+    """What bands hold of bins up to 8 kHz."""
     return np.asarray(bands.sums(np.pad(of_bins, (0, BINS - SHAPED_BINS))), np.float32)

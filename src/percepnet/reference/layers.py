@@ -1,9 +1,8 @@
 """The kinds of layers that networks are made of: what weights they have, what they remember, what they calculate.
 
 A network is a table of layers (`percepnet.model.table`). This file says what each kind in it means, one class a kind, a
-frame at a time. Arrays may have further axes in front, as those of bins that share a network have. The C core has a
-file of the same name for each (`core/src/network/layers`), and training has a function for each; both are tested
-against this.
+frame at a time. Those that are for bins may have further axes in front. The C core has a file of the same name for each
+(`core/src/network/layers`), and training has a function for each; both are tested against this.
 """
 
 from typing import ClassVar, Literal, NamedTuple
@@ -136,13 +135,13 @@ class Convolution(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        frames = np.concatenate([state, inputs[0][..., None, :]], axis=-2)
-        seen = frames[..., :: shape.dilation, :]
+        frames = np.concatenate([state, inputs[0][None]])
+        seen = frames[:: shape.dilation]
         if shape.depthwise:
-            y = np.einsum("uk,...ku->...u", weights["weight"], seen) + weights["bias"]
+            y = np.einsum("uk,ku->u", weights["weight"], seen) + weights["bias"]
         else:
-            y = product(weights["weight"], seen.reshape(*seen.shape[:-2], -1)) + weights["bias"]
-        state[:] = frames[..., 1:, :]
+            y = weights["weight"] @ seen.ravel() + weights["bias"]
+        state[:] = frames[1:]
         return activate(shape.activation, y)
 
 
@@ -178,11 +177,11 @@ class Gru(Kind):
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
         units = shape.units
-        from_input = product(weights["weight_ih"], inputs[0]) + weights["bias_ih"]
-        from_state = product(weights["weight_hh"], state) + weights["bias_hh"]
-        gates = sigmoid(from_input[..., : 2 * units] + from_state[..., : 2 * units])
-        reset, update = gates[..., :units], gates[..., units:]
-        new = np.tanh(from_input[..., 2 * units :] + reset * from_state[..., 2 * units :])
+        from_input = weights["weight_ih"] @ inputs[0] + weights["bias_ih"]
+        from_state = weights["weight_hh"] @ state + weights["bias_hh"]
+        gates = sigmoid(from_input[: 2 * units] + from_state[: 2 * units])
+        reset, update = gates[:units], gates[units:]
+        new = np.tanh(from_input[2 * units :] + reset * from_state[2 * units :])
         state[:] = (1 - update) * new + update * state
         if shape.memory:
             state *= kept(shape.memory)
@@ -228,8 +227,8 @@ class Normalisation(Kind):
 
     @classmethod
     def step(cls, shape: Shape, weights: dict[str, Array], inputs: list[Array], state: Array) -> Array:
-        centred = inputs[0] - inputs[0].mean(axis=-1, keepdims=True)
-        deviation = np.sqrt(np.mean(centred * centred, axis=-1, keepdims=True) + NORMALISATION_FLOOR)
+        centred = inputs[0] - inputs[0].mean()
+        deviation = np.sqrt(np.mean(centred * centred) + NORMALISATION_FLOOR)
         y: Array = centred / deviation * weights["weight"] + weights["bias"]
         return y
 

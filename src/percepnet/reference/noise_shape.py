@@ -21,7 +21,7 @@ import numpy as np
 from percepnet.arrays import Array
 from percepnet.params import BINS, SHAPED_BINS
 from percepnet.reference.bands import Bands
-from percepnet.reference.bin_ratios import SILENT, Heard, bin_ratios
+from percepnet.reference.bin_ratios import SILENT, Heard, bin_ratios, spread, summed
 from percepnet.reference.powers import powers, smoothed
 
 AHEAD_FRAMES = 2  # by which what is heard is before what is decided, as far as there is look-ahead
@@ -99,7 +99,8 @@ class NoiseShape:
         taken = np.maximum(1 - of_bins * of_bins, 0)
         self._heard += (1 - SMOOTHING) * (ahead - self._heard)
         self._noise += (1 - NOISE_SMOOTHING) * ((taken**2) ** 2) ** 2 * (power - self._noise)
-        ratio = self._to_bins(self._of_bands(self._heard) / (self._of_bands(self._noise) + SILENT))
+        heard, noise = (summed(x, self._bands) for x in (self._heard, self._noise))
+        ratio = spread(heard / (noise + SILENT), self._bands)
         level = np.clip(taken * ratio, NOISE_LEAST, NOISE_MOST)
         kept = np.maximum(1 - level * self._noise / (self._heard + SILENT), 0)
         further = np.ones(BINS, np.float32)
@@ -110,15 +111,9 @@ class NoiseShape:
             )
             known = Heard(
                 power, self._before, after, ahead, unsmoothed[:SHAPED_BINS], combed, self._heard, self._noise,
-                of_bins, self._to_bins(strengths), rule,
+                of_bins, spread(strengths, self._bands), rule,
             )  # fmt: skip
             change = self._corrector.step(bin_ratios(known, self._bands))
             further[:SHAPED_BINS] = np.clip(rule * (1 + change), CORRECTED_LEAST, CORRECTED_MOST)
         self._before = power
         return np.asarray(smoothed(further) / np.sqrt(np.sqrt(np.sqrt(np.sqrt(all_bins)))), np.float32)
-
-    def _to_bins(self, of_bands: Array) -> Array:
-        return np.asarray(self._bands.to_bins(of_bands)[:SHAPED_BINS], np.float32)
-
-    def _of_bands(self, of_bins: Array) -> Array:
-        return np.asarray(self._bands.sums(np.pad(of_bins, (0, BINS - SHAPED_BINS))), np.float32)

@@ -47,8 +47,7 @@ def with_bins_of(model: Model, other: Model) -> Model:
     if not other.architecture.has_bins:
         raise ModelError("bins: the other model has no network for bins; give one that has")
     architecture = model.architecture.with_bins_of(other.architecture)
-    known = {**other.weights, **model.weights}
-    for node in other.architecture.nodes(other.params, PER_BIN):
-        known |= {name: other.weights[name] for name in node.tensors}
-    weights = {name: known[name] for name in architecture.shapes(model.params)}
+    for_bins = {name for node in architecture.nodes(model.params, PER_BIN) for name in node.tensors}
+    names = architecture.shapes(model.params)
+    weights = {name: (other if name in for_bins else model).weights[name] for name in names}
     return Model(model.params, architecture, weights, dict(model.info))

@@ -105,8 +105,7 @@ class TrainingNetwork(nn.Module):
     @torch.no_grad()
     def _fit_to_8_bits(self, layer: Layer) -> None:
         """Let what a normalisation gives to an 8-bit matrix lie within [-1, 1], and the matrix make up for it."""
-        nodes = (*self._nodes, *self._bin_nodes)
-        before = [node for node in nodes if node.layer.name in layer.inputs]
+        before = [node for node in self._nodes if node.layer.name in layer.inputs]
         if layer.precision == "int8" and all(node.layer.kind == "normalisation" for node in before):
             for node in before:
                 cast(Tensor, self._layer(node.layer.name).weight).fill_(1 / NORMALISED_SPREAD)

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from percepnet.params import SHAPED_BINS
 from percepnet.reference import noise_shape as reference
+from percepnet.reference.bin_ratios import Heard
 from percepnet.training.scan import scan
 from percepnet.training.signal.bands import Bands, power
-from percepnet.training.signal.bin_ratios import SILENT, Heard, bin_ratios, spread, summed
+from percepnet.training.signal.bin_ratios import SILENT, bin_ratios, spread, summed
 
 SMOOTHING, NOISE_SMOOTHING = float(reference.SMOOTHING), float(reference.NOISE_SMOOTHING)
 EXPONENT = -1 / 16
@@ -105,7 +106,7 @@ def noise_shape(
             unsmoothed[..., :SHAPED_BINS], _shaped(power(frames.comb)), heard, noise,
             of_bins, spread(strengths, bands), factors,
         )  # fmt: skip
-        ratios = known and bin_ratios(known, bands)
+        ratios = bin_ratios(known, bands) if known else None
     if corrector and ratios is not None:
         factors = factors * (1 + corrector(ratios))
         factors = factors.clamp(float(reference.CORRECTED_LEAST), float(reference.CORRECTED_MOST))
