@@ -205,8 +205,8 @@ PERCEPNET_API float percepnet_stream_speech_probability(const percepnet_stream *
 PERCEPNET_API percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t channels, int32_t hops,
                                                       percepnet_error *error);
 /* The same, and where the library is built with PERCEPNET_THREADS a call with two pieces of a block's length or more runs
-   a second thread, which analyses the next piece meanwhile: for files, four fifths of the time, the same to the bit.
-   It ends with the call. Channels that are not linked have none. */
+   a second thread, which shares the stages of the pieces with the first: for files, two thirds of the time, the same to
+   the bit. It ends with the call. Channels that are not linked have none. */
 PERCEPNET_API percepnet_block *percepnet_block_create_threaded(const percepnet_model *model, int32_t channels,
                                                                int32_t hops, percepnet_error *error);
 PERCEPNET_API void percepnet_block_destroy(percepnet_block *block);

@@ -35,12 +35,6 @@
 #define PITCH_LOW_PASS percepnet_inside_PITCH_LOW_PASS
 #define PITCH_STEP_COSTS percepnet_inside_PITCH_STEP_COSTS
 #define PITCH_WINDOW_CORRELATION percepnet_inside_PITCH_WINDOW_CORRELATION
-#define ahead_end percepnet_inside_ahead_end
-#define ahead_made percepnet_inside_ahead_made
-#define ahead_start percepnet_inside_ahead_start
-#define ahead_used percepnet_inside_ahead_used
-#define ahead_wait_for_piece percepnet_inside_ahead_wait_for_piece
-#define ahead_wait_for_room percepnet_inside_ahead_wait_for_room
 #define analysis_comb percepnet_inside_analysis_comb
 #define analysis_follow percepnet_inside_analysis_follow
 #define analysis_init percepnet_inside_analysis_init
@@ -173,6 +167,7 @@
 #define past_init percepnet_inside_past_init
 #define past_read percepnet_inside_past_read
 #define past_reset percepnet_inside_past_reset
+#define pipeline_run percepnet_inside_pipeline_run
 #define pitch_correlate percepnet_inside_pitch_correlate
 #define pitch_hear percepnet_inside_pitch_hear
 #define pitch_init percepnet_inside_pitch_init

@@ -248,7 +248,7 @@ class Stream:
             self._core.percepnet_stream_reset(handle)
 
     def use_second_thread(self) -> None:
-        """Chunks of 0.64 s and more are analysed in a thread of their own, while what was before is decided.
+        """Chunks of 0.64 s and more are heard, decided and made by two threads at once, piece by piece.
 
         The same to the bit, sooner. The thread ends with each call. Streams whose channels are not linked have none.
         """

@@ -165,9 +165,9 @@ class Enhancer(LiveStream[ThreadedStream]):
         )
 
     def use_second_thread(self) -> None:
-        """Let chunks of 0.64 s and more take a second thread, which analyses what comes while the first decides.
+        """Let chunks of 0.64 s and more take a second thread, which shares the work of their pieces with the first.
 
-        What comes out is the same to the bit, sooner: where another processor is free, four fifths of the time for
+        What comes out is the same to the bit, sooner: where another processor is free, two thirds of the time for
         chunks of 4 s. `percepnet.enhance` does so. Channels that are not linked have none.
 
         Raises

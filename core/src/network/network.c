@@ -81,9 +81,11 @@ void network_work_init(network_work *w, const network *net, int streams, int fra
         scratch = larger(scratch, l->kind->scratch ? l->kind->scratch(l, streams, frames) : 0);
         rounded = larger(rounded, rounded_of(l));
     }
-    w->gains = w->outputs ? w->outputs[net->gains] : NULL;
-    w->strengths = w->outputs ? w->outputs[net->strengths] : NULL;
-    w->speech = w->outputs && net->speech != FEATURES_LAYER ? w->outputs[net->speech] : NULL;
+    if (w->outputs) {
+        w->heads = (network_heads){.gains = w->outputs[net->gains],
+                                   .strengths = w->outputs[net->strengths],
+                                   .speech = net->speech == FEATURES_LAYER ? NULL : w->outputs[net->speech]};
+    }
     w->states = ARENA_TAKE(a, float *, streams);
     w->scratch = ARENA_TAKE(a, float, scratch);
     w->rows = ARENA_TAKE(a, const float *, all);

@@ -19,13 +19,18 @@ typedef struct network_state {
     float *values;
 } network_state;
 
-/* Room for what the network works out at once: of some frames of one stream, or of one frame of some streams. What
-   belongs to frame t of stream s is in place s * frames + t of each array. */
-typedef struct network_work {
-    int streams, frames; /* at most */
-    const float *gains;  /* streams * frames * bands, 0 to 1: the output */
+/* What a network says. What belongs to frame t of stream s is in place s * frames + t of each array. */
+typedef struct network_heads {
+    const float *gains; /* streams * frames * bands each, 0 to 1 */
     const float *strengths;
     const float *speech; /* streams * frames; NULL if the network does not say */
+} network_heads;
+
+/* Room for what the network works out at once: of some frames of one stream, or of one frame of some streams, in places as
+   those of network_heads. */
+typedef struct network_work {
+    int streams, frames; /* at most */
+    network_heads heads; /* the output */
     float **outputs;     /* of each layer */
     float **states;      /* of each stream, of the layer that runs */
     float *scratch;
@@ -41,7 +46,7 @@ void network_reset(network_state *s, const network *net);
 void network_work_init(network_work *w, const network *net, int streams, int frames, arena *a);
 
 /* The next `frames` frames of each stream, of which either is one: features, streams * frames * net->features, in, and
-   w->gains and w->strengths out. The same to the bit as frame by frame and stream by stream. Weights are read once, but
+   w->heads out. The same to the bit as frame by frame and stream by stream. Weights are read once, but
    recurrent ones once a frame. */
 void network_run(const network *net, network_work *w, const float *features, network_state *const *states, int streams,
                  int frames);

@@ -66,7 +66,7 @@ static void decide(percepnet_batch *b) {
         percepnet_stream *s = b->waiting[i].stream;
         enhancer *e = &s->enhancers[b->waiting[i].decision];
         mix_spectra spectra = enhancer_spectra(e);
-        enhancer_synthesise(e, &spectra, &b->work, i, hop_of(&b->waiting[i]), HOP_SAMPLES);
+        enhancer_synthesise(e, &spectra, &b->work.heads, i, hop_of(&b->waiting[i]), HOP_SAMPLES);
         if (b->waiting[i].decision == s->decisions - 1) {
             stream_give_hop(s, s->hop_48k, HOP_SAMPLES);
         }

@@ -1,11 +1,11 @@
-/* Many frames of one stream through the network at once: its future is known. What comes next may be analysed meanwhile,
-   in a second thread: nothing of that depends on what is decided. */
+/* Many frames of one stream through the network at once: its future is known. What is heard of them, what the network says
+   and what is made of it are stages, which a second thread shares: no stage needs what a later one finds. */
 
 #include <string.h>
 
 #include "error.h"
 #include "memory.h"
-#include "stream/ahead.h"
+#include "stream/pipeline.h"
 #include "stream/stream.h"
 
 #define HOPS_MAX 1024
@@ -18,15 +18,24 @@ typedef struct piece {
     complex32 *noisy; /* (hops + NOISE_SHAPE_AHEAD_FRAMES) * channels * 481, as of mix_spectra */
     complex32 *combs; /* hops * windows * channels * 481 each */
     complex32 *unturned;
+    float *gains; /* hops * bands each: what the network says, while it goes on to the next piece */
+    float *strengths;
+    float *speech;  /* hops */
     float *samples; /* channels * hops * 480 */
 } piece;
+
+#ifdef PERCEPNET_THREADS
+#define PIECES PIPELINE_PIECES
+#else
+#define PIECES 1
+#endif
 
 struct percepnet_block {
     const percepnet_model *model;
     int hops, channels;
-    int pieces; /* 1, or AHEAD_PIECES for a second thread */
+    int pieces; /* 1, or PIECES for a second thread */
     network_work work;
-    piece piece[AHEAD_PIECES];
+    piece piece[PIECES];
 };
 
 static void piece_init(piece *p, const percepnet_block *b, arena *a) {
@@ -35,6 +44,9 @@ static void piece_init(piece *p, const percepnet_block *b, arena *a) {
     p->noisy = ARENA_TAKE(a, complex32, (frames + NOISE_SHAPE_AHEAD_FRAMES * (size_t)b->channels) * BINS);
     p->combs = ARENA_TAKE(a, complex32, windows * frames * BINS);
     p->unturned = ARENA_TAKE(a, complex32, windows * frames * BINS);
+    p->gains = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.bands);
+    p->strengths = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.bands);
+    p->speech = ARENA_TAKE(a, float, b->hops);
     p->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
 }
 
@@ -79,7 +91,7 @@ percepnet_block *percepnet_block_create(const percepnet_model *model, int32_t ch
 
 percepnet_block *percepnet_block_create_threaded(const percepnet_model *model, int32_t channels, int32_t hops,
                                                  percepnet_error *error) {
-    return create(model, channels, hops, AHEAD_PIECES, error);
+    return create(model, channels, hops, PIECES, error);
 }
 
 void percepnet_block_destroy(percepnet_block *b) { memory_give_back(b); }
@@ -122,14 +134,25 @@ static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float
     *frame = own;
 }
 
-static void decide(percepnet_block *b, const piece *p, enhancer *e, float *y) {
+static void decide(percepnet_block *b, piece *p, enhancer *e) {
     network_state *state = &e->network;
+    const network_heads *said = &b->work.heads;
+    size_t frames = (size_t)p->hops, bands = frames * (size_t)b->model->network.bands;
+    network_run(&b->model->network, &b->work, p->features, &state, 1, p->hops);
+    memcpy(p->gains, said->gains, sizeof(float) * bands);
+    memcpy(p->strengths, said->strengths, sizeof(float) * bands);
+    if (said->speech) {
+        memcpy(p->speech, said->speech, sizeof(float) * frames);
+    }
+}
+
+static void synthesise(const percepnet_block *b, const piece *p, enhancer *e, float *y) {
     size_t size = (size_t)e->channels * BINS, windows = size * (size_t)e->analysis.windows->count;
-    network_run(&e->model->network, &b->work, p->features, &state, 1, p->hops);
+    const network_heads heads = {p->gains, p->strengths, b->work.heads.speech ? p->speech : NULL};
     for (int hop = 0; hop < p->hops; hop++) {
         size_t heard = (size_t)hop * size, given = (size_t)hop * windows;
         mix_spectra spectra = {p->noisy + heard, p->combs + given, p->unturned + given};
-        enhancer_synthesise(e, &spectra, &b->work, hop, y + hop * HOP_SAMPLES, stride_of(b));
+        enhancer_synthesise(e, &spectra, &heads, hop, y + hop * HOP_SAMPLES, stride_of(b));
     }
 }
 
@@ -140,7 +163,8 @@ static void run_piece(percepnet_block *b, percepnet_stream *s, int hops) {
     for (int i = 0; i < s->decisions; i++) {
         float *of_decision = p->samples + i * s->decision_channels * stride_of(b);
         analyse(b, p, &s->enhancers[i], of_decision); /* in place */
-        decide(b, p, &s->enhancers[i], of_decision);
+        decide(b, p, &s->enhancers[i]);
+        synthesise(b, p, &s->enhancers[i], of_decision);
     }
     give(b, p, s);
 }
@@ -158,50 +182,58 @@ static int next_piece(const percepnet_block *b, int64_t hops) {
     return (int)(full < most ? full : most);
 }
 
+#ifdef PERCEPNET_THREADS
+
 typedef struct threaded {
     percepnet_block *block;
     percepnet_stream *stream;
-    int64_t hops;
-    ahead ahead;
+    int64_t untaken; /* hops */
 } threaded;
 
-/* The second thread: of the stream it changes what a hop is taken with, and the analysis. */
-static void hear(void *of) {
+/* Of the stream, each stage changes what no other one does. */
+static void run_stage(void *of, int stage, int64_t number) {
     threaded *t = of;
-    int64_t left = t->hops;
-    for (int n = 0, hops; (hops = next_piece(t->block, left)) > 0; n++, left -= hops) {
-        piece *p = &t->block->piece[n % AHEAD_PIECES];
-        ahead_wait_for_room(&t->ahead);
-        p->hops = hops;
-        take(t->block, p, t->stream);
-        analyse(t->block, p, &t->stream->enhancers[0], p->samples);
-        ahead_made(&t->ahead);
+    percepnet_block *b = t->block;
+    percepnet_stream *s = t->stream;
+    piece *p = &b->piece[number % PIECES];
+    if (stage == 0) {
+        p->hops = next_piece(b, t->untaken);
+        t->untaken -= p->hops;
+        take(b, p, s);
+        analyse(b, p, &s->enhancers[0], p->samples);
+    } else if (stage == 1) {
+        decide(b, p, &s->enhancers[0]);
+    } else {
+        synthesise(b, p, &s->enhancers[0], p->samples);
+        give(b, p, s);
     }
 }
 
+/* 0 if these hops are not for two threads. */
 static int run_threaded(percepnet_block *b, percepnet_stream *s, int64_t hops) {
-    threaded t = {.block = b, .stream = s, .hops = hops};
-    if (!ahead_start(&t.ahead, hear, &t)) {
-        return 0;
+    pipeline threads;
+    threaded t = {b, s, hops};
+    int64_t count = 0;
+    for (int64_t left = hops, now; (now = next_piece(b, left)) > 0; left -= now) {
+        count++;
     }
-    int64_t left = hops;
-    for (int n = 0, now; (now = next_piece(b, left)) > 0; n++, left -= now) {
-        piece *p = &b->piece[n % AHEAD_PIECES];
-        ahead_wait_for_piece(&t.ahead);
-        decide(b, p, &s->enhancers[0], p->samples);
-        give(b, p, s);
-        ahead_used(&t.ahead);
-    }
-    ahead_end(&t.ahead);
-    return 1;
+    return count > 1 && b->pieces == PIECES && s->decisions == 1 && pipeline_run(&threads, run_stage, &t, count);
 }
+
+#else
+
+static int run_threaded(percepnet_block *b, percepnet_stream *s, int64_t hops) {
+    (void)b, (void)s, (void)hops;
+    return 0;
+}
+
+#endif
 
 void block_run(percepnet_block *b, percepnet_stream *s, int64_t hops) {
     if (s->options.residual) {
         return; /* what is left of an echo is decided hop by hop */
     }
-    int is_long = next_piece(b, hops) > 0 && next_piece(b, hops - next_piece(b, hops)) > 0;
-    if (is_long && b->pieces == AHEAD_PIECES && s->decisions == 1 && run_threaded(b, s, hops)) {
+    if (run_threaded(b, s, hops)) {
         return;
     }
     for (int now; (now = next_piece(b, hops)) > 0; hops -= now) {

@@ -66,15 +66,15 @@ void enhancer_analyse(enhancer *e, const float *x, int64_t stride) {
     analysis_push(&e->analysis, &e->model->tables);
 }
 
-static void take_decisions(enhancer *e, const network_work *work, int at) {
+static void take_decisions(enhancer *e, const network_heads *heads, int at) {
     size_t bands = (size_t)e->model->network.bands;
-    memcpy(e->gains, work->gains + (size_t)at * bands, sizeof(float) * bands);
+    memcpy(e->gains, heads->gains + (size_t)at * bands, sizeof(float) * bands);
     if (e->settings.comb_filter) {
-        memcpy(e->strengths, work->strengths + (size_t)at * bands, sizeof(float) * bands);
+        memcpy(e->strengths, heads->strengths + (size_t)at * bands, sizeof(float) * bands);
     } else {
         memset(e->strengths, 0, sizeof(float) * bands);
     }
-    e->speech = work->speech ? work->speech[at] : -1.0f;
+    e->speech = heads->speech ? heads->speech[at] : -1.0f;
 }
 
 static void add_dry(complex32 *spectrum, const complex32 *noisy, float dry) {
@@ -125,14 +125,14 @@ static void shape_noise(enhancer *e, const mix_spectra *of, const float *gains, 
     noise_shape_apply(factors, further);
 }
 
-void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
+void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_heads *heads, int at, float *y,
                          int64_t stride) {
     float gains[BINS], strengths[BINS], taken[BINS], further[BINS];
     size_t bands = sizeof(float) * (size_t)e->model->network.bands;
     const analysis_tables *tables = &e->model->tables;
     int spectra = e->analysis.windows->count * e->channels;
     mix_spectra mixed = *of;
-    take_decisions(e, work, at);
+    take_decisions(e, heads, at);
     memcpy(gains, e->gains, bands);
     memcpy(strengths, e->strengths, bands);
     if (FAR_ENDS && e->residual && e->residual->heard) {
@@ -155,5 +155,5 @@ void enhancer_run(enhancer *e, network_work *work, float *x, int64_t stride) {
     mix_spectra spectra = enhancer_spectra(e);
     enhancer_analyse(e, x, stride);
     network_run(&e->model->network, work, e->analysis.features, &state, 1, 1);
-    enhancer_synthesise(e, &spectra, work, 0, x, stride);
+    enhancer_synthesise(e, &spectra, &work->heads, 0, x, stride);
 }

@@ -50,8 +50,8 @@ void enhancer_analyse(enhancer *e, const float *x, int64_t stride);
 /* What an analysis knows of a frame. */
 mix_spectra enhancer_spectra(const enhancer *e);
 
-/* Give a hop out, from the spectra of the frame and what the network decided in place `at`. */
-void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_work *work, int at, float *y,
+/* Give a hop out, from the spectra of the frame and what the network said in place `at`. */
+void enhancer_synthesise(enhancer *e, const mix_spectra *of, const network_heads *heads, int at, float *y,
                          int64_t stride);
 
 /* A hop by itself, in place; `work` has room for one frame. */

@@ -127,7 +127,7 @@ void residual_hear(residual *r, network_work *work, const float *left, int64_t l
                         r->features + coherences);
     }
     network_run(&r->model->network, work, r->features, &state, 1, 1);
-    memcpy(r->gains, work->gains, size);
+    memcpy(r->gains, work->heads.gains, size);
     quieten_echo_alone(r);
     r->heard = 1;
 }
