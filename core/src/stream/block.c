@@ -18,10 +18,12 @@ typedef struct piece {
     complex32 *noisy; /* (hops + NOISE_SHAPE_AHEAD_FRAMES) * channels * 481, as of mix_spectra */
     complex32 *combs; /* hops * windows * channels * 481 each */
     complex32 *unturned;
+    float *samples; /* channels * hops * 480 */
+#ifdef PERCEPNET_THREADS
     float *gains; /* hops * bands each: what the network says, while it goes on to the next piece */
     float *strengths;
-    float *speech;  /* hops */
-    float *samples; /* channels * hops * 480 */
+    float *speech; /* hops */
+#endif
 } piece;
 
 #ifdef PERCEPNET_THREADS
@@ -44,10 +46,12 @@ static void piece_init(piece *p, const percepnet_block *b, arena *a) {
     p->noisy = ARENA_TAKE(a, complex32, (frames + NOISE_SHAPE_AHEAD_FRAMES * (size_t)b->channels) * BINS);
     p->combs = ARENA_TAKE(a, complex32, windows * frames * BINS);
     p->unturned = ARENA_TAKE(a, complex32, windows * frames * BINS);
+    p->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
+#ifdef PERCEPNET_THREADS
     p->gains = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.bands);
     p->strengths = ARENA_TAKE(a, float, (size_t)b->hops * (size_t)b->model->network.bands);
     p->speech = ARENA_TAKE(a, float, b->hops);
-    p->samples = ARENA_TAKE(a, float, frames * HOP_SAMPLES);
+#endif
 }
 
 static void block_init(percepnet_block *b, const percepnet_model *model, int channels, int hops, int pieces, arena *a) {
@@ -134,25 +138,17 @@ static void analyse(const percepnet_block *b, piece *p, enhancer *e, const float
     *frame = own;
 }
 
-static void decide(percepnet_block *b, piece *p, enhancer *e) {
+static void decide(percepnet_block *b, const piece *p, enhancer *e) {
     network_state *state = &e->network;
-    const network_heads *said = &b->work.heads;
-    size_t frames = (size_t)p->hops, bands = frames * (size_t)b->model->network.bands;
     network_run(&b->model->network, &b->work, p->features, &state, 1, p->hops);
-    memcpy(p->gains, said->gains, sizeof(float) * bands);
-    memcpy(p->strengths, said->strengths, sizeof(float) * bands);
-    if (said->speech) {
-        memcpy(p->speech, said->speech, sizeof(float) * frames);
-    }
 }
 
-static void synthesise(const percepnet_block *b, const piece *p, enhancer *e, float *y) {
+static void synthesise(const percepnet_block *b, const piece *p, const network_heads *said, enhancer *e, float *y) {
     size_t size = (size_t)e->channels * BINS, windows = size * (size_t)e->analysis.windows->count;
-    const network_heads heads = {p->gains, p->strengths, b->work.heads.speech ? p->speech : NULL};
     for (int hop = 0; hop < p->hops; hop++) {
         size_t heard = (size_t)hop * size, given = (size_t)hop * windows;
         mix_spectra spectra = {p->noisy + heard, p->combs + given, p->unturned + given};
-        enhancer_synthesise(e, &spectra, &heads, hop, y + hop * HOP_SAMPLES, stride_of(b));
+        enhancer_synthesise(e, &spectra, said, hop, y + hop * HOP_SAMPLES, stride_of(b));
     }
 }
 
@@ -164,7 +160,7 @@ static void run_piece(percepnet_block *b, percepnet_stream *s, int hops) {
         float *of_decision = p->samples + i * s->decision_channels * stride_of(b);
         analyse(b, p, &s->enhancers[i], of_decision); /* in place */
         decide(b, p, &s->enhancers[i]);
-        synthesise(b, p, &s->enhancers[i], of_decision);
+        synthesise(b, p, &b->work.heads, &s->enhancers[i], of_decision);
     }
     give(b, p, s);
 }
@@ -190,6 +186,21 @@ typedef struct threaded {
     int64_t untaken; /* hops */
 } threaded;
 
+/* The network's own place for it is used for the next piece. */
+static void keep_heads(const percepnet_block *b, piece *p) {
+    const network_heads *said = &b->work.heads;
+    size_t frames = (size_t)p->hops, bands = frames * (size_t)b->model->network.bands;
+    memcpy(p->gains, said->gains, sizeof(float) * bands);
+    memcpy(p->strengths, said->strengths, sizeof(float) * bands);
+    if (said->speech) {
+        memcpy(p->speech, said->speech, sizeof(float) * frames);
+    }
+}
+
+static network_heads kept_heads(const percepnet_block *b, const piece *p) {
+    return (network_heads){p->gains, p->strengths, b->work.heads.speech ? p->speech : NULL};
+}
+
 /* Of the stream, each stage changes what no other one does. */
 static void run_stage(void *of, int stage, int64_t number) {
     threaded *t = of;
@@ -203,8 +214,10 @@ static void run_stage(void *of, int stage, int64_t number) {
         analyse(b, p, &s->enhancers[0], p->samples);
     } else if (stage == 1) {
         decide(b, p, &s->enhancers[0]);
+        keep_heads(b, p);
     } else {
-        synthesise(b, p, &s->enhancers[0], p->samples);
+        const network_heads said = kept_heads(b, p);
+        synthesise(b, p, &said, &s->enhancers[0], p->samples);
         give(b, p, s);
     }
 }
