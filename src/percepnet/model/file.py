@@ -234,10 +234,14 @@ def shared_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
 def residual_for(model: Model) -> Model | None:
     """The network that comes with the package and suppresses what is left of an echo, behind the decisions of a model.
 
-    None where the two cannot go together, since they look ahead by different times: then what is left stays.
+    None where the two cannot go together, since they look ahead by different times or have other bands: then what is
+    left stays.
     """
     residual = shared_model(_models_folder() / "echo" / f"residual{SUFFIX}")
-    return residual if residual.params.lookahead_frames == model.params.lookahead_frames else None
+    alike = all(
+        getattr(residual.params, name) == getattr(model.params, name) for name in ("lookahead_frames", "band_edges")
+    )
+    return residual if alike else None
 
 
 def backward_model() -> Model:
