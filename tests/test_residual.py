@@ -108,6 +108,8 @@ def test_models_of_other_bands_go_without(core):
     far = speech(TALKER, 1.0)
     model = random_model(params=SignalParams(2, ERB_EDGES_48))
     assert residual_for(model) is None
+    with pytest.raises(PercepNetError, match="the same look-ahead and bands"):
+        native.Stream(model, far_end=True, residual=RESIDUAL)
     with percepnet.Enhancer(model=model, far_end=True) as enhancer:
         assert np.isfinite(enhancer.process(echo(far), far)).all()
 

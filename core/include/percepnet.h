@@ -113,8 +113,9 @@ typedef struct percepnet_options {
     int32_t block_samples;
     /* 1: there is a second input, what a loudspeaker plays near the microphones. Its echo is taken out first. */
     int32_t far_end;
-    /* With a far end: a model that suppresses what the canceller leaves of an echo (residual.safetensors). It has to live
-       as long as the stream. NULL: what is left stays, as far as the enhancement takes it for speech. */
+    /* With a far end: a model that suppresses what the canceller leaves of an echo (residual.safetensors), of the same
+       look-ahead and bands. It has to live as long as the stream. NULL: what is left stays, as far as the enhancement
+       takes it for speech. */
     const percepnet_model *residual;
 } percepnet_options;
 

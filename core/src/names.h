@@ -43,6 +43,7 @@
 #define analysis_reset percepnet_inside_analysis_reset
 #define analysis_tables_init percepnet_inside_analysis_tables_init
 #define arena_take percepnet_inside_arena_take
+#define bands_are_same percepnet_inside_bands_are_same
 #define bands_coherence percepnet_inside_bands_coherence
 #define bands_correlation percepnet_inside_bands_correlation
 #define bands_energy percepnet_inside_bands_energy

@@ -61,6 +61,10 @@ static inline float sum_of(lanes four) {
     return (of[0] + of[1]) + (of[2] + of[3]);
 }
 
+int bands_are_same(const bands *a, const bands *b) {
+    return a->count == b->count && !memcmp(a->edges, b->edges, sizeof(int32_t) * (size_t)a->count);
+}
+
 void bands_sums(const bands *b, const float *powers, float *energy) {
     energy[0] = 0.0f;
     for (int band = 0; band < b->count - 1; band++) {

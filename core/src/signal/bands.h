@@ -18,6 +18,8 @@ typedef struct bands {
 /* `edges` are `count` increasing bins from 0 to at most 480. */
 void bands_init(bands *b, const int32_t *edges, int count, arena *a);
 
+int bands_are_same(const bands *a, const bands *b);
+
 /* E_b = sum_k w_b(k) x(k) */
 void bands_sums(const bands *b, const float *powers, float *energy);
 

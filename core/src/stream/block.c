@@ -227,10 +227,13 @@ static int run_threaded(percepnet_block *b, percepnet_stream *s, int64_t hops) {
     pipeline threads;
     threaded t = {b, s, hops};
     int64_t count = 0;
+    if (b->pieces != PIECES || s->decisions != 1) {
+        return 0;
+    }
     for (int64_t left = hops, now; (now = next_piece(b, left)) > 0; left -= now) {
         count++;
     }
-    return count > 1 && b->pieces == PIECES && s->decisions == 1 && pipeline_run(&threads, run_stage, &t, count);
+    return count > 1 && pipeline_run(&threads, run_stage, &t, count);
 }
 
 #else

@@ -124,12 +124,16 @@ static void stream_init(percepnet_stream *s, const percepnet_model *model, const
     s->left = ARENA_TAKE(a, float, channels * s->extra_samples);
 }
 
+static int go_together(const analysis_tables *a, const analysis_tables *b) {
+    return a->lookahead_frames == b->lookahead_frames && bands_are_same(&a->bands, &b->bands);
+}
+
 static int models_fit(const percepnet_model *model, const percepnet_options *o, percepnet_error *error) {
     const percepnet_model *residual = o->residual;
     int is_echo = residual_serves(model);
-    if (is_echo || (residual && (!o->far_end || !residual_serves(residual) ||
-                                 residual->tables.lookahead_frames != model->tables.lookahead_frames))) {
-        error_say(error, "%s: models of echo are for residual, with far_end and the same look-ahead",
+    if (is_echo ||
+        (residual && (!o->far_end || !residual_serves(residual) || !go_together(&residual->tables, &model->tables)))) {
+        error_say(error, "%s: models of echo are for residual, with far_end, the same look-ahead and bands",
                   is_echo ? "model" : "residual");
         return 0;
     }

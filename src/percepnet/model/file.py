@@ -238,10 +238,8 @@ def residual_for(model: Model) -> Model | None:
     left stays.
     """
     residual = shared_model(_models_folder() / "echo" / f"residual{SUFFIX}")
-    alike = all(
-        getattr(residual.params, name) == getattr(model.params, name) for name in ("lookahead_frames", "band_edges")
-    )
-    return residual if alike else None
+    a, b = residual.params, model.params
+    return residual if (a.lookahead_frames, a.band_edges) == (b.lookahead_frames, b.band_edges) else None
 
 
 def backward_model() -> Model:
