@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from clones import Clones
 
+SOME_UNUSABLE = 1  # a silent file among hundreds: `percepnet corpus add` has said so, and kept the others
 QUIET_DB = -36.0  # noise floor, relative to the speech
 MINECRAFT = "src/main/resources/assets"
 
@@ -113,7 +114,9 @@ def add(corpus: Path, name: str, source: Source) -> None:
         of_kind += ["--speaker-from", source.speaker]
     command = [sys.executable, "-m", "percepnet", "corpus", "add", f"{source.kind}/{name}", "--kind", source.kind]
     command += ["--source", name, "--licence", source.licence, "-o", f"{source.kind}.jsonl", *of_kind]
-    subprocess.run(command, cwd=corpus, check=True)
+    outcome = subprocess.run(command, check=False, cwd=corpus)
+    if outcome.returncode not in (0, SOME_UNUSABLE):
+        raise SystemExit(f"{name}: percepnet corpus add ended with {outcome.returncode}; its message is above")
 
 
 def write_quiet(speech: Path, quiet: Path) -> None:

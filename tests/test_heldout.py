@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -105,6 +106,16 @@ def test_crossed_mixes_each_pair_at_all_ratios(corpus, tmp_path):
 def test_noises_with_pauses_can_be_left_out(corpus, tmp_path):
     mixtures = heldout.make_heldout(corpus, tmp_path, pairs=4, seconds=1.0, min_activity=0.6)
     assert {m["noise"]["category"] for m in mixtures} == {"rain"}
+
+
+def test_a_category_below_another_names_a_file_and_no_folder(corpus, tmp_path):
+    folder = shutil.copytree(corpus, tmp_path / "corpus")
+    noises = (folder / "noise.jsonl").read_text().replace('"rain"', '"weather/heavy rain"')
+    (folder / "noise.jsonl").write_text(noises.replace('"knock"', '"a:b\\\\c"'))
+    mixtures = heldout.make_heldout(folder, tmp_path / "set", pairs=2, snrs_db=(5,), seconds=1.0)
+    names = {path.stem for path in (tmp_path / "set" / "noisy").iterdir()}
+    assert names == {m["name"] for m in mixtures}
+    assert {name.split("_")[1] for name in names} == {"weather-heavy-rain", "a-b-c"}
 
 
 def test_other_speakers_are_used_only_when_named(corpus, tmp_path):

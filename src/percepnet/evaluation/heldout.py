@@ -15,6 +15,7 @@ give the same bytes.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -266,7 +267,7 @@ def make_heldout(
         if rooms is not None and room_rng.random() < reverberant_share:
             room_row, reference, speech = rooms.put_in(speech)
         for snr_db in snrs_db if crossed else (next(ratios),):
-            name = f"{pair:03d}_{noise_row['category'].replace(' ', '-')}_{speech_row['voice']}_{snr_db:g}dB"
+            name = f"{pair:03d}_{_in_a_name(noise_row['category'])}_{speech_row['voice']}_{snr_db:g}dB"
             name += "_room" if room_row else ""
             clean, noisy = mix(speech, noise, snr_db, level_dbfs, reference)
             sf.write(out / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
@@ -284,3 +285,8 @@ def make_heldout(
     }
     (out / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return mixtures
+
+
+def _in_a_name(category: str) -> str:
+    """A category as a part of a file's name: a folder of noises may lie below another, as in "music/ambient"."""
+    return re.sub(r"[^\w.+-]+", "-", category)
