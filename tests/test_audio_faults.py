@@ -59,6 +59,78 @@ def test_mp3_without_a_header_of_its_length(tmp_path: Path) -> None:
     assert notes == []
 
 
+def crc(data: bytes, bits: int, polynomial: int) -> int:
+    value = 0
+    for byte in data:
+        value ^= byte << bits - 8
+        for _ in range(8):
+            value = (value << 1 ^ polynomial if value >> bits - 1 else value << 1) & (1 << bits) - 1
+    return value
+
+
+def flac_of(samples: np.ndarray, bits: int, rate_hz: int = 48_000) -> bytes:
+    """A mono FLAC file of one block whose samples stand as they are (RFC 9639: a verbatim subframe)."""
+    size = len(samples)
+    form = rate_hz << 44 | (bits - 1) << 36 | size
+    info = 2 * size.to_bytes(2, "big") + bytes(6) + form.to_bytes(8, "big") + bytes(16)
+    head = b"\xff\xf8\x70\x00\x00" + (size - 1).to_bytes(2, "big")  # the sample's size as STREAMINFO says
+    head += bytes([crc(head, 8, 0x07)])
+    values = "".join(format(int(value) & (1 << bits) - 1, f"0{bits}b") for value in samples)
+    values += "0" * (-len(values) % 8)
+    frame = head + b"\x02" + int(values, 2).to_bytes(len(values) // 8, "big")
+    return b"fLaC\x80\x00\x00\x22" + info + frame + crc(frame, 16, 0x8005).to_bytes(2, "big")
+
+
+@pytest.mark.parametrize(("bits", "subtype"), [(12, "PCM_16"), (16, "PCM_16"), (20, "PCM_24"), (24, "PCM_24")])
+def test_flac_of_any_sample_size(tmp_path: Path, bits: int, subtype: str) -> None:
+    if bits not in (16, 24):
+        pytest.importorskip("av")
+    x = signal(4800)[:, 0]
+    samples = np.round(x * (1 << bits - 1)).astype(np.int64)
+    (tmp_path / "a.flac").write_bytes(flac_of(samples, bits))
+    found, notes = decoded(tmp_path / "a.flac")
+    np.testing.assert_array_equal(found[0], (samples / (1 << bits - 1)).astype(np.float32))
+    assert notes == []
+    with open_audio(tmp_path / "a.flac") as reader:
+        assert (reader.info.format, reader.info.subtype, reader.info.frames) == ("FLAC", subtype, 4800)
+
+
+def test_joined_mp3_of_one_channel_and_two_is_refused(tmp_path: Path) -> None:
+    one, two = (tmp_path / f"{channels}.mp3" for channels in (1, 2))
+    (_, mono), (_, stereo) = mp3(one), mp3(two, channels=2)
+    (tmp_path / "j.mp3").write_bytes(mono + stereo)
+    with pytest.raises(AudioError, match=r"joined from recordings of 48000 Hz, 1 .* and 48000 Hz, 2 .*take it apart"):
+        decoded(tmp_path / "j.mp3")
+
+
+@pytest.mark.parametrize("padding", [0, 1, 528, 529, 530])
+def test_mp3_that_was_padded_less_than_its_decoder_is_late(tmp_path: Path, padding: int) -> None:
+    header, sound = mp3(tmp_path / "a.mp3")
+    delays = header.index(b"LAME") + 21
+    told = int.from_bytes(header[delays : delays + 3], "big") & ~0xFFF | padding
+    (tmp_path / "a.mp3").write_bytes(header[:delays] + told.to_bytes(3, "big") + header[delays + 3 :] + sound)
+    x, notes = decoded(tmp_path / "a.mp3")
+    assert x.shape == (1, 1152 * frames_of(sound) - (told >> 12) - max(padding, 529))
+    assert notes == []
+
+
+@pytest.mark.parametrize("kind", [b"Xing", b"Info", b"VBRI"])
+def test_mp3_whose_header_says_nothing_of_delays(tmp_path: Path, kind: bytes) -> None:
+    header, sound = mp3(tmp_path / "a.mp3")
+    frames = frames_of(sound)
+    if kind == b"VBRI":
+        told = bytes(32) + kind + bytes((0, 1, 0, 0, 0, 0)) + (len(header) + len(sound)).to_bytes(4, "big")
+    else:
+        told = bytes(17) + kind + (1).to_bytes(4, "big")
+    told += frames.to_bytes(4, "big")
+    (tmp_path / "a.mp3").write_bytes(header[:4] + told.ljust(len(header) - 4, b"\0") + sound)
+    x, notes = decoded(tmp_path / "a.mp3")
+    assert x.shape == (1, 1152 * frames)
+    assert notes == []
+    (tmp_path / "b.mp3").write_bytes(sound)
+    np.testing.assert_array_equal(x, decoded(tmp_path / "b.mp3")[0])
+
+
 def test_joined_mp3_has_the_length_of_both(tmp_path: Path) -> None:
     parts = [make(tmp_path / f"{seed}.mp3", 40_000 + seed, seed=seed, format="MP3") for seed in (0, 1)]
     tag = b"ID3\x04\x00\x00\x00\x00\x00\x10" + bytes(16)

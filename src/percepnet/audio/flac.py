@@ -1,4 +1,4 @@
-"""The length of FLAC files that were written to a pipe, whose header does not say it.
+"""What the header of a FLAC file says, and the length of files from a pipe, whose header does not say it.
 
 Source: RFC 9639 (frame header, STREAMINFO).
 """
@@ -9,6 +9,14 @@ from typing import BinaryIO
 from percepnet.audio.pieces import Piece
 
 _TOTAL_AT = 21  # in the file: the byte whose lower half begins the 36 bits that count samples
+
+
+def sample_bits(file: BinaryIO) -> int | None:
+    """Bits of a sample, 4 to 32, or None if the file does not begin as it should."""
+    file.seek(0)
+    head = file.read(22)
+    whole = len(head) == 22 and head[:4] == b"fLaC" and head[4] & 0x7F == 0  # STREAMINFO comes first
+    return ((head[20] & 1) << 4 | head[21] >> 4) + 1 if whole else None
 
 
 def count_samples(file: BinaryIO) -> int | None:

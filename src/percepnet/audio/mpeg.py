@@ -44,7 +44,8 @@ class Header:
         return 9 if self.channels == 1 else 17
 
     def same_kind(self, other: "Header") -> bool:
-        return (self.divisor, self.layer, self.sample_rate_hz) == (other.divisor, other.layer, other.sample_rate_hz)
+        mine, its = ((x.divisor, x.layer, x.sample_rate_hz, x.channels) for x in (self, other))
+        return mine == its
 
 
 def read_header(data: bytes) -> Header | None:
@@ -105,11 +106,13 @@ class Part:
             return total
         if self.missing_frames:
             return max(0, total - self.delay - DECODER_DELAY_SAMPLES)
-        return max(0, total - self.delay - self.padding)
+        # an encoder that pads less than a decoder is late leaves the last samples where no decoder can give them out
+        return max(0, total - self.delay - max(self.padding, DECODER_DELAY_SAMPLES))
 
     def open(self, file: BinaryIO) -> Pieces:
         """The part by itself, behind a header that says its true length."""
-        if self.header.layer != 3 or (self.tagged and self.promised == self.frames):
+        is_true = self.tagged and self.promised == self.frames and self.delay is not None
+        if self.header.layer != 3 or is_true:
             return Pieces(file, [(self.start, self.end)])
         return Pieces(file, [self._true_header(file), (self.audio_start, self.end)])
 

@@ -31,6 +31,7 @@ from percepnet.errors import AudioError
 from percepnet.live_stream import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ
 
 FRAMES_UNKNOWN = 2**62  # libsndfile's answer where a header does not say
+FLAC_BITS = (8, 16, 24)  # of a sample, that libsndfile takes
 Opener = Callable[[], soundfile.SoundFile]
 
 
@@ -320,6 +321,13 @@ def _open_wav(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader | Non
 
 def _open_flac(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader:
     tags = vorbis_tags.read_flac(file)
+    bits = flac.sample_bits(file)
+    if bits is not None and bits not in FLAC_BITS:  # 20 from a DAT, for example, which libsndfile does not know
+        from percepnet.audio.media import open_media
+
+        media = open_media(path, salvage=salvage, track=None)
+        media.info = replace(media.info, format="FLAC", subtype="PCM_16" if bits < 16 else "PCM_24", tags=tags)
+        return media
     info = _first(path, _opener(path))
     if info.frames < FRAMES_UNKNOWN:
         opener = _opener(path)
