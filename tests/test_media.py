@@ -1,5 +1,6 @@
 """What FFmpeg reads and writes: lengths, films in sync, tracks, and what cannot be taken."""
 
+import struct
 import subprocess
 import sys
 from fractions import Fraction
@@ -189,6 +190,23 @@ def test_what_cannot_be_taken_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(AudioError, match=words):
             decoded(tmp_path / name)
+
+
+@pytest.mark.parametrize("bits", [36, 53, 64])
+def test_wav_of_samples_that_libsndfile_does_not_know(tmp_path: Path, bits: int) -> None:
+    levels = np.array([0, 1, -1, 2]) << 61
+    form = struct.pack("<HHIIHH", 1, 2, 48_000, 48_000 * 16, 16, bits)
+    sounds = np.tile(levels, 4000).astype("<i8").tobytes()
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(sounds)) + sounds
+    (tmp_path / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    if bits < 64:  # which FFmpeg does not know either
+        with pytest.raises(AudioError, match="of a kind that is not known"):
+            decoded(tmp_path / "a.wav")
+        return
+    with open_audio(tmp_path / "a.wav") as reader:
+        x = np.concatenate(list(reader.blocks()), axis=1)
+    np.testing.assert_array_equal(x, np.tile(np.float32([[0, -0.25], [0.25, 0.5]]), 4000))
+    assert reader.notes == []
 
 
 def test_truncated_media_is_refused_and_salvaged(tmp_path: Path) -> None:

@@ -230,6 +230,8 @@ def _choose(path: Path, container: Any, track: int | None) -> Any:
     if track is not None and not 1 <= track <= len(streams):
         raise AudioError(f"{path}: has no audio track {track}: it has {len(streams)}")
     stream = streams[(track or 1) - 1]
+    if stream.codec_context is None or not stream.codec_context.name:
+        raise AudioError(f"{path}: its sound is of a kind that is not known")
     tag = stream.codec_context.codec_tag
     encrypted = tag in _ENCRYPTED_TAGS
     if container.format.name == "asf":
@@ -237,8 +239,6 @@ def _choose(path: Path, container: Any, track: int | None) -> Any:
             encrypted = encrypted or _CONTENT_ENCRYPTION in file.read(1 << 16)
     if encrypted:
         raise AudioError(f"{path}: is encrypted: give a copy without protection")
-    if stream.codec_context is None or not stream.codec_context.name:
-        raise AudioError(f"{path}: its sound is of a kind that is not known")
     stream.thread_type = "NONE"
     return stream
 
@@ -261,7 +261,11 @@ def _tags(container: Any) -> Tags:
 
 def to_float(frame: Any) -> Samples:
     """Samples of a decoded frame [shape=(channels, n)] in [-1, 1]."""
-    x = frame.to_ndarray()
+    if frame.format.name in ("s64", "s64p"):  # which PyAV gives to no array
+        count = frame.samples * (1 if frame.format.is_planar else len(frame.layout.channels))
+        x = np.stack([np.frombuffer(plane, np.int64, count) for plane in frame.planes])
+    else:
+        x = frame.to_ndarray()
     if not frame.format.is_planar:
         x = x.reshape(-1, len(frame.layout.channels)).T
     if x.dtype == np.uint8:
