@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import shutil
@@ -106,6 +107,24 @@ def test_crossed_mixes_each_pair_at_all_ratios(corpus, tmp_path):
 def test_noises_with_pauses_can_be_left_out(corpus, tmp_path):
     mixtures = heldout.make_heldout(corpus, tmp_path, pairs=4, seconds=1.0, min_activity=0.6)
     assert {m["noise"]["category"] for m in mixtures} == {"rain"}
+
+
+def test_a_set_appears_whole_and_beside_no_other(corpus, tmp_path, monkeypatch):
+    def full(*_args, **_kind):
+        raise OSError(errno.ENOSPC, "no space")
+
+    heldout.make_heldout(corpus, tmp_path / "set", pairs=1, seconds=1.0)
+    before = digest(tmp_path / "set")
+    with pytest.raises(PercepNetError, match=r"clean: is there already: give another folder"):
+        heldout.make_heldout(corpus, tmp_path / "set", pairs=1, seconds=1.0, seed=1)
+    assert digest(tmp_path / "set") == before
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(heldout.sf, "write", full)
+    for name in ("new", "empty"):
+        with pytest.raises(PercepNetError, match=r"cannot be written \(the disk is full\)"):
+            heldout.make_heldout(corpus, tmp_path / name, pairs=1, seconds=1.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "set"]
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_a_category_below_another_names_a_file_and_no_folder(corpus, tmp_path):

@@ -15,8 +15,12 @@ give the same bytes.
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +36,7 @@ from percepnet.acoustics.pairs import FRAME_SAMPLES, looped, mix, speech_level_d
 from percepnet.acoustics.resampling import resampled
 from percepnet.acoustics.rooms import BEFORE_DIRECT_SAMPLES, direct_first, reverberation_time_s, shortened
 from percepnet.arrays import Samples
+from percepnet.atomic import why
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.mixtures import RECORD
 from percepnet.evaluation.recordings import read_mono
@@ -40,6 +45,7 @@ from percepnet.params import SAMPLE_RATE_HZ
 
 Item = TypeVar("Item")
 
+KINDS = ("clean", "noisy")
 SPEECH_ACTIVE_MIN = 0.5
 NOISE_ACTIVE_DB = 30.0
 LOW_VOICE_HZ = 155.0  # between the voices of men and women
@@ -243,7 +249,8 @@ def make_heldout(
     Raises
     ------
     PercepNetError
-        If the corpus holds no usable held-out speech or noise, or a file of it cannot be read.
+        If the corpus holds no usable held-out speech or noise, or a file of it cannot be read; if there is a set in the
+        folder, or it cannot be written. Then nothing is left in it.
     """
     corpus, out = Path(corpus), Path(out)
     samples = round(seconds * SAMPLE_RATE_HZ)
@@ -257,34 +264,58 @@ def make_heldout(
     # draws of their own, so that the same seed without rooms gives the same mixtures
     room_rng = np.random.default_rng([seed, 1])
     rooms = _Rooms(corpus, room_rng) if reverberant_share > 0 else None
-    for kind in ("clean", "noisy"):
-        (out / kind).mkdir(parents=True, exist_ok=True)
     mixtures = []
-    for pair in range(pairs):
-        (speech_row, speech), (noise_row, noise) = passages.draw(), noises.draw()
-        level_dbfs = float(rng.uniform(*LEVELS_DBFS))
-        reference, room_row = speech, None
-        if rooms is not None and room_rng.random() < reverberant_share:
-            room_row, reference, speech = rooms.put_in(speech)
-        for snr_db in snrs_db if crossed else (next(ratios),):
-            name = f"{pair:03d}_{_in_a_name(noise_row['category'])}_{speech_row['voice']}_{snr_db:g}dB"
-            name += "_room" if room_row else ""
-            clean, noisy = mix(speech, noise, snr_db, level_dbfs, reference)
-            sf.write(out / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
-            sf.write(out / "noisy" / f"{name}.wav", noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
-            level = {"snr_db": float(snr_db), "level_dbfs": round(speech_level_db(clean), 2)}
-            sources = {"speech": speech_row, "noise": noise_row} | ({"room": room_row} if room_row else {})
-            mixtures.append({"name": name} | level | sources)
-    record = {
-        "seed": seed,
-        "seconds": seconds,
-        "sample_rate_hz": SAMPLE_RATE_HZ,
-        "min_activity": min_activity,
-        "command": command,
-        "mixtures": mixtures,
-    }
-    (out / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with _appearing_whole(out) as place:
+        for kind in KINDS:
+            (place / kind).mkdir()
+        for pair in range(pairs):
+            (speech_row, speech), (noise_row, noise) = passages.draw(), noises.draw()
+            level_dbfs = float(rng.uniform(*LEVELS_DBFS))
+            reference, room_row = speech, None
+            if rooms is not None and room_rng.random() < reverberant_share:
+                room_row, reference, speech = rooms.put_in(speech)
+            for snr_db in snrs_db if crossed else (next(ratios),):
+                name = f"{pair:03d}_{_in_a_name(noise_row['category'])}_{speech_row['voice']}_{snr_db:g}dB"
+                name += "_room" if room_row else ""
+                clean, noisy = mix(speech, noise, snr_db, level_dbfs, reference)
+                sf.write(place / "clean" / f"{name}.wav", clean, SAMPLE_RATE_HZ, subtype="PCM_16")
+                sf.write(place / "noisy" / f"{name}.wav", noisy, SAMPLE_RATE_HZ, subtype="PCM_16")
+                level = {"snr_db": float(snr_db), "level_dbfs": round(speech_level_db(clean), 2)}
+                sources = {"speech": speech_row, "noise": noise_row} | ({"room": room_row} if room_row else {})
+                mixtures.append({"name": name} | level | sources)
+        record = {
+            "seed": seed,
+            "seconds": seconds,
+            "sample_rate_hz": SAMPLE_RATE_HZ,
+            "min_activity": min_activity,
+            "command": command,
+            "mixtures": mixtures,
+        }
+        (place / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return mixtures
+
+
+@contextmanager
+def _appearing_whole(out: Path) -> Iterator[Path]:
+    """A folder to write a set into, whose contents lie in `out` when all went well, and nowhere otherwise."""
+    if there := [out / name for name in (*KINDS, RECORD) if (out / name).exists()]:
+        raise PercepNetError(f"{there[0]}: is there already: give another folder, or remove the set that it is of")
+    is_new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".percepnet-", dir=out))
+        try:
+            yield place
+            for path in sorted(place.iterdir()):
+                os.replace(path, out / path.name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+            if is_new and not any(out.iterdir()):
+                out.rmdir()
+    except sf.LibsndfileError as error:
+        raise PercepNetError(f"{out}: cannot be written ({error.error_string})") from error
+    except OSError as error:
+        raise PercepNetError(f"{out}: cannot be written ({why(error)})") from error
 
 
 def _in_a_name(category: str) -> str:
