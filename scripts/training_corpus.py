@@ -73,6 +73,8 @@ SOURCES = {
     "footsteps": Source("Sollace+Presence-Footsteps", "noise", "MIT", f"{MINECRAFT}/presencefootsteps"),
     "drone": Source("grigoriev-vladimir+drone-audio-dataset", "noise", "MIT", "clips"),
     "weather2": Source("Corosauce+weather2", "noise", "LGPL-2.1", MINECRAFT),
+    # not what voices sing or call
+    "noixer": Source("abetusk+noixer", "noise", "CC0", "assets", r"^(?!.*(voices|prayer|choirs|singing)).*mp3$"),
     "mineclone": Source("MineClone2+MineClone2", "noise", "GPL-3.0 / CC0 / CC-BY / CC-BY-SA", "mods", exclude="music"),
 }
 

@@ -49,7 +49,8 @@ class LossWeights:
         Weights of what is left in frames without speech, and of bands whose best gain is next to nothing.
     shifts : dict of str to float
         Bands such as "18-33", and what the logits of their gains are to lie above (or below) those of the best gains.
-        What `percepnet export --gain-shift` does afterwards is then learned, and other losses know of it.
+        What `percepnet export --gain-shift` does afterwards is then learned, and other losses know of it. Bands that
+        are named twice, by a recipe and by one that it extends, are shifted by the sum.
     """
 
     kind: LossKind = "P21"
