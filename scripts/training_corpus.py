@@ -67,6 +67,9 @@ SOURCES = {
     "robotutor_en2": Source(
         "XPRIZE+GLEXP-Team-RoboTutor-EnglishAssets", "speech", "Apache-2.0 / CC-BY-4.0", "English_StoriesAudio"
     ),
+    # spoken into microphones of their own by more than 50 people each; which file is whose is not said
+    "commands": Source("Picovoice+speech-to-intent-benchmark", "speech", "Apache-2.0", "data/speech/clean"),
+    "keywords": Source("Picovoice+wake-word-benchmark", "speech", "Apache-2.0", "audio", exclude="multiple_keywords"),
     "ambient": Source("CreativeMD+AmbientSounds", "noise", "LGPL-3.0", MINECRAFT),
     "dynsurr": Source("OreCruncher+DynamicSurroundings", "noise", "CC0 / CC-BY (per sound)", MINECRAFT),
     "maad": Source("scikit-maad+scikit-maad", "noise", "BSD-3-Clause", "data"),

@@ -4,6 +4,7 @@ The length of a recording is what decodes. Reading refuses what is damaged, and 
 what is there, and says so.
 """
 
+import importlib.util
 import io
 import os
 import re
@@ -27,7 +28,7 @@ from percepnet.audio.tags import Tags
 from percepnet.audio.tags import id3 as id3_tags
 from percepnet.audio.tags import riff as riff_tags
 from percepnet.audio.tags import vorbis as vorbis_tags
-from percepnet.errors import AudioError
+from percepnet.errors import AudioError, installing
 from percepnet.live_stream import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ
 
 FRAMES_UNKNOWN = 2**62  # libsndfile's answer where a header does not say
@@ -66,8 +67,12 @@ class _SoundFileReader(AudioReader):
             except soundfile.LibsndfileError as error:
                 if count >= FRAMES_UNKNOWN and read:  # what is after the last sample cannot be told from damage
                     return
-                position_s = (self.frames_read) / rate_hz
-                self._stopped(f"damaged or truncated after {position_s:.3f} s ({reason(error)})")
+                rest = self._otherwise(block_samples)
+                if rest is not None:
+                    yield from rest
+                    return
+                position_s = self.frames_read / rate_hz
+                self._stopped(f"damaged or truncated after {position_s:.3f} s ({self._why(error)})")
                 return
             if len(block) == 0:
                 if count < FRAMES_UNKNOWN:
@@ -78,6 +83,13 @@ class _SoundFileReader(AudioReader):
                 return
             read += len(block)
             yield np.ascontiguousarray(block.T)
+
+    def _otherwise(self, block_samples: int) -> Iterator[Samples] | None:
+        """What comes after the samples that have been read, from another decoder; None if there is none."""
+        return None
+
+    def _why(self, error: soundfile.LibsndfileError) -> str:
+        return reason(error)
 
     def excerpts(self, count: int, seconds: float) -> Iterator[Samples]:
         rate_hz, frames = self.info.sample_rate_hz, self.info.frames
@@ -94,6 +106,28 @@ class _SoundFileReader(AudioReader):
             for index in range(count):
                 file.seek(int((frames - length) * index / max(1, count - 1)))
                 yield np.ascontiguousarray(file.read(length, dtype="float32", always_2d=True).T)
+
+
+class _FlacReader(_SoundFileReader):
+    """A FLAC file, of which FFmpeg decodes what libsndfile refuses."""
+
+    def _otherwise(self, block_samples: int) -> Iterator[Samples] | None:
+        if not _has_media():
+            return None
+        from percepnet.audio.flac_overflow import read_overflowing
+
+        whole = read_overflowing(self.path, self.info, block_samples)
+        return None if whole is None else self._behind(whole, self.frames_read)
+
+    def _why(self, error: soundfile.LibsndfileError) -> str:
+        return reason(error) if _has_media() else f"{reason(error)}; if it plays elsewhere: {installing('media')}"
+
+    def _behind(self, whole: Iterator[Samples], frames: int) -> Iterator[Samples]:
+        self.notes.append("has samples beyond full scale: FFmpeg has decoded it, and they are at full scale")
+        for x in whole:
+            if x.shape[1] > frames:
+                yield x[:, frames:]
+            frames = max(0, frames - x.shape[1])
 
 
 @contextmanager
@@ -204,6 +238,10 @@ def _looks_like_media(head: bytes) -> bool:
         b"FLV\x01",
         b"RIFF",  # AVI
     )
+
+
+def _has_media() -> bool:
+    return importlib.util.find_spec("av") is not None
 
 
 def reason(error: soundfile.LibsndfileError) -> str:
@@ -332,7 +370,7 @@ def _open_flac(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader:
     if info.frames < FRAMES_UNKNOWN:
         opener = _opener(path)
         info = replace(info, tags=tags)
-        return _SoundFileReader(path, [opener], info, [], salvage=salvage, counts=[info.frames])
+        return _FlacReader(path, [opener], info, [], salvage=salvage, counts=[info.frames])
     frames = flac.count_samples(file)  # written to a pipe
     if frames is None:
         raise AudioError(f"{path}: its header does not say how long it is: convert it once, for example to .wav")
