@@ -70,6 +70,23 @@ SOURCES = {
     # spoken into microphones of their own by more than 50 people each; which file is whose is not said
     "commands": Source("Picovoice+speech-to-intent-benchmark", "speech", "Apache-2.0", "data/speech/clean"),
     "keywords": Source("Picovoice+wake-word-benchmark", "speech", "Apache-2.0", "audio", exclude="multiple_keywords"),
+    # single words: the test set of Google's Speech Commands, and a set like it in Arabic
+    "speech_commands": Source(
+        "thegtagamer+PICO-tinyML-benchmark",
+        "speech",
+        "CC-BY-4.0",
+        "MLTK_keyworkSpotting/dataset",
+        speaker=r"([0-9a-f]{8})_nohash",
+        exclude="_silence_",
+    ),
+    "arabic_commands": Source(
+        "abdulkaderghandoura+arabic-speech-commands-dataset",
+        "speech",
+        "CC-BY-4.0",
+        "dataset",
+        r"_NO_\d+\.wav$",
+        r"(\d{8})_NO_",
+    ),
     "ambient": Source("CreativeMD+AmbientSounds", "noise", "LGPL-3.0", MINECRAFT),
     "dynsurr": Source("OreCruncher+DynamicSurroundings", "noise", "CC0 / CC-BY (per sound)", MINECRAFT),
     "maad": Source("scikit-maad+scikit-maad", "noise", "BSD-3-Clause", "data"),

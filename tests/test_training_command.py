@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from percepnet.errors import PercepNetError
+from percepnet.locks import locked
 from percepnet.model import load_model
 from percepnet.training import command
 
@@ -34,6 +36,11 @@ def test_train_resume_and_export(tmp_path):
     assert lines[0]["updates"] == 500 / config.Config(out="").chunk_frames
     assert lines[-1] == {"model": str(tmp_path / "run" / "model.safetensors")}
 
+    if os.name != "nt":
+        with locked(tmp_path / "run"):
+            beside = CliRunner().invoke(app, [*common, "--resume"])
+        assert isinstance(beside.exception, PercepNetError)
+        assert "another run writes there" in str(beside.exception)
     resumed = CliRunner().invoke(app, [*common, "--resume"])
     assert resumed.exit_code == 0, resumed.output
     assert "wrote" in resumed.stdout

@@ -16,7 +16,8 @@ from typing import IO, Any
 
 from percepnet.atomic import why
 from percepnet.bulk.one import Job
-from percepnet.errors import AudioError, PercepNetError
+from percepnet.errors import AudioError
+from percepnet.locks import lock
 
 NAME = ".percepnet-ledger.jsonl"
 
@@ -50,7 +51,7 @@ class Ledger:
         self._unfinished = False
         try:
             self._file: IO[bytes] = self._path.open("a+b")
-            _lock(self._file, self._path)
+            lock(self._file, self._path.parent)
             self._read()
         except OSError as error:
             raise AudioError(f"{self._path}: cannot be written ({why(error)})") from error
@@ -167,16 +168,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
-
-
-def _lock(file: IO[bytes], path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs into one folder are not kept apart
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise PercepNetError(f"{path.parent}: another run writes there: wait for it, or give another -o") from error
-    except OSError:  # a file system without locks
-        return

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 
 from percepnet.atomic import replacing
 from percepnet.errors import PercepNetError
+from percepnet.locks import locked
 from percepnet.params import FRAMES_PER_SECOND
 from percepnet.reference.echo_residual import is_residual
 from percepnet.training.callbacks import Batch, Callback, Checkpoints, Reports, Validation
@@ -81,8 +82,8 @@ def run_training(
     Raises
     ------
     PercepNetError
-        If no speech is found or a recording is unreadable, if the folder holds another run, or if there is nothing to
-        resume.
+        If no speech is found or a recording is unreadable, if the folder holds another run, or one that still goes on,
+        or if there is nothing to resume.
     """
     config = settled(config)
     with process_group() as group:
@@ -139,30 +140,30 @@ def _run(
         raise PercepNetError("[source] device: scenes with echo are made by processes; leave it away")
     if group.sum([trainer.updates])[0] != group.size * trainer.updates:
         raise PercepNetError(f"{run}: not the same folder for all processes; put it on a disk that all machines share")
-    board = Board(run, trainer.updates) if config.tensorboard and group.main else None
     run.mkdir(parents=True, exist_ok=True)
-    if group.main:
-        with replacing(run / SETTINGS_NAME) as temporary:
-            temporary.write_text(json.dumps(asdict(config), indent=1))
-    if config.reproducible and not config.resume and config.workers:
-        Shards(shards_folder(run, group.rank)).drop(math.inf)  # of a start that came to nothing
-    producers = Producers(
-        recordings,
-        trainer.network.params,
-        run,
-        seed=config.seed,
-        workers=0 if config.source.device else config.workers,
-        ring=config.ring,
-        sequences=config.shard_sequences,
-        seconds=config.sequence_seconds,
-        rank=group.rank,
-        window=trainer.window,
-        teacher=config.teacher,
-    )
-    if trainer.progress >= 1:
-        onwards = f"--init {run / MODEL_NAME} goes on in a new run"
-        print(f"{run}: its limit was reached before, so nothing is left to train: {onwards}", file=sys.stderr)
-    with stop_requests() as stop_requested:
+    with locked(run) if group.main else nullcontext(), stop_requests() as stop_requested:
+        board = Board(run, trainer.updates) if config.tensorboard and group.main else None
+        if group.main:
+            with replacing(run / SETTINGS_NAME) as temporary:
+                temporary.write_text(json.dumps(asdict(config), indent=1))
+        if config.reproducible and not config.resume and config.workers:
+            Shards(shards_folder(run, group.rank)).drop(math.inf)  # of a start that came to nothing
+        producers = Producers(
+            recordings,
+            trainer.network.params,
+            run,
+            seed=config.seed,
+            workers=0 if config.source.device else config.workers,
+            ring=config.ring,
+            sequences=config.shard_sequences,
+            seconds=config.sequence_seconds,
+            rank=group.rank,
+            window=trainer.window,
+            teacher=config.teacher,
+        )
+        if trainer.progress >= 1:
+            onwards = f"--init {run / MODEL_NAME} goes on in a new run"
+            print(f"{run}: its limit was reached before, so nothing is left to train: {onwards}", file=sys.stderr)
         producers.start()
         try:
             listens = group.main and validate
