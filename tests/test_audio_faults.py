@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from percepnet.audio import AudioInfo, Wishes, create_audio, mpeg, ogg, open_audio
+from percepnet.audio import AudioInfo, Wishes, create_audio, mpeg, ogg, open_audio, riff
 from percepnet.errors import AudioError
 
 RATE_HZ = 48000
@@ -49,6 +49,38 @@ def frames_of(content: bytes) -> int:
     while at + 4 <= len(content) and (header := mpeg.read_header(content[at : at + 4])):
         count, at = count + 1, at + header.frame_bytes
     return count
+
+
+@pytest.mark.parametrize(("channels", "mask"), [(4, 0x107), (6, 0x60F), (4, 0), (2, 0x603)])
+def test_channels_stay_those_of_their_loudspeakers(tmp_path: Path, channels: int, mask: int) -> None:
+    path = make(tmp_path / "a.wav", 4800, channels=channels, format="WAVEX", subtype="PCM_24")
+    riff.set_channel_mask(path, mask)
+    with open_audio(path) as reader, create_audio(tmp_path / "b.wav", reader.info, original=reader) as writer:
+        for block in reader.blocks():
+            writer.write(block)
+    for name in ("a.wav", "b.wav"):
+        with (tmp_path / name).open("rb") as file:
+            layout = riff.read_layout(file)
+        assert layout is not None
+        assert layout.channel_mask == mask
+    assert np.array_equal(decoded(path)[0], decoded(tmp_path / "b.wav")[0])
+
+
+def test_a_second_chunk_of_sound_is_said(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.wav", 480)
+    content = path.read_bytes()
+    path.write_bytes(content + content[content.index(b"data") :])
+    x, notes = decoded(path)
+    assert x.shape == (1, 480)
+    assert any("second chunk of sound" in note for note in notes)
+
+
+def test_another_codec_than_the_input_s_is_said(tmp_path: Path) -> None:
+    make(tmp_path / "a.wav", 4000, format="WAV", subtype="IMA_ADPCM")
+    with open_audio(tmp_path / "a.wav") as reader, create_audio(tmp_path / "b.wav", reader.info, original=reader) as b:
+        for block in reader.blocks():
+            b.write(block)
+    assert b.notes == ["IMA_ADPCM is not written in WAV: the output has PCM_16"]
 
 
 def test_mp3_without_a_header_of_its_length(tmp_path: Path) -> None:

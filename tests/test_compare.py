@@ -107,6 +107,25 @@ def test_a_broken_pair_is_named_and_the_others_are_scored(systems, pairs):
     assert "- `1`:" in to_markdown(result)
 
 
+def test_what_is_not_scored_is_said(systems, pairs, capsys):
+    noisy, clean = pairs / "noisy", pairs / "clean"
+    name = sorted(noisy.iterdir())[0].stem
+    sf.write(noisy / f"{name}.flac", np.full(100, 0.1), RATE_HZ)
+    (noisy / "phone.m4a").touch()
+    (noisy / "below").mkdir()
+    sf.write(noisy / "below" / "deep.wav", np.full(100, 0.1), RATE_HZ)
+    sf.write(clean / "alone.wav", np.full(100, 0.1), RATE_HZ)
+    run_evaluation(pairs, ["half"], metrics=SI_SDR)
+    said = " ".join(capsys.readouterr().err.split())
+    for words in (
+        "has the same name",
+        "phone.m4a: is not scored",
+        "deep.wav: is not scored",
+        "alone.wav: is not scored",
+    ):
+        assert words in said
+
+
 def test_a_system_that_is_not_installed_is_left_out_with_a_word(systems, pairs):
     result = compare(pairs, ["peer"], metrics=SI_SDR, processes=1)
     assert result.systems == ["noisy"]

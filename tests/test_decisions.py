@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -27,11 +28,12 @@ def folder(tmp_path_factory):
 
 
 def test_the_recording_itself_leaves_too_much_and_the_oracle_does_not(folder):
-    noisy, oracle, ours = judge_decisions(folder, Register(), ["noisy", "oracle", "percepnet"])
+    (noisy, oracle, ours), failed = judge_decisions(folder, Register(), ["noisy", "oracle", "percepnet"])
     assert noisy.gains.bias_db > 3
     assert abs(oracle.gains.bias_db) < 2
     assert oracle.gains.spread_db < noisy.gains.spread_db
     assert noisy.gains.bands == oracle.gains.bands == ours.gains.bands > 100
+    assert failed == []
     assert noisy.speech_area is oracle.speech_area is None
 
 
@@ -49,6 +51,21 @@ def test_command(folder):
     assert result.stdout.splitlines()[2].startswith("| noisy | +")
     result = CliRunner().invoke(app, ["decisions", "--pairs", str(folder), "--systems", "noisy", "--json"])
     assert json.loads(result.stdout)[0]["bias_db"] > 3
+
+
+def test_bad_pairs_are_said_and_the_others_judged(folder, tmp_path):
+    for kind in ("clean", "noisy"):
+        shutil.copytree(folder / kind, tmp_path / kind)
+        soundfile.write(tmp_path / kind / "short.wav", np.full(100, 0.1), 48000)
+        soundfile.write(tmp_path / kind / "stereo.wav", np.full((4800, 2), 0.1), 48000)
+    soundfile.write(tmp_path / "clean" / "alone.wav", np.full(4800, 0.1), 48000)
+    result = CliRunner().invoke(app, ["decisions", "--pairs", str(tmp_path), "--systems", "noisy"])
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[2].startswith("| noisy | +")
+    said = " ".join(result.stderr.split())
+    assert "short.wav: is shorter than 0.1 s" in said
+    assert "stereo.wav: has 2 channels" in said
+    assert "alone.wav: is not scored" in said
 
 
 def test_an_unknown_system_is_named(folder):

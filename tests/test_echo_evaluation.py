@@ -12,8 +12,8 @@ pytest.importorskip("soxr", reason="the package soxr is not installed")
 
 from echoes import echo, speech
 from percepnet.cli import app
-from percepnet.errors import AudioError, PercepNetError
-from percepnet.evaluation.echo import EchoScores, echo_table, find_echo_clips, score_echo
+from percepnet.errors import PercepNetError
+from percepnet.evaluation.echo import EchoScores, echo_table, find_echo_clips, run_echo, score_echo
 from percepnet.metrics.echo import aecmos, reduction
 from voices import RATE_HZ
 
@@ -39,7 +39,8 @@ def clips(tmp_path_factory):
 
 
 def test_clips_are_found_by_their_names(clips):
-    one, other = find_echo_clips(clips)
+    (one, other), left_out = find_echo_clips(clips)
+    assert left_out == []
     assert (one.name, one.scenario, one.others.keys()) == ("a_farend_singletalk", "farend_singletalk", {"perfect"})
     assert (other.name, other.scenario, other.others) == ("b_doubletalk", "doubletalk", {})
     assert other.far_end.name == "b_doubletalk_ref.wav"
@@ -53,10 +54,14 @@ def test_without_clips_or_far_ends(tmp_path):
         find_echo_clips(tmp_path)
 
 
-def test_an_empty_far_end_is_refused(tmp_path):
+def test_what_cannot_be_scored_is_left_out_and_said(tmp_path):
     written(tmp_path, "a", mic=np.zeros(480), lpb=np.zeros(0))
-    with pytest.raises(AudioError, match="a_lpb"):
-        list(score_echo(find_echo_clips(tmp_path), "small"))
+    written(tmp_path, "b", mic=np.zeros(480))
+    clips, left_out = find_echo_clips(tmp_path)
+    assert list(score_echo(clips, "small", left_out)) == []
+    assert ["b_lpb.wav is missing" in left_out[0], "a_lpb" in left_out[1], len(left_out)] == [True, True, 2]
+    with pytest.raises(PercepNetError, match="b_mic"):
+        run_echo(tmp_path)
 
 
 def test_reduction():
@@ -70,7 +75,7 @@ def test_reduction():
 
 def test_scores(clips):
     pytest.importorskip("speechmos", reason="the package speechmos is not installed")
-    rows = {(row.scenario, row.system): row.scores for row in score_echo(find_echo_clips(clips), "small")}
+    rows = {(row.scenario, row.system): row.scores for row in score_echo(find_echo_clips(clips)[0], "small", [])}
     alone = {system: scores for (scenario, system), scores in rows.items() if scenario == "farend_singletalk"}
     assert alone.keys() == {"unprocessed", "percepnet", "percepnet-without-far-end", "perfect"}
     assert alone["unprocessed"]["reduction_db"] == 0

@@ -52,6 +52,49 @@ def corpus(tmp_path_factory):
     return folder
 
 
+def test_noise_with_long_silence_is_drawn_where_it_sounds(corpus, tmp_path):
+    folder = tmp_path / "corpus"
+    shutil.copytree(corpus, folder)
+    bark = np.zeros(5 * RATE_HZ)
+    bark[: RATE_HZ // 20] = 0.3 * np.random.default_rng(0).standard_normal(RATE_HZ // 20)
+    sf.write(folder / "bark.wav", bark, RATE_HZ)
+    (folder / "noise.jsonl").write_text('{"path": "bark.wav", "category": "bark", "split": "valid"}')
+    heldout.make_heldout(folder, tmp_path / "set", pairs=8, snrs_db=(0,), seconds=1.0)
+    files = sorted((tmp_path / "set" / "noisy").iterdir())
+    assert len(files) == 8
+    for path in files:
+        noisy, clean = (sf.read(tmp_path / "set" / kind / path.name)[0] for kind in ("noisy", "clean"))
+        assert 0 < np.abs(noisy - clean).max() < 1
+        assert np.abs(noisy).max() <= 0.96
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seconds": float("nan")}, "0.1 to 3600 s"),
+        ({"seconds": float("inf")}, "0.1 to 3600 s"),
+        ({"seconds": 0.02}, "0.1 to 3600 s"),
+        ({"seed": -1}, "the seed is -1"),
+        ({"snrs_db": (float("nan"),)}, "from -100 to 100 dB"),
+        ({"snrs_db": (float("-inf"),)}, "from -100 to 100 dB"),
+        ({"snrs_db": (5, 5), "crossed": True}, "is there twice"),
+    ],
+)
+def test_settings_out_of_range_are_refused_before_anything_is_made(corpus, tmp_path, options, words):
+    with pytest.raises(PercepNetError, match=words):
+        heldout.make_heldout(corpus, tmp_path / "set", **({"seconds": 1.0} | options))
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_silent_room_is_refused(corpus, tmp_path):
+    folder = tmp_path / "corpus"
+    shutil.copytree(corpus, folder)
+    sf.write(folder / "hall.wav", np.zeros(4800), RATE_HZ)
+    with pytest.raises(PercepNetError, match=r"hall\.wav: is silent, so it is no response of a room"):
+        heldout.make_heldout(folder, tmp_path / "set", pairs=2, seconds=1.0, reverberant_share=1.0)
+    assert not (tmp_path / "set").exists()
+
+
 def digest(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -209,6 +209,33 @@ def test_wav_of_samples_that_libsndfile_does_not_know(tmp_path: Path, bits: int)
     assert reader.notes == []
 
 
+def test_codecs_that_a_container_names_by_numbers(tmp_path: Path) -> None:
+    x = film(tmp_path / "a.avi", video=None)
+    assert abs(decoded(tmp_path / "a.avi").shape[1] - len(x)) <= 3 * 1024
+
+
+def test_a_codec_that_the_container_does_not_take_is_another_one(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mka"), "w", format="matroska") as container:
+        if "pcm_alaw" in container.supported_codecs:
+            pytest.skip("this FFmpeg writes A-law into Matroska")
+    alaw = sound(RATE_HZ)
+    soundfile.write(tmp_path / "a.wav", alaw, RATE_HZ, "ALAW")
+    copy(tmp_path / "a.wav", tmp_path / "a.mka")
+    assert decoded(tmp_path / "a.mka").shape[1] == RATE_HZ
+
+
+def test_one_of_several_streams_side_by_side_in_ogg(tmp_path: Path) -> None:
+    x = film(tmp_path / "a.ogg", codec="libopus", video=None, tracks=2)
+    first, second = (decoded(tmp_path / "a.ogg", track=track)[0] for track in (1, 2))
+    count = min(len(first), len(second))
+    assert count > 0.9 * len(x)
+    assert np.corrcoef(first[:count], second[:count])[0, 1] > 0.9
+    assert np.std(second) == pytest.approx(np.std(first) / 2, rel=0.1)
+    with open_audio(tmp_path / "a.ogg") as reader:
+        list(reader.blocks())
+        assert any("has 2 audio tracks" in note for note in reader.notes)
+
+
 def test_truncated_media_is_refused_and_salvaged(tmp_path: Path) -> None:
     x = sound(RATE_HZ * 10)
     with av.open(str(tmp_path / "a.m4a"), "w", options={"movflags": "faststart"}) as container:

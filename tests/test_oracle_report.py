@@ -52,7 +52,11 @@ def test_json_and_table(pair, tmp_path, capsys, monkeypatch):
     document = json.loads(capsys.readouterr().out)
     assert document["pitch"] == "noisy"
     assert set(document["scores"]) == set(STEPS)
-    run_oracle(*pair, tmp_path / "out")
+    before = (tmp_path / "out" / "noisy.wav").read_bytes()
+    with pytest.raises(PercepNetError, match=r"noisy\.wav: exists: give another -o, or --overwrite"):
+        run_oracle(*pair, tmp_path / "out")
+    assert (tmp_path / "out" / "noisy.wav").read_bytes() == before
+    run_oracle(*pair, tmp_path / "out", overwrite=True)
     printed = capsys.readouterr().out
     assert all(title in printed for title in STEPS.values())
 

@@ -265,6 +265,11 @@ def test_int16_comes_back_to_the_bit(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(streamed[..., 1440:], x)
 
 
+def test_samples_of_the_other_byte_order_are_the_same_samples() -> None:
+    x = np.random.default_rng(0).integers(-32768, 32768, 4001).astype(np.int16)
+    np.testing.assert_array_equal(enhance(x.astype(">i2"), 48000), x)
+
+
 def test_floats_keep_their_type() -> None:
     for dtype in (np.float32, np.float64):
         y = enhance(noise(1000).astype(dtype), 16000)

@@ -62,7 +62,7 @@ def test_train_resume_and_export(tmp_path):
     np.testing.assert_allclose(weight, exact, rtol=2**-5)
     assert not np.any(np.ascontiguousarray(weight).view(np.uint32) & 0x7FFFF)
     made = ["--in-8-bits", "gain,strength", "--gain-shift", "3-5=-0.5", "--gain-shift", "0=0.25"]
-    assert CliRunner().invoke(app, ["export", run, "-o", str(short), *made]).exit_code == 0
+    assert CliRunner().invoke(app, ["export", run, "-o", str(short), *made, "--overwrite"]).exit_code == 0
     changed, exact = load_model(short), load_model(target)
     shift = np.zeros(changed.params.bands)
     shift[[0, 3, 4, 5]] = 0.25, -0.5, -0.5, -0.5

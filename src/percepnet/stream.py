@@ -318,7 +318,7 @@ def enhance_whole(enhancer: Processor, x: AnySamples, y: AnySamples, rate_hz: in
     AudioError
         For NaN or infinity, with the position in seconds, before anything is calculated.
     """
-    if x.dtype != np.int16:
+    if x.dtype.kind == "f":
         check_finite(to_samples(x), start_samples=0, sample_rate_hz=rate_hz, advice=WHOLE_ADVICE)
     length = LONG_BLOCK_S * rate_hz
     blocks = (x[..., start : start + length] for start in range(0, x.shape[-1], length))

@@ -27,6 +27,8 @@ class AudioInfo:
         Whether every frame of a lossy codec has that rate.
     start_s : float
         When the sound of a film begins.
+    channel_mask : int or None
+        Which loudspeakers the channels of a WAV file are of, where its header says so (WAVEFORMATEXTENSIBLE).
     """
 
     sample_rate_hz: int
@@ -40,6 +42,7 @@ class AudioInfo:
     has_video: bool = field(default=False, compare=False)
     constant_bitrate: bool = field(default=False, compare=False)
     start_s: float = field(default=0.0, compare=False)
+    channel_mask: int | None = field(default=None, compare=False)
 
     @property
     def duration_s(self) -> float:

@@ -232,8 +232,7 @@ def _choose(path: Path, container: Any, track: int | None) -> Any:
     stream = streams[(track or 1) - 1]
     if stream.codec_context is None or not stream.codec_context.name:
         raise AudioError(f"{path}: its sound is of a kind that is not known")
-    tag = stream.codec_context.codec_tag
-    encrypted = tag in _ENCRYPTED_TAGS
+    encrypted = _codec_tag(stream) in _ENCRYPTED_TAGS
     if container.format.name == "asf":
         with path.open("rb") as file:
             encrypted = encrypted or _CONTENT_ENCRYPTION in file.read(1 << 16)
@@ -241,6 +240,14 @@ def _choose(path: Path, container: Any, track: int | None) -> Any:
         raise AudioError(f"{path}: is encrypted: give a copy without protection")
     stream.thread_type = "NONE"
     return stream
+
+
+def _codec_tag(stream: Any) -> str:
+    """The four characters by which a container names a codec; empty where they are numbers, as in AVI and WAV."""
+    try:
+        return str(stream.codec_context.codec_tag)
+    except UnicodeDecodeError:
+        return ""
 
 
 def _leave(packet: Any) -> None:

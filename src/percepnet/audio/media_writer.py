@@ -74,7 +74,7 @@ class MediaWriter:
         wanted = _ENCODERS.get(source.subtype, source.subtype)
         held = wanted in _HELD_BY and container_name in _HELD_BY[wanted]
         if wanted.startswith("pcm_") and container_name in ("mov", "matroska", "avi", "mxf"):
-            held = True
+            held = wanted in self._container.supported_codecs
         codec = wanted if held else default
         try:
             encoder = av.codec.Codec(codec, "w")

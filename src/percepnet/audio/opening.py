@@ -202,9 +202,13 @@ def _open(path: Path, *, salvage: bool, track: int | None) -> AudioReader:
             reader.close()
             raise AudioError(f"{path}: has no audio track {track}, as it has one: leave --track out")
         return reader
-    if path.suffix.lower() not in {*MEDIA, *READ_ONLY} and not _looks_like_media(head):
+    several = head[:4] == b"OggS" and _has_media()  # streams side by side
+    if path.suffix.lower() not in {*MEDIA, *READ_ONLY} and not _looks_like_media(head) and not several:
         with suppress(AudioError):
-            return _open_plain(path, Tags(), salvage=salvage)
+            plain = _open_plain(path, Tags(), salvage=salvage)
+            if head[:4] == b"OggS":
+                plain.notes.append(f"may hold other streams, of which nothing was taken: {installing('media')}")
+            return plain
         if not head.strip(b"\0") or head[:32].isascii():
             raise AudioError(f"{path}: not an audio file that can be read, or damaged at its start")
     from percepnet.audio.media import open_media  # loads FFmpeg
@@ -342,6 +346,7 @@ def _open_wav(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader | Non
     frames = length // layout.block_bytes
     with suppress(soundfile.LibsndfileError), opener() as plain:
         info = AudioInfo(plain.samplerate, plain.channels, plain.frames, plain.format, plain.subtype, tags=tags)
+        info = replace(info, channel_mask=layout.channel_mask)
         if plain.frames == frames:
             return _SoundFileReader(path, [opener], info, notes, salvage=salvage, counts=[frames])
     form = {

@@ -6,6 +6,7 @@ Sources: EBU Tech 3285 (BWF), EBU Tech 3306 (RF64), Microsoft's Multimedia Progr
 
 import struct
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 PCM, FLOAT, ALAW, MULAW, MPEG, MPEG_LAYER_3, EXTENSIBLE = 1, 3, 6, 7, 0x50, 0x55, 0xFFFE
@@ -24,6 +25,8 @@ class Layout:
         What a header that can be believed promises beyond the end of the file.
     note : str
         What was mended, or "".
+    channel_mask : int or None
+        Which loudspeakers the channels are of, of an extensible format.
     chunks : list of (bytes, int, int)
         All but the sound: name, start and length of the content.
     """
@@ -39,6 +42,7 @@ class Layout:
     promised_bytes: int = 0
     note: str = ""
     big_endian: bool = False
+    channel_mask: int | None = None
     chunks: list[tuple[bytes, int, int]] = field(default_factory=list)
 
     @property
@@ -95,6 +99,7 @@ def read_format(layout: Layout, content: bytes, order: str) -> None:
     """Take over what a "fmt " chunk says."""
     tag, channels, rate_hz, _, block, bits = struct.unpack(order + "HHIIHH", content[:16])
     if tag == EXTENSIBLE and len(content) >= 26:
+        layout.channel_mask = struct.unpack(order + "I", content[20:24])[0]
         tag = struct.unpack(order + "H", content[24:26])[0]
     layout.tag, layout.channels, layout.sample_rate_hz, layout.block_bytes, layout.bits = (
         tag,
@@ -105,9 +110,21 @@ def read_format(layout: Layout, content: bytes, order: str) -> None:
     )
 
 
+def set_channel_mask(path: Path, mask: int) -> None:
+    """Say which loudspeakers the channels of a WAV file of extensible format are of; another stays as it is."""
+    with path.open("r+b") as file:
+        layout = read_layout(file)
+        place = next((start for name, start, _ in layout.chunks if name == b"fmt "), None) if layout else None
+        if layout is None or layout.channel_mask is None or place is None:
+            return
+        file.seek(place + 20)
+        file.write(struct.pack("<I", mask))
+
+
 def _find_end(layout: Layout, file: BinaryIO, start: int, promised: int, size: int) -> int:
     """Settle where the sound ends; returns where the next chunk may be."""
     if layout.data_start:  # a second one: rare, and read by nobody
+        layout.note = layout.note or "has a second chunk of sound, which was left out, as everywhere"
         return min(start + promised, size)
     found = size - start
     block = max(1, layout.block_bytes)

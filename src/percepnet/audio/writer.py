@@ -14,6 +14,7 @@ import soundfile
 from percepnet.arrays import Samples
 from percepnet.atomic import replacing, why
 from percepnet.audio import mpeg
+from percepnet.audio import riff as riff_layout
 from percepnet.audio.formats import BYTES_A_SAMPLE, MEDIA, output_format
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.opening import reason
@@ -163,6 +164,8 @@ def create_audio(
                     f"give the output another suffix, for example .wav ({said})"
                 ) from error
             writer = _SoundFileWriter(path, guarded, file, wishes)
+            if original is not None and wishes.bits is None and _is_other(original, path, subtype):
+                writer.notes.append(f"{source.subtype} is not written in {name}: the output has {subtype}")
             try:
                 with file:
                     yield writer
@@ -172,8 +175,15 @@ def create_audio(
             writer.check()  # the last buffer is written when it closes
         if name == "MP3":
             _describe_mp3(temporary, writer.written)
+        if source.channel_mask is not None and channels == source.channels and name in ("WAV", "WAVEX", "RF64"):
+            riff_layout.set_channel_mask(temporary, source.channel_mask)
         if source.tags:
             _attach(temporary, name, subtype, source.tags, writer.notes)
+
+
+def _is_other(original: AudioReader, path: Path, subtype: str) -> bool:
+    """Whether an output of the same suffix has another codec than its input."""
+    return original.path.suffix.lower() == path.suffix.lower() and original.info.subtype != subtype
 
 
 def _refuse_full_disk(path: Path, source: AudioInfo, channels: int, subtype: str) -> None:

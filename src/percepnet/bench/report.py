@@ -133,7 +133,10 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def check_report(path: Path) -> None:
     """Raise PercepNetError if a file cannot take a report, before anything was measured for it."""
-    if path.exists() and (not path.is_file() or MARKER not in path.read_text(encoding="utf-8").splitlines()):
+    takes = not path.exists()
+    if path.is_file():
+        takes = MARKER in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not takes:
         raise PercepNetError(f"{path}: has no line {MARKER!r}, below which the report could go")
     check_plot(path.with_suffix(".png"))
 

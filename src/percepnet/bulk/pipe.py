@@ -16,7 +16,7 @@ import numpy as np
 from percepnet.arrays import AnySamples, Samples, check_finite
 from percepnet.atomic import why
 from percepnet.audio import AudioInfo, create_audio, riff
-from percepnet.audio.formats import FORMATS, MEDIA
+from percepnet.audio.formats import BITS, FORMATS, MEDIA
 from percepnet.audio.opening import check_form
 from percepnet.audio.quantise import quantised
 from percepnet.beamforming import Beamformer
@@ -55,9 +55,9 @@ class Raw:
                 values = (read.astype(np.float64) - self.zero) / 2 ** (8 * self.width - 1)
         return np.ascontiguousarray(values.reshape(-1, channels).T, dtype=np.float32)
 
-    def to_bytes(self, y: Samples) -> bytes:
+    def to_bytes(self, y: Samples, dither: np.random.Generator | None = None) -> bytes:
         """The inverse of `samples`, rounded and clipped."""
-        values = quantised(y, self.subtype).T
+        values = quantised(y, self.subtype, dither).T
         if self.subtype in ("FLOAT", "DOUBLE") or self.subtype == "PCM_16":
             return values.astype(self.dtype).tobytes()
         if self.width == 3:
@@ -145,7 +145,10 @@ def _from_input(output: str, settings: Settings, form: str | None) -> None:
             shutil.copyfileobj(sys.stdin.buffer, file, READ_BYTES)
         if not spooled.stat().st_size:
             raise AudioError("standard input: is empty")
-        _through_files(spooled, output, settings, form or (Path(output).suffix[1:] if output != PIPE else "wav"))
+        try:
+            _through_files(spooled, output, settings, form or (Path(output).suffix[1:] if output != PIPE else "wav"))
+        except AudioError as error:
+            raise AudioError(str(error).replace(str(spooled), "standard input")) from error
 
 
 def _through_files(source: Path, output: str, settings: Settings, form: str) -> None:
@@ -205,7 +208,7 @@ def _live(
     """Enhance what comes as it comes; an output that is a pipe gets it at once."""
     link = settings.link_channels if settings.link_channels is not None else True
     enhancer = settings.enhancer(info.sample_rate_hz, info.channels, link_channels=link)
-    blocks = _checked(_chunks(file, raw, info.channels, limit), info)
+    blocks = _checked(_chunks(file, raw, info.channels, limit, salvage=settings.salvage), info)
     if output != PIPE:
         with create_audio(Path(output), replace(info, format="WAV"), wishes=settings.wishes) as writer:
             for y in enhance_blocks(enhancer, blocks):
@@ -214,13 +217,20 @@ def _live(
         return
     if form not in (None, "wav"):
         raise PercepNetError(f"--format {form} cannot be written as it comes: give -o a file, or --format wav")
+    wishes = settings.wishes
+    if wishes.bitrate_bps is not None:
+        raise PercepNetError("--bitrate is of lossy formats, and standard output gets samples: leave it out")
+    if headless and wishes.bits is not None:
+        raise PercepNetError("samples leave as they come, with --raw: leave --bits out, or add --format wav")
+    given = raw if wishes.bits is None else RAWS[_OF_SUBTYPES[BITS[wishes.bits]]]
     out = sys.stdout.buffer
-    channels = 1 if settings.wishes.mono else info.channels
+    channels = 1 if wishes.mono else info.channels
     if not headless:
-        out.write(_live_header(info, channels, raw))
+        out.write(_live_header(info, channels, given))
         out.flush()
+    random = np.random.default_rng(0) if wishes.dither else None
     for y in enhance_blocks(enhancer, blocks):
-        out.write(raw.to_bytes(y.mean(axis=0, keepdims=True) if settings.wishes.mono else y))
+        out.write(given.to_bytes(y.mean(axis=0, keepdims=True) if wishes.mono else y, random))
         out.flush()
     _say_left_out(enhancer)
 
@@ -243,9 +253,10 @@ def _live_header(info: AudioInfo, channels: int, raw: Raw) -> bytes:
     return b"RIFF" + unknown + b"WAVEfmt " + (16).to_bytes(4, "little") + form + b"data" + unknown
 
 
-def _chunks(file: BinaryIO, raw: Raw, channels: int, limit: int | None) -> Iterator[Samples]:
+def _chunks(file: BinaryIO, raw: Raw, channels: int, limit: int | None, *, salvage: bool) -> Iterator[Samples]:
     """What has come, whenever something has, without waiting for more."""
     frame = raw.width * channels
+    promised = limit
     rest = b""
     while limit is None or limit > 0:
         try:
@@ -261,6 +272,11 @@ def _chunks(file: BinaryIO, raw: Raw, channels: int, limit: int | None) -> Itera
         if whole:
             yield raw.samples(rest[:whole], channels)
             rest = rest[whole:]
+    if promised is not None and limit:
+        message = f"truncated: its header promises {promised} bytes, and only {promised - limit} came"
+        if not salvage:
+            raise AudioError(f"standard input: {message}")
+        complain(f"standard input: {message}: what came was taken")
     if rest:
         complain(f"standard input: ended within a sample: its last {len(rest)} bytes were left out")
 

@@ -317,7 +317,10 @@ def _names(names: list[str]) -> str:
 
 @contextmanager
 def _report(path: Path) -> Iterator[IO[str]]:
+    """Lines of JSON, behind those of earlier runs; another file is not added to."""
     try:
+        if path.suffix.lower() in ALL_SUFFIXES or (path.is_file() and path.read_bytes()[:1] not in (b"", b"{")):
+            raise PercepNetError(f"{path}: is no report of enhance: give another --report, for example report.jsonl")
         with path.open("a", encoding="utf-8") as file:
             yield file
     except OSError as error:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from percepnet.errors import PercepNetError, extra_packages
+from percepnet.errors import PercepNetError, complain, extra_packages
+from percepnet.exits import EXIT_SOME_FAILED
 
 
 class PitchSource(str, Enum):
@@ -30,7 +31,7 @@ def oracle(
         str | None, typer.Option(metavar="NAME_OR_PATH", help="The network in a page. Default: the one in the package.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, and nothing else.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
 ) -> None:
     """Enhance a recording with perfect decisions, step by step: what the representation can do at best."""
     with extra_packages("eval"):
@@ -42,7 +43,7 @@ def oracle(
         return
     if model is not None:
         raise PercepNetError("--model is the network in a page: give -o story.html, or leave --model out")
-    run_oracle(clean, noisy, output, pitch=pitch.value, as_json=as_json)
+    run_oracle(clean, noisy, output, pitch=pitch.value, as_json=as_json, overwrite=overwrite)
 
 
 def evaluate(
@@ -108,7 +109,11 @@ def evaluate(
         others |= {"--metrics": metrics, "--robustness": robustness, "--curves": curves, "--paced": paced}
         if given := next((name for name, value in others.items() if value), None):
             raise PercepNetError(f"--echo scores echo control, and does not go with {given}: leave one of them out")
-        run_echo(echo, model=model, as_json=as_json)
+        left_out = run_echo(echo, model=model, as_json=as_json)
+        for sentence in left_out:
+            complain(sentence)
+        if left_out:
+            raise typer.Exit(EXIT_SOME_FAILED)
         return
     folder = pairs or noisy
     if folder is None or (pairs and noisy):

@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from percepnet.acoustics.bandwidth import bandwidth_hz, known_bands
+from percepnet.errors import AudioError
 from percepnet.evaluation.gain_errors import GainErrors, errors_db, summary
-from percepnet.evaluation.recordings import find_pairs, read_at_48k
+from percepnet.evaluation.recordings import find_pairs, left_out, read_at_48k
 from percepnet.evaluation.speech_detection import area_under_curve, detection
 from percepnet.params import SAMPLE_RATE_HZ, SignalParams
 from percepnet.progress import followed
 from percepnet.systems.ours import model_of
 from percepnet.systems.register import Register
 from percepnet.systems.run import run_system
+
+SAMPLES_MIN = SAMPLE_RATE_HZ // 10  # of what can be judged: a few windows
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class SystemDecisions:
     speech_area: float | None
 
 
-def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> list[SystemDecisions]:
+def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> tuple[list[SystemDecisions], list[str]]:
     """Judge systems on all pairs of a folder.
 
     Parameters
@@ -47,20 +50,31 @@ def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> l
 
     Returns
     -------
-    list of SystemDecisions
+    found : list of SystemDecisions
         In the order of the names.
+    failed : list of str
+        What is wrong with the pairs that were left out, a sentence each.
 
     Raises
     ------
     PercepNetError
-        If a recording or a system cannot be used.
+        If no pair or a system cannot be used.
     """
     params = SignalParams()
     errors: dict[str, list[np.ndarray]] = {name: [] for name in names}
     heard: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
+    for name in names:
+        register.start(name)  # one that is not there says so before anything is read
     pairs = find_pairs(folder)
+    failed = left_out(folder)
     for pair in followed(pairs, len(pairs), "judging decisions"):
-        clean, noisy = read_at_48k(pair)
+        try:
+            clean, noisy = read_at_48k(pair)
+            if len(clean) < SAMPLES_MIN:
+                raise AudioError(f"{pair.noisy}: is shorter than {SAMPLES_MIN / SAMPLE_RATE_HZ:g} s")
+        except AudioError as error:
+            failed.append(str(error))
+            continue
         known = known_bands(params, bandwidth_hz(clean, SAMPLE_RATE_HZ))
         for name in names:
             enhanced = run_system(register.start(name), noisy, clean).y
@@ -68,7 +82,9 @@ def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> l
             model = model_of(name, register.model)
             if model is not None:
                 heard[name].append(detection(clean, noisy, model))
-    return [SystemDecisions(name, summary(errors[name]), _area(heard[name])) for name in names]
+    if not any(errors.values()):
+        raise AudioError(failed[-1])
+    return [SystemDecisions(name, summary(errors[name]), _area(heard[name])) for name in names], failed
 
 
 def _area(heard: list[tuple[np.ndarray, np.ndarray]]) -> float | None:

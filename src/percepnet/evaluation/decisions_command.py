@@ -1,13 +1,16 @@
 """The command `percepnet decisions`."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from percepnet.errors import extra_packages
+from percepnet.errors import complain, extra_packages
+from percepnet.exits import EXIT_SOME_FAILED
 from percepnet.systems.system import OWN_SYSTEM
+
+if TYPE_CHECKING:
+    from percepnet.evaluation.decisions import SystemDecisions
 
 
 def decisions(
@@ -22,14 +25,24 @@ def decisions(
     """Judge what systems decide in each band, against the best gains, and how well they tell speech from the rest."""
     with extra_packages("eval"):
         from percepnet.evaluation.decisions import judge_decisions
-        from percepnet.evaluation.numbers import markdown_table
+        from percepnet.evaluation.numbers import to_json
         from percepnet.systems.register import Register
 
-    found = judge_decisions(pairs, Register(model, baselines), [name.strip() for name in systems.split(",")])
+    found, failed = judge_decisions(pairs, Register(model, baselines), [name.strip() for name in systems.split(",")])
+    for sentence in failed:
+        complain(sentence)
     if as_json:
         rows = [{"system": one.system, **one.gains._asdict(), "speech_area": one.speech_area} for one in found]
-        print(json.dumps(rows, indent=1))
-        return
+        print(to_json(rows))
+    else:
+        _print_table(found)
+    if failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _print_table(found: "list[SystemDecisions]") -> None:
+    from percepnet.evaluation.numbers import markdown_table
+
     cells = []
     for one in found:
         area = "–" if one.speech_area is None else f"{one.speech_area:.4f}"

@@ -17,7 +17,7 @@ import numpy as np
 from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
 from percepnet.audio.search import find_audio
-from percepnet.errors import PercepNetError
+from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.numbers import finite_mean, format_score, markdown_table, to_json
 from percepnet.evaluation.recordings import read_mono
 from percepnet.metrics.echo import Scenario, aecmos, reduction
@@ -70,48 +70,64 @@ class EchoScores:
     scores: dict[str, float]
 
 
-def find_echo_clips(folder: Path) -> list[EchoClip]:
+def find_echo_clips(folder: Path) -> tuple[list[EchoClip], list[str]]:
     """The clips of a folder and its subfolders, sorted.
+
+    Returns
+    -------
+    clips : list of EchoClip
+    left_out : list of str
+        A sentence for each microphone without a far end.
 
     Raises
     ------
     PercepNetError
-        If there are none, or if a microphone has no far end.
+        If there are none.
     """
     files: dict[tuple[Path, str], dict[str, Path]] = defaultdict(dict)
     for path in find_audio(folder).audio:
         if found := _NAME.fullmatch(path.stem):
             files[path.parent, found["name"]][found["what"]] = path
-    clips = []
+    clips, left_out = [], []
     for (_, name), there in sorted(files.items()):
         microphone = there.pop(MICROPHONE, None)
         if microphone is None:
             continue
         far = next((kind for kind in FAR_ENDS if kind in there), None)
         if far is None:
-            raise PercepNetError(f"{microphone}: has no far end beside it: {name}_lpb{microphone.suffix} is missing")
+            left_out.append(f"{microphone}: has no far end beside it: {name}_lpb{microphone.suffix} is missing")
+            continue
         clips.append(EchoClip(name, _scenario(name), microphone, there.pop(far), there))
     if not clips:
+        if left_out:
+            raise PercepNetError(left_out[0])
         raise PercepNetError(f"{folder}: no recordings there named NAME_mic.wav, with NAME_lpb.wav beside them")
-    return clips
+    return clips, left_out
 
 
-def score_echo(clips: list[EchoClip], model: Model | str | None) -> Iterator[EchoScores]:
+def score_echo(clips: list[EchoClip], model: Model | str | None, left_out: list[str]) -> Iterator[EchoScores]:
     """Score the microphones as they are, ours with and without the far end, and what other programs made of them.
 
-    Raises
-    ------
-    AudioError
-        If a recording cannot be read, is not mono, or has another rate than its microphone's.
+    Parameters
+    ----------
+    clips : list of EchoClip
+    model : Model or str, optional
+    left_out : list of str
+        Gets a sentence for each clip of which a recording cannot be read, or is not mono.
     """
     for clip in followed(clips, len(clips), "scoring echo"):
-        near, rate_hz = read_mono(clip.microphone)
-        far = _beside(clip.far_end, near, rate_hz)
+        try:
+            near, rate_hz = read_mono(clip.microphone)
+            far = _beside(clip.far_end, near, rate_hz)
+            made = {system: _beside(path, near, rate_hz) for system, path in clip.others.items()}
+        except AudioError as error:
+            left_out.append(str(error))
+            continue
         results = {
             UNPROCESSED: near,
             OURS: _enhanced(near, far, rate_hz, model),
             WITHOUT: _enhanced(near, None, rate_hz, model),
-            **{system: _beside(path, near, rate_hz) for system, path in clip.others.items()},
+            **made,
         }
         for system, y in results.items():
             scores = aecmos(near, far, y, rate_hz, clip.scenario) | reduction(near, y)
@@ -135,21 +151,30 @@ def echo_table(rows: list[EchoScores]) -> list[str]:
     return markdown_table(("scenario", "system", "clips", *TITLES.values()), cells)
 
 
-def run_echo(folder: Path, *, model: str | None = None, as_json: bool = False) -> None:
+def run_echo(folder: Path, *, model: str | None = None, as_json: bool = False) -> list[str]:
     """Score the clips of a folder, and print a table, or every score as JSON.
+
+    Returns
+    -------
+    list of str
+        A sentence for each clip that was left out.
 
     Raises
     ------
     PercepNetError
-        If a recording, the model or a package cannot be used.
+        If no recording, or the model or a package cannot be used.
     """
-    rows = list(score_echo(find_echo_clips(folder), model))
+    clips, left_out = find_echo_clips(folder)
+    rows = list(score_echo(clips, model, left_out))
+    if not rows:
+        raise PercepNetError(left_out[0])
     if as_json:
         print(
             to_json([{"name": row.name, "scenario": row.scenario, "system": row.system} | row.scores for row in rows])
         )
-        return
-    print("\n".join(echo_table(rows)))
+    else:
+        print("\n".join(echo_table(rows)))
+    return left_out
 
 
 def _scenario(name: str) -> Scenario:

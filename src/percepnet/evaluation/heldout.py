@@ -48,6 +48,8 @@ Item = TypeVar("Item")
 KINDS = ("clean", "noisy")
 SPEECH_ACTIVE_MIN = 0.5
 NOISE_ACTIVE_DB = 30.0
+SECONDS_MIN, SECONDS_MAX = 0.1, 3600
+SNR_MAX_DB = 100
 LOW_VOICE_HZ = 155.0  # between the voices of men and women
 LEVELS_DBFS = (-32.0, -20.0)  # active speech level
 
@@ -161,8 +163,10 @@ class _Noises:
 
     def draw(self) -> tuple[Row, Samples]:
         row, x = next(next(self._clips))
-        start = int(self._rng.integers(0, len(x)))
-        noise = looped(x, self._samples, start)
+        noise = np.zeros(0, np.float32)
+        while not np.any(noise):  # of a bark with silence around it
+            start = int(self._rng.integers(0, len(x)))
+            noise = looped(x, self._samples, start)
         facts = {
             "category": row["category"],
             "url": row.get("url", ""),
@@ -179,6 +183,8 @@ class _Rooms:
         rooms = []
         for row in held_out(corpus / "rooms.jsonl", "path"):
             response = direct_first(resampled(*read_mono(corpus / row["path"]), SAMPLE_RATE_HZ))
+            if not np.any(response):
+                raise PercepNetError(f"{corpus / row['path']}: is silent, so it is no response of a room: leave it out")
             facts = {"rt60_s": round(reverberation_time_s(response), 2)}
             rooms.append((_credit(row) | facts, response))
         self._rooms = deck(rooms, rng)
@@ -253,9 +259,17 @@ def make_heldout(
         folder, or it cannot be written. Then nothing is left in it.
     """
     corpus, out = Path(corpus), Path(out)
+    if pairs < 1 or not SECONDS_MIN <= seconds <= SECONDS_MAX or not snrs_db:
+        raise PercepNetError(
+            f"a held-out set needs at least one pair, one signal-to-noise ratio, and {SECONDS_MIN} to {SECONDS_MAX} s"
+        )
+    if not all(abs(snr_db) <= SNR_MAX_DB for snr_db in snrs_db):
+        raise PercepNetError(f"signal-to-noise ratios must be from -{SNR_MAX_DB} to {SNR_MAX_DB} dB")
+    if crossed and len(set(snrs_db)) != len(snrs_db):
+        raise PercepNetError("a signal-to-noise ratio is there twice: give each once")
+    if seed < 0:
+        raise PercepNetError(f"the seed is {seed}; it must be 0 or more")
     samples = round(seconds * SAMPLE_RATE_HZ)
-    if pairs < 1 or samples < FRAME_SAMPLES or not snrs_db:
-        raise PercepNetError("a held-out set needs at least one pair, one signal-to-noise ratio and 0.02 s")
     if not 0 <= reverberant_share <= 1:
         raise PercepNetError(f"the reverberant share is {reverberant_share}; it must be from 0 to 1")
     rng = np.random.default_rng(seed)
@@ -291,7 +305,9 @@ def make_heldout(
             "command": command,
             "mixtures": mixtures,
         }
-        (place / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (place / RECORD).write_text(
+            json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace"
+        )
     return mixtures
 
 

@@ -15,7 +15,7 @@ from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
 from percepnet.atomic import replacing
 from percepnet.audio import AudioInfo, create_audio
-from percepnet.errors import AudioError
+from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.numbers import format_score, to_json
 from percepnet.evaluation.oracle_plot import STEPS, draw
 from percepnet.evaluation.recordings import read_aligned
@@ -103,8 +103,28 @@ def step_signals(noisy: Samples, result: OracleResult) -> dict[str, Samples]:
     return {"noisy": noisy} | {step: getattr(result, step) for step in STEPS if step != "noisy"}
 
 
-def run_oracle(clean: Path, noisy: Path, output: Path, *, pitch: Pitch = "clean", as_json: bool = False) -> None:
-    """The command ``percepnet oracle``: `oracle_report`, and its scores as a table, or as JSON."""
+def run_oracle(
+    clean: Path,
+    noisy: Path,
+    output: Path,
+    *,
+    pitch: Pitch = "clean",
+    as_json: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """The command ``percepnet oracle``: `oracle_report`, and its scores as a table, or as JSON.
+
+    Raises
+    ------
+    PercepNetError
+        As `oracle_report`, and without `overwrite` if one of its files exists.
+    """
+    names = [*(f"{step}.wav" for step in STEPS), FIGURE]
+    if there := [output / name for name in names if (output / name).exists()]:
+        if not overwrite:
+            raise PercepNetError(f"{there[0]}: exists: give another -o, or --overwrite to replace it")
+        if inputs := {path.resolve() for path in there} & {clean.resolve(), noisy.resolve()}:
+            raise PercepNetError(f"{min(inputs)}: is one of the inputs: give another -o")
     report = oracle_report(clean, noisy, output, pitch=pitch)
     if as_json:
         print(to_json({"pitch": pitch, "scores": report.scores, "files": [str(file) for file in report.files]}))

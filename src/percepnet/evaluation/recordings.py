@@ -12,6 +12,8 @@ from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.params import SAMPLE_RATE_HZ
 
+_UNREAD = f"recordings to compare are {', '.join(FORMATS)}"
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -140,6 +142,25 @@ def find_recordings(folder: Path, *, with_clean: bool = True) -> list[Recording]
     if not found:
         raise PercepNetError(f"{folder}: no recording in this folder ({', '.join(FORMATS)})")
     return [Recording(name, file) for name, file in zip(names, found, strict=True)]
+
+
+def left_out(folder: Path, *, with_clean: bool = True) -> list[str]:
+    """What of a folder is not scored, a sentence each: the parameters are those of `find_recordings`."""
+    if not with_clean:
+        others = find_audio(folder).audio
+        return [f"{path}: is not scored: {_UNREAD}" for path in others if path.suffix.lower() not in FORMATS]
+    sentences = []
+    names = {kind: audio_by_name(folder / kind) for kind in ("clean", "noisy")}
+    for kind, taken in names.items():
+        for path in find_audio(folder / kind).audio:
+            if path.parent != folder / kind:
+                sentences.append(f"{path}: is not scored, as it lies in a folder below {kind}/")
+            elif path.suffix.lower() not in FORMATS:
+                sentences.append(f"{path}: is not scored: {_UNREAD}")
+            elif taken[path.stem] != path:
+                sentences.append(f"{path}: is not scored, as {taken[path.stem].name} has the same name: rename one")
+    alone = [path for name, path in names["clean"].items() if name not in names["noisy"]]
+    return sentences + [f"{path}: is not scored, as no recording in noisy/ has its name" for path in alone]
 
 
 def read_recording(recording: Recording) -> tuple[Samples | None, Samples]:

@@ -9,12 +9,14 @@ from typing import Any
 from rich.console import Console
 
 from percepnet.atomic import replacing
-from percepnet.errors import PercepNetError
+from percepnet.audio.formats import ALL_SUFFIXES
+from percepnet.errors import PercepNetError, complain
 from percepnet.evaluation.cache import FOLDER, Cache
 from percepnet.evaluation.clips import make_clips
 from percepnet.evaluation.compare import PROCESSES, compare
 from percepnet.evaluation.comparison import Comparison
 from percepnet.evaluation.paced import paced_factors
+from percepnet.evaluation.recordings import left_out
 from percepnet.evaluation.render import report
 from percepnet.evaluation.render import robustness as curves_report
 from percepnet.evaluation.robustness import METRICS as CURVE_METRICS
@@ -42,6 +44,10 @@ class Output:
     path: Path | None = None
     as_json: bool = False
 
+    def __post_init__(self) -> None:
+        if self.path is not None and self.path.suffix.lower() in ALL_SUFFIXES:
+            raise PercepNetError(f"{self.path}: is a recording's name: give -o report.html, or report.md")
+
     @property
     def page(self) -> bool:
         return self.path is not None and self.path.suffix.lower() in PAGES and not self.as_json
@@ -62,7 +68,7 @@ class Output:
         except OSError as error:
             raise PercepNetError(f"{self.path.parent}: cannot be created ({error.strerror})") from error
         with replacing(self.path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="replace")  # names need not be UTF-8
         if self.page:
             print(f"{self.path}: {len(text.encode()) / 1e6:.1f} MB")
 
@@ -116,6 +122,8 @@ def run_evaluation(
     )
     if paced:
         result = replace(result, paced=paced_factors(result.systems, register))
+    for sentence in left_out(folder, with_clean=with_clean):
+        complain(sentence)
     _say(result.skipped | result.failures | result.notes)
     target.write(
         result.to_json,

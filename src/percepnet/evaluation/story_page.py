@@ -78,7 +78,7 @@ def run_story(
     except OSError as error:
         raise PercepNetError(f"{output.parent}: cannot be created ({error.strerror})") from error
     with replacing(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # names need not be UTF-8
     if as_json:
         scores = {story.name: story.scores for story in stories}
         print(to_json({"pitch": pitch, "scores": scores, "skipped": missing, "files": [str(output)]}))

@@ -22,6 +22,7 @@ from percepnet.params import SAMPLE_RATE_HZ
 
 PESQ_RATES_HZ = {"wb": 16_000, "nb": 8_000}
 DNSMOS_RATE_HZ = 16_000
+STOI_MIN_S = 0.4
 SHORTEST_S = 0.3  # of what composite metrics and SRMR can judge: their windows have to fit
 
 Scores = dict[str, float]
@@ -85,6 +86,9 @@ def stoi(reference: Samples, estimate: Samples, sample_rate_hz: int) -> Scores:
         If the lengths differ or the package ``pystoi`` is missing.
     """
     package = metric_package("pystoi")
+    if len(reference) < STOI_MIN_S * sample_rate_hz:  # pystoi fails for less than a frame
+        warnings.warn("STOI needs 0.4 s of speech", stacklevel=2)
+        return {"stoi": np.nan, "estoi": np.nan}
     if not _comparable(reference, estimate, "STOI"):
         return {"stoi": np.nan, "estoi": np.nan}
     with warnings.catch_warnings():

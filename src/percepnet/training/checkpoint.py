@@ -34,7 +34,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise PercepNetError(f"{path}: no such checkpoint; a run's folder has one after its first minutes") from None
     except Exception as error:
-        raise PercepNetError(f"{path}: not a checkpoint of a training, or a damaged one ({error})") from error
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PercepNetError(f"{path}: not a checkpoint of a training, or a damaged one ({said})") from error
     if not isinstance(state, dict) or "average" not in state:
         raise PercepNetError(f"{path}: not a checkpoint of a training")
     return state

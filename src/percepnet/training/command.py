@@ -123,7 +123,7 @@ def export(
         Path | None,
         typer.Option(metavar="DIR", help="Write the network of a model as ONNX graphs, for phones and accelerators."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of --onnx that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     info: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="An entry for the model's card, such as licence.")
     ] = None,
@@ -187,6 +187,8 @@ def export(
         return
     if output is None:
         raise PercepNetError("say what to write: -o MODEL, or --onnx DIR")
+    if (there := [path for path in (output, card) if path is not None and path.exists()]) and not overwrite:
+        raise PercepNetError(f"{there[0]}: exists: give another name, or --overwrite to replace it")
     with extra_packages("train"):
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model

@@ -6,6 +6,7 @@ was made at once or in several goes.
 """
 
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -30,7 +31,7 @@ from percepnet.arrays import Array
 from percepnet.atomic import replacing
 from percepnet.audio import open_audio
 from percepnet.audio.search import find_audio
-from percepnet.errors import AudioError, PercepNetError
+from percepnet.errors import AudioError, PercepNetError, installing
 from percepnet.manifest import Row, Split, load_rows
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.training import measures
@@ -166,7 +167,7 @@ def add_folders(
         raise PercepNetError(f"--drop {unknown[0]}: there is no such flag; there are {', '.join(FLAGS)}")
     if manifest.suffix != ".jsonl":
         raise PercepNetError(f"{manifest}: the name of a manifest ends in .jsonl")
-    rows = {row["path"]: row for row in load_rows(manifest)} if manifest.exists() else {}
+    rows = _rows(manifest) if manifest.exists() else {}
     for row in rows.values():
         if row.get("kind") not in (None, labels.kind):
             raise PercepNetError(f"{manifest}: is a manifest of {row['kind']}; {labels.kind} needs one of its own")
@@ -225,10 +226,11 @@ def measure(path: str, kind: str) -> Row:
         audio, sample_rate_hz, channels = _first_channel(Path(path))
     except AudioError as error:
         return {"unusable": str(error)}
-    except OSError as error:
-        return {"unusable": f"{path}: cannot be read ({error.strerror})"}
     except MemoryError:
         return {"unusable": f"{path}: too long for the memory of this machine: cut it into parts"}
+    except Exception as error:  # one file never ends a batch, whatever a decoder makes of it
+        said = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return {"unusable": f"{path}: cannot be read ({said})"}
     powers = measures.frame_powers(audio, sample_rate_hz)
     level_db = active_level_db(powers)
     if level_db < SILENT_DB and kind != "room":
@@ -320,13 +322,26 @@ def _files_in(folder: Path, exclude: Sequence[str], outcome: Outcome) -> Iterato
         if any(text in path.relative_to(folder).as_posix() for text in exclude):
             continue
         found += 1
-        if suffix in UNREADABLE_SUFFIXES:
-            reason = f"{path}: {suffix} files cannot be read: convert it, for example to .flac"
+        if suffix in UNREADABLE_SUFFIXES and not _has_media():
+            reason = f"{path}: {suffix} files need FFmpeg's libraries: {installing('media')}"
             outcome.unusable.append({"path": str(path), "reason": reason})
         else:
             yield path
     if not found:
         raise PercepNetError(f"{folder}: no audio found{' after --exclude' if exclude else ''} in this folder")
+
+
+def _has_media() -> bool:
+    return importlib.util.find_spec("av") is not None
+
+
+def _rows(manifest: Path) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
+    for row in load_rows(manifest):
+        if row["path"] in rows:
+            raise PercepNetError(f"{manifest}: two lines are of {row['path']}: remove the one that does not hold")
+        rows[row["path"]] = row
+    return rows
 
 
 def _found(place: str | None, inside: Path, folder_name: str) -> str | None:

@@ -5,6 +5,7 @@
 
 import hashlib
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -204,4 +205,4 @@ def _bandwidth_name(row: Mapping[str, Any]) -> str:
 
 def _fraction(name: str) -> float:
     """A number from 0 to 1 that a name always has."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2.0**64
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big") / 2.0**64
