@@ -68,8 +68,10 @@ SOURCES = {
         "XPRIZE+GLEXP-Team-RoboTutor-EnglishAssets", "speech", "Apache-2.0 / CC-BY-4.0", "English_StoriesAudio"
     ),
     # spoken into microphones of their own by more than 50 people each; which file is whose is not said
-    "commands": Source("Picovoice+speech-to-intent-benchmark", "speech", "Apache-2.0", "data/speech/clean"),
-    "keywords": Source("Picovoice+wake-word-benchmark", "speech", "Apache-2.0", "audio", exclude="multiple_keywords"),
+    "picovoice_sti": Source("Picovoice+speech-to-intent-benchmark", "speech", "Apache-2.0", "data/speech/clean"),
+    "picovoice_ww": Source(
+        "Picovoice+wake-word-benchmark", "speech", "Apache-2.0", "audio", exclude="multiple_keywords"
+    ),
     # single words: the test set of Google's Speech Commands, and a set like it in Arabic
     "speech_commands": Source(
         "thegtagamer+PICO-tinyML-benchmark",

@@ -234,6 +234,9 @@ def test_one_of_several_streams_side_by_side_in_ogg(tmp_path: Path) -> None:
     with open_audio(tmp_path / "a.ogg") as reader:
         list(reader.blocks())
         assert any("has 2 audio tracks" in note for note in reader.notes)
+    assert not any("is not written" in note for note in copy(tmp_path / "a.ogg", tmp_path / "b.opus"))
+    copy(tmp_path / "a.ogg", tmp_path / "b.ogg")
+    assert soundfile.info(tmp_path / "b.ogg").subtype == "OPUS"
 
 
 def test_truncated_media_is_refused_and_salvaged(tmp_path: Path) -> None:

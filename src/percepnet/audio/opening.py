@@ -32,6 +32,7 @@ from percepnet.errors import AudioError, installing
 from percepnet.live_stream import SAMPLE_RATE_MAX_HZ, SAMPLE_RATE_MIN_HZ
 
 FRAMES_UNKNOWN = 2**62  # libsndfile's answer where a header does not say
+OF_FFMPEG = {"vorbis": "VORBIS", "opus": "OPUS"}  # libsndfile's names of what both read
 FLAC_BITS = (8, 16, 24)  # of a sample, that libsndfile takes
 Opener = Callable[[], soundfile.SoundFile]
 
@@ -213,7 +214,10 @@ def _open(path: Path, *, salvage: bool, track: int | None) -> AudioReader:
             raise AudioError(f"{path}: not an audio file that can be read, or damaged at its start")
     from percepnet.audio.media import open_media  # loads FFmpeg
 
-    return open_media(path, salvage=salvage, track=track)
+    media = open_media(path, salvage=salvage, track=track)
+    if head[:4] == b"OggS" and media.info.subtype in OF_FFMPEG:
+        media.info = replace(media.info, format="OGG", subtype=OF_FFMPEG[media.info.subtype])
+    return media
 
 
 def _open_if_known(path: Path, *, salvage: bool) -> AudioReader | None:

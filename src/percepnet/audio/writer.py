@@ -15,7 +15,7 @@ from percepnet.arrays import Samples
 from percepnet.atomic import replacing, why
 from percepnet.audio import mpeg
 from percepnet.audio import riff as riff_layout
-from percepnet.audio.formats import BYTES_A_SAMPLE, MEDIA, output_format
+from percepnet.audio.formats import BYTES_A_SAMPLE, LOSSY, MEDIA, output_format
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.opening import reason
 from percepnet.audio.quantise import quantised
@@ -183,7 +183,9 @@ def create_audio(
 
 def _is_other(original: AudioReader, path: Path, subtype: str) -> bool:
     """Whether an output of the same suffix has another codec than its input."""
-    return original.path.suffix.lower() == path.suffix.lower() and original.info.subtype != subtype
+    found = original.info.subtype
+    is_same = found == subtype or (found.startswith("pcm_") and subtype not in LOSSY)
+    return original.path.suffix.lower() == path.suffix.lower() and not is_same
 
 
 def _refuse_full_disk(path: Path, source: AudioInfo, channels: int, subtype: str) -> None:
