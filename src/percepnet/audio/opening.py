@@ -212,6 +212,10 @@ def _open(path: Path, *, salvage: bool, track: int | None) -> AudioReader:
             return plain
         if not head.strip(b"\0") or head[:32].isascii():
             raise AudioError(f"{path}: not an audio file that can be read, or damaged at its start")
+    return _open_media(path, head, salvage=salvage, track=track)
+
+
+def _open_media(path: Path, head: bytes, *, salvage: bool, track: int | None) -> AudioReader:
     from percepnet.audio.media import open_media  # loads FFmpeg
 
     media = open_media(path, salvage=salvage, track=track)
