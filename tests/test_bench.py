@@ -188,9 +188,10 @@ def test_a_report_keeps_what_stands_above_it(document, tmp_path):
 
 def test_a_file_without_the_marker_is_left_alone(tmp_path):
     path = tmp_path / "notes.md"
-    path.write_text("mine")
-    with pytest.raises(PercepNetError, match="has no line"):
-        check_report(path)
+    for content in (b"mine", b"RIFF\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(PercepNetError, match="has no line"):
+            check_report(path)
 
 
 def test_picture(document, tmp_path):

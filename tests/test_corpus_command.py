@@ -1,6 +1,8 @@
 import json
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +106,37 @@ def test_bad_files_among_good_ones(folders, run):
     for name in ("broken.wav", "phone.m4a", "zero.wav"):
         (folders / "voices" / name).unlink()
     assert run(*add)[0] == 0  # of a duplicate nothing is missing
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names there are text")
+def test_names_that_are_not_utf8(folders, run):
+    made = folders / "voices" / "made.wav"
+    write(made, soundfile.read(folders / "voices" / "speaker1" / "0.flac")[0][:24000])
+    made.rename(folders / "voices" / os.fsdecode(b"a\xff.wav"))
+    code, _, err = run(
+        "corpus", "add", "voices", "--kind", "speech", "--speaker-from", "file", "-o", "s.jsonl", "--jobs", 0
+    )
+    assert code in (0, 1), err
+    assert "Traceback" not in err
+
+
+def test_whatever_a_decoder_raises_is_said(folders, run, monkeypatch):
+    def fail(path):
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr("percepnet.training.indexing._first_channel", fail)
+    code, _, err = run("corpus", "add", "voices", "--kind", "speech", "-o", "s.jsonl", "--jobs", 0)
+    assert code in (1, 2)
+    assert "cannot be read (ValueError: no such thing)" in err
+
+
+def test_two_lines_of_one_recording_are_refused(folders, run):
+    assert run("corpus", "add", "voices", "--kind", "speech", "-o", "s.jsonl", "--jobs", 0)[0] == 0
+    manifest = folders / "s.jsonl"
+    manifest.write_text(manifest.read_text() + manifest.read_text().splitlines()[0] + "\n")
+    before = manifest.read_bytes()
+    refused(run("corpus", "add", "voices", "--kind", "speech", "-o", "s.jsonl", "--jobs", 0), "two lines are of")
+    assert manifest.read_bytes() == before
 
 
 def test_bad_input_is_one_line(folders, run):

@@ -53,6 +53,13 @@ def test_pesq_of_the_reference_itself_is_its_maximum(speech, noise):
     assert metrics.pesq(speech, speech + noise, RATE_HZ)["pesq_wb"] < 4.0
 
 
+def test_stoi_of_less_than_a_window_says_nothing():
+    pytest.importorskip("pystoi", reason="the package pystoi is not installed")
+    x = np.full(100, 0.1, np.float32)
+    with pytest.warns(UserWarning, match="STOI needs"):
+        assert np.isnan(metrics.stoi(x, x, 48000)["stoi"])
+
+
 def test_stoi_of_the_reference_itself_is_one(speech, noise):
     pytest.importorskip("pystoi", reason="the package pystoi is not installed")
     assert metrics.stoi(speech, speech, RATE_HZ) == pytest.approx({"stoi": 1.0, "estoi": 1.0}, abs=1e-6)
