@@ -77,7 +77,7 @@ def test_what_may_be_damaged_is_refused(tmp_path: Path, kind: str, monkeypatch: 
     if kind == "damaged":
         content[len(content) // 2] ^= 0xFF
     if kind == "without FFmpeg":
-        monkeypatch.setattr(opening_module, "_has_media", lambda: False)
+        monkeypatch.setattr(opening_module, "has_media", lambda: False)
     (tmp_path / "a.flac").write_bytes(content)
     with open_audio(tmp_path / "a.flac") as reader, pytest.raises(AudioError, match="damaged or truncated") as refusal:
         list(reader.blocks())

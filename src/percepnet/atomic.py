@@ -6,11 +6,11 @@ import re
 import secrets
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from percepnet.errors import AudioError
+from percepnet.errors import AudioError, PercepNetError
 
 _HOST = f"{zlib.crc32(socket.gethostname().encode(errors='replace')):08x}"
 _PART = re.compile(r"\.percepnet-([0-9a-f]{8})-(\d+)-[0-9a-f]+\.part")
@@ -41,6 +41,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise AudioError(f"{path}: cannot be written ({why(error)})") from error
+
+
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool, instead: str = "-o") -> None:
+    """Refuse to write over files, unless that is asked for.
+
+    Raises
+    ------
+    PercepNetError
+        Which of them exists, and what to give in its place: `instead`.
+    """
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None and not overwrite:
+        raise PercepNetError(f"{there}: exists: give another {instead}, or --overwrite to replace it")
 
 
 def why(error: OSError) -> str:

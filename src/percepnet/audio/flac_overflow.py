@@ -9,13 +9,12 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from percepnet.arrays import Samples
 from percepnet.audio.info import AudioInfo
-from percepnet.audio.media import MediaReader, require_av
+from percepnet.audio.media import MediaReader, open_media, require_av
 from percepnet.errors import AudioError
 
 _HEADER_BYTES = 42  # up to the end of STREAMINFO, of which the last 16 are the checksum
@@ -43,12 +42,17 @@ def read_overflowing(path: Path, info: AudioInfo, block_samples: int) -> Iterato
     PercepNetError
         Without the package av.
     """
-    av = require_av(path)
     with path.open("rb") as file:
         wanted = file.read(_HEADER_BYTES)[-16:]
-    if not any(wanted) or _checksum(path, av, info.subtype) != wanted:
+    if not any(wanted):
         return None
-    return _unwrapped(MediaReader(path, av, None, salvage=False).blocks(block_samples / info.sample_rate_hz))
+    try:
+        reader = open_media(path, salvage=False, track=None)
+    except AudioError:
+        return None
+    if _checksum(reader, info.subtype) != wanted:
+        return None
+    return _unwrapped(reader.blocks(block_samples / info.sample_rate_hz))
 
 
 def unwrap(x: Samples, before: Samples) -> Samples:
@@ -81,12 +85,12 @@ def _unwrapped(blocks: Iterator[Samples]) -> Iterator[Samples]:
         yield x
 
 
-def _checksum(path: Path, av: Any, subtype: str) -> bytes | None:
+def _checksum(reader: MediaReader, subtype: str) -> bytes | None:
     """MD5 of the decoded samples as FLAC counts it, or None if a part of them cannot be decoded."""
     width = {"PCM_S8": 1, "PCM_16": 2, "PCM_24": 3}[subtype]
     found = hashlib.md5(usedforsecurity=False)
-    with suppress(av.error.FFmpegError, AudioError), av.open(path.open("rb")) as container:
-        for frame in container.decode(audio=0):
+    with suppress(require_av(reader.path).error.FFmpegError), reader.container() as (container, stream):
+        for frame in container.decode(stream):
             samples = frame.to_ndarray().reshape(-1, 1)  # interleaved, the value in the uppermost bits
             as_bytes = samples.astype(samples.dtype.newbyteorder("<")).view(np.uint8)
             found.update(as_bytes[:, -width:].tobytes())

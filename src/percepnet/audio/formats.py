@@ -1,5 +1,6 @@
 """Which suffix means which format, and what becomes of a recording's format in its output."""
 
+import importlib.util
 from pathlib import Path
 
 from percepnet.audio.info import AudioInfo
@@ -78,6 +79,11 @@ READ_ONLY = frozenset(
     (".awb", ".ape", ".mpc", ".spx", ".dts", ".ogv", ".ogx", ".ra", ".rm", ".qcp", ".voc", ".dv", ".mxf", ".dsf")
 )
 ALL_SUFFIXES = (*FORMATS, *MEDIA, *sorted(READ_ONLY - MEDIA.keys()))
+
+
+def has_media() -> bool:
+    """Whether what only FFmpeg reads can be read here, without loading it."""
+    return importlib.util.find_spec("av") is not None
 
 
 def default_suffix(source: Path) -> str:

@@ -4,7 +4,6 @@ The length of a recording is what decodes. Reading refuses what is damaged, and 
 what is there, and says so.
 """
 
-import importlib.util
 import io
 import os
 import re
@@ -20,7 +19,7 @@ import soundfile
 from percepnet.arrays import CHANNELS_MAX, Samples
 from percepnet.atomic import why
 from percepnet.audio import flac, mpeg, ogg, riff
-from percepnet.audio.formats import LOSSY, MEDIA, READ_ONLY
+from percepnet.audio.formats import LOSSY, MEDIA, READ_ONLY, has_media
 from percepnet.audio.info import AudioInfo
 from percepnet.audio.pieces import Pieces
 from percepnet.audio.reader import AudioReader
@@ -113,7 +112,7 @@ class _FlacReader(_SoundFileReader):
     """A FLAC file, of which FFmpeg decodes what libsndfile refuses."""
 
     def _otherwise(self, block_samples: int) -> Iterator[Samples] | None:
-        if not _has_media():
+        if not has_media():
             return None
         from percepnet.audio.flac_overflow import read_overflowing
 
@@ -121,7 +120,7 @@ class _FlacReader(_SoundFileReader):
         return None if whole is None else self._behind(whole, self.frames_read)
 
     def _why(self, error: soundfile.LibsndfileError) -> str:
-        return reason(error) if _has_media() else f"{reason(error)}; if it plays elsewhere: {installing('media')}"
+        return reason(error) if has_media() else f"{reason(error)}; if it plays elsewhere: {installing('media')}"
 
     def _behind(self, whole: Iterator[Samples], frames: int) -> Iterator[Samples]:
         self.notes.append("has samples beyond full scale: FFmpeg has decoded it, and they are at full scale")
@@ -203,7 +202,7 @@ def _open(path: Path, *, salvage: bool, track: int | None) -> AudioReader:
             reader.close()
             raise AudioError(f"{path}: has no audio track {track}, as it has one: leave --track out")
         return reader
-    several = head[:4] == b"OggS" and _has_media()  # streams side by side
+    several = head[:4] == b"OggS" and has_media()  # streams side by side
     if path.suffix.lower() not in {*MEDIA, *READ_ONLY} and not _looks_like_media(head) and not several:
         with suppress(AudioError):
             plain = _open_plain(path, Tags(), salvage=salvage)
@@ -250,10 +249,6 @@ def _looks_like_media(head: bytes) -> bool:
         b"FLV\x01",
         b"RIFF",  # AVI
     )
-
-
-def _has_media() -> bool:
-    return importlib.util.find_spec("av") is not None
 
 
 def reason(error: soundfile.LibsndfileError) -> str:
@@ -353,8 +348,8 @@ def _open_wav(path: Path, file: BinaryIO, *, salvage: bool) -> AudioReader | Non
     opener = _opener(path)
     frames = length // layout.block_bytes
     with suppress(soundfile.LibsndfileError), opener() as plain:
-        info = AudioInfo(plain.samplerate, plain.channels, plain.frames, plain.format, plain.subtype, tags=tags)
-        info = replace(info, channel_mask=layout.channel_mask)
+        read = (plain.samplerate, plain.channels, plain.frames, plain.format, plain.subtype)
+        info = AudioInfo(*read, tags=tags, channel_mask=layout.channel_mask)
         if plain.frames == frames:
             return _SoundFileReader(path, [opener], info, notes, salvage=salvage, counts=[frames])
     form = {

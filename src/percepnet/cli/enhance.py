@@ -319,10 +319,14 @@ def _names(names: list[str]) -> str:
 def _report(path: Path) -> Iterator[IO[str]]:
     """Lines of JSON, behind those of earlier runs; another file is not added to."""
     try:
-        if path.suffix.lower() in ALL_SUFFIXES or (path.is_file() and path.read_bytes()[:1] not in (b"", b"{")):
+        is_ours = path.suffix.lower() not in ALL_SUFFIXES
+        if path.is_file():
+            with path.open("rb") as file:
+                is_ours = is_ours and file.read(1) in (b"", b"{")
+        if not is_ours:
             raise PercepNetError(f"{path}: is no report of enhance: give another --report, for example report.jsonl")
-        with path.open("a", encoding="utf-8") as file:
-            yield file
+        with path.open("a", encoding="utf-8") as lines:
+            yield lines
     except OSError as error:
         raise AudioError(f"{path}: cannot be written ({error.strerror})") from error
 

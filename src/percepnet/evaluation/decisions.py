@@ -63,8 +63,6 @@ def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> t
     params = SignalParams()
     errors: dict[str, list[np.ndarray]] = {name: [] for name in names}
     heard: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
-    for name in names:
-        register.start(name)  # one that is not there says so before anything is read
     pairs = find_pairs(folder)
     failed = left_out(folder)
     for pair in followed(pairs, len(pairs), "judging decisions"):

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from percepnet.acoustics.resampling import resampled
 from percepnet.arrays import Samples
-from percepnet.atomic import replacing
+from percepnet.atomic import refuse_existing, replacing
 from percepnet.audio import AudioInfo, create_audio
 from percepnet.errors import AudioError, PercepNetError
 from percepnet.evaluation.numbers import format_score, to_json
@@ -119,12 +119,10 @@ def run_oracle(
     PercepNetError
         As `oracle_report`, and without `overwrite` if one of its files exists.
     """
-    names = [*(f"{step}.wav" for step in STEPS), FIGURE]
-    if there := [output / name for name in names if (output / name).exists()]:
-        if not overwrite:
-            raise PercepNetError(f"{there[0]}: exists: give another -o, or --overwrite to replace it")
-        if inputs := {path.resolve() for path in there} & {clean.resolve(), noisy.resolve()}:
-            raise PercepNetError(f"{min(inputs)}: is one of the inputs: give another -o")
+    files = [output / name for name in (*(f"{step}.wav" for step in STEPS), FIGURE)]
+    refuse_existing(files, overwrite=overwrite)
+    if inputs := {path.resolve() for path in files} & {clean.resolve(), noisy.resolve()}:
+        raise PercepNetError(f"{min(inputs)}: is one of the inputs: give another -o")
     report = oracle_report(clean, noisy, output, pitch=pitch)
     if as_json:
         print(to_json({"pitch": pitch, "scores": report.scores, "files": [str(file) for file in report.files]}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from percepnet.atomic import replacing
+from percepnet.atomic import refuse_existing, replacing
 from percepnet.errors import PercepNetError
 from percepnet.evaluation.numbers import to_json
 from percepnet.evaluation.paced import paced_factors
@@ -91,5 +91,4 @@ def run_story(
 def _refuse_loss(output: Path, *, overwrite: bool) -> None:
     if output.exists() and not output.is_file():
         raise PercepNetError(f"{output}: exists and is not a file: give another -o")
-    if output.exists() and not overwrite:
-        raise PercepNetError(f"{output}: exists: give another -o, or --overwrite to replace it")
+    refuse_existing([output], overwrite=overwrite)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percepnet import native
+from percepnet.atomic import refuse_existing
 from percepnet.errors import PercepNetError
 from percepnet.model import Model
 from percepnet.onnx_export.graph import network_graph
@@ -56,8 +57,7 @@ def export_onnx(model: Model, folder: Path, overwrite: bool = False) -> list[Pat
     }
     vectors_file, script_file = (folder / name for name in (VECTORS, SCRIPT))
     files = [*graphs, vectors_file, script_file]
-    if not overwrite and (there := [path for path in files if path.exists()]):
-        raise PercepNetError(f"{there[0]}: exists: give another folder, or --overwrite to replace it")
+    refuse_existing(files, overwrite=overwrite, instead="folder")
     vectors = vectors_of(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from percepnet.atomic import replacing
+from percepnet.atomic import refuse_existing, replacing
 from percepnet.errors import PercepNetError, extra_packages
 from percepnet.model import PRESETS, load_model
 from percepnet.params import BAND_EDGES, LOOKAHEAD_FRAMES, LOOKAHEAD_FRAMES_MAX
@@ -187,8 +187,7 @@ def export(
         return
     if output is None:
         raise PercepNetError("say what to write: -o MODEL, or --onnx DIR")
-    if (there := [path for path in (output, card) if path is not None and path.exists()]) and not overwrite:
-        raise PercepNetError(f"{there[0]}: exists: give another name, or --overwrite to replace it")
+    refuse_existing([path for path in (output, card) if path is not None], overwrite=overwrite, instead="name")
     with extra_packages("train"):
         from percepnet.training.card import model_card
         from percepnet.training.export import export_model

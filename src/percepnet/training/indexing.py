@@ -6,7 +6,6 @@ was made at once or in several goes.
 """
 
 import hashlib
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -30,6 +29,7 @@ from percepnet.acoustics.rooms import ROOM_MAX_S, reverberation_time_s
 from percepnet.arrays import Array
 from percepnet.atomic import replacing
 from percepnet.audio import open_audio
+from percepnet.audio.formats import has_media
 from percepnet.audio.search import find_audio
 from percepnet.errors import AudioError, PercepNetError, installing
 from percepnet.manifest import Row, Split, load_rows
@@ -322,17 +322,13 @@ def _files_in(folder: Path, exclude: Sequence[str], outcome: Outcome) -> Iterato
         if any(text in path.relative_to(folder).as_posix() for text in exclude):
             continue
         found += 1
-        if suffix in UNREADABLE_SUFFIXES and not _has_media():
+        if suffix in UNREADABLE_SUFFIXES and not has_media():
             reason = f"{path}: {suffix} files need FFmpeg's libraries: {installing('media')}"
             outcome.unusable.append({"path": str(path), "reason": reason})
         else:
             yield path
     if not found:
         raise PercepNetError(f"{folder}: no audio found{' after --exclude' if exclude else ''} in this folder")
-
-
-def _has_media() -> bool:
-    return importlib.util.find_spec("av") is not None
 
 
 def _rows(manifest: Path) -> dict[str, Row]:
