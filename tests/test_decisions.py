@@ -59,13 +59,15 @@ def test_bad_pairs_are_said_and_the_others_judged(folder, tmp_path):
         soundfile.write(tmp_path / kind / "short.wav", np.full(100, 0.1), 48000)
         soundfile.write(tmp_path / kind / "stereo.wav", np.full((4800, 2), 0.1), 48000)
     soundfile.write(tmp_path / "clean" / "alone.wav", np.full(4800, 0.1), 48000)
+    soundfile.write(tmp_path / "noisy" / "unknown.wav", np.full(4800, 0.1), 48000)
     result = CliRunner().invoke(app, ["decisions", "--pairs", str(tmp_path), "--systems", "noisy"])
     assert result.exit_code == 1
     assert result.stdout.splitlines()[2].startswith("| noisy | +")
     said = " ".join(result.stderr.split())
     assert "short.wav: is shorter than 0.1 s" in said
     assert "stereo.wav: has 2 channels" in said
-    assert "alone.wav: is not scored" in said
+    assert "alone.wav: is not scored, as no recording in noisy/ has its name" in said
+    assert "unknown.wav: is not scored, as no recording in clean/ has its name" in said
 
 
 def test_an_unknown_system_is_named(folder):

@@ -758,6 +758,8 @@ def test_no_such_file_or_name(tmp_path):
         load_model(tmp_path / "none.safetensors")
     with pytest.raises(ModelError, match="no model of the name 'loud'"):
         load_model("loud")
+    with pytest.raises(ModelError, match="a model is a name or a path, not int"):
+        load_model(5)
 
 
 def test_unwritable_place(model, tmp_path):

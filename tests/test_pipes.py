@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 
 import identity_system
+from percepnet.audio import riff
+from percepnet.audio.tags.riff import chunk_bytes, read_wav
 from percepnet.bulk.pipe import RAWS
 
 RATE_HZ = 16000
@@ -66,6 +69,50 @@ def test_options_that_a_pipe_has_no_use_for_are_refused(tmp_path: Path) -> None:
     raw = ("--raw", "s16le", "--rate", RATE_HZ)
     done = enhance("-", "-o", "-", *raw, "--bits", "24", given=bytes(960), cwd=tmp_path)
     assert (done.returncode, b"leave --bits out, or add --format wav" in done.stderr) == (2, True)
+
+
+def with_chunks(
+    before: Sequence[tuple[bytes, bytes]], behind: Sequence[tuple[bytes, bytes]] = (), mask: int = 0x3F
+) -> bytes:
+    """Six channels, with chunks on both sides of the sound."""
+    sound = np.zeros((SAMPLES, 6), "<i2").tobytes()
+    form = riff.format_content(riff.PCM, 6, RATE_HZ, 2, channel_mask=0x3F)
+    chunks = [(b"fmt ", form), *before, (b"data", sound), *behind]
+    content = b"WAVE" + b"".join(chunk_bytes(*chunk) for chunk in chunks)
+    return b"RIFF" + len(content).to_bytes(4, "little") + content
+
+
+TITLE = (b"LIST", b"INFO" + chunk_bytes(b"INAM", b"Rain\0"))
+ORIGIN = (b"bext", bytes(range(200)) + bytes(402))
+
+
+@pytest.mark.parametrize("output", ["-", "out.wav"])
+def test_what_comes_before_the_sound_is_kept(tmp_path: Path, output: str) -> None:
+    done = enhance("-", "-o", output, given=with_chunks([TITLE, ORIGIN]), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    file = io.BytesIO(done.stdout) if output == "-" else io.BytesIO((tmp_path / output).read_bytes())
+    layout = riff.read_layout(file)
+    assert layout is not None
+    tags = read_wav(file, layout)
+    assert tags.first("TITLE") == "Rain"
+    assert dict(tags.raw)["bext"] == ORIGIN[1]
+    assert layout.channel_mask == 0x3F
+    assert layout.data_end - layout.data_start == 12 * SAMPLES
+    assert b"behind its sound" not in done.stderr
+
+
+def test_what_comes_behind_the_sound_is_named(tmp_path: Path) -> None:
+    done = enhance("-", "-o", "out.wav", given=with_chunks([], [TITLE]), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"26 bytes behind its sound" in b" ".join(done.stderr.split())
+
+
+def test_a_mono_output_has_no_loudspeakers(tmp_path: Path) -> None:
+    done = enhance("-", "-o", "-", "--mono", given=with_chunks([]), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    layout = riff.read_layout(io.BytesIO(done.stdout))
+    assert layout is not None
+    assert (layout.channels, layout.channel_mask) == (1, None)
 
 
 def test_errors_name_the_input(tmp_path: Path) -> None:

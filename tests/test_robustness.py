@@ -140,8 +140,10 @@ def test_tables_pages_and_json(pairs, tmp_path, capsys):
 def test_the_command_repeats_what_was_chosen(pairs, tmp_path):
     options = "--robustness --curves snr --systems noisy --metrics si_sdr,stoi"
     report = tmp_path / "report.md"
+    sf.write(pairs / "noisy" / "alone.wav", np.full(4800, 0.1), RATE_HZ)
     result = CliRunner().invoke(app, ["evaluate", "--pairs", str(pairs), *options.split(), "-o", str(report)])
     assert result.exit_code == 0, result.output
+    assert "alone.wav: is not scored" in " ".join(result.stderr.split())
     assert f"percepnet evaluate --pairs pairs {options}\n" in report.read_text()
     refused = CliRunner().invoke(app, ["evaluate", "--pairs", str(pairs), "--curves", "snr"])
     assert refused.exit_code == 2

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PCM, FLOAT, ALAW, MULAW, MPEG, MPEG_LAYER_3, EXTENSIBLE = 1, 3, 6, 7, 0x50, 0x55, 0xFFFE
+SUBFORMAT_REST = bytes.fromhex("000000001000800000aa00389b71")  # of the GUIDs of all formats that have a tag
 PADDING_BYTES_MAX = 1 << 20
 
 
@@ -108,6 +109,18 @@ def read_format(layout: Layout, content: bytes, order: str) -> None:
         block,
         bits,
     )
+
+
+def format_content(tag: int, channels: int, sample_rate_hz: int, width: int, channel_mask: int | None = None) -> bytes:
+    """What a "fmt " chunk says of samples of `width` bytes; with a channel mask, of extensible format."""
+    block = channels * width
+    extended = channel_mask is not None
+    content = struct.pack(
+        "<HHIIHH", EXTENSIBLE if extended else tag, channels, sample_rate_hz, sample_rate_hz * block, block, 8 * width
+    )
+    if extended:
+        content += struct.pack("<HHIH", 22, 8 * width, channel_mask, tag) + SUBFORMAT_REST
+    return content
 
 
 def set_channel_mask(path: Path, mask: int) -> None:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from percepnet.audio import AudioInfo, create_audio, riff
 from percepnet.audio.formats import BITS, FORMATS, MEDIA
 from percepnet.audio.opening import check_form
 from percepnet.audio.quantise import quantised
+from percepnet.audio.tags.riff import chunk_bytes, read_wav
 from percepnet.beamforming import Beamformer
 from percepnet.bulk.one import Job, Settings, enhance_file, left_out_notes
 from percepnet.errors import AudioError, PercepNetError, complain
@@ -29,6 +31,7 @@ PIPE = "-"
 READ_BYTES = 1 << 16
 HEADER_BYTES_MAX = 1 << 20
 SIZE_UNKNOWN = 0xFFFFFFFF
+SIZES_KNOWN = 0x7FFFF000  # from here on they say that nobody knows
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,26 @@ def _from_input(output: str, settings: Settings, form: str | None) -> None:
         header, layout = _wav_header(head)
         if layout is not None and layout.subtype in _OF_SUBTYPES:
             raw = RAWS[_OF_SUBTYPES[layout.subtype]]
-            info = AudioInfo(layout.sample_rate_hz, layout.channels, 0, "WAV", layout.subtype, frames_exact=False)
+            tags = read_wav(BytesIO(header), layout)
+            mask = layout.channel_mask
+            info = AudioInfo(
+                layout.sample_rate_hz,
+                layout.channels,
+                0,
+                "WAV" if mask is None else "WAVEX",
+                layout.subtype,
+                tags=tags,
+                channel_mask=mask,
+                frames_exact=False,
+            )
             check_form("standard input", info)
             promised = layout.promised_bytes
-            known = 0 < promised < 0x7FFFF000
+            known = 0 < promised < SIZES_KNOWN
+            if known and (behind := _bytes_behind(header, promised)):
+                complain(
+                    f"standard input: {behind} bytes behind its sound, such as tags, are not in the output: "
+                    "give the file itself to keep them"
+                )
             _live(sys.stdin.buffer, header, raw, info, output, settings, limit=promised if known else None, form=form)
             return
         head = header
@@ -183,8 +202,15 @@ def _wav_header(head: bytes) -> tuple[bytes, riff.Layout | None]:
         head = _fill(sys.stdin.buffer, head, at + 8 + length + length % 2)
         if name == b"fmt ":
             riff.read_format(layout, head[at + 8 : at + 8 + min(length, 40)], "<")
+        layout.chunks.append((name, at + 8, length))
         at += 8 + length + length % 2
     return head, None
+
+
+def _bytes_behind(header: bytes, sound_bytes: int) -> int:
+    """What a WAV file says to have behind its sound. It is not waited for: who sends it may wait for the sound."""
+    whole = int.from_bytes(header[4:8], "little") + 8
+    return max(0, whole - len(header) - sound_bytes - sound_bytes % 2) if whole < SIZES_KNOWN else 0
 
 
 def _fill(file: BinaryIO, head: bytes, size: int) -> bytes:
@@ -210,9 +236,14 @@ def _live(
     enhancer = settings.enhancer(info.sample_rate_hz, info.channels, link_channels=link)
     blocks = _checked(_chunks(file, raw, info.channels, limit, salvage=settings.salvage), info)
     if output != PIPE:
-        with create_audio(Path(output), replace(info, format="WAV"), wishes=settings.wishes) as writer:
+        headed = info.format != "RAW"
+        with create_audio(
+            Path(output), replace(info, format=info.format if headed else "WAV"), wishes=settings.wishes
+        ) as writer:
             for y in enhance_blocks(enhancer, blocks):
                 writer.write(y)
+        for note in writer.notes:
+            complain(f"{output}: {note}")
         _say_left_out(enhancer)
         return
     if form not in (None, "wav"):
@@ -245,12 +276,13 @@ def _live_header(info: AudioInfo, channels: int, raw: Raw) -> bytes:
     if raw.width == 8 or raw.dtype[0] == ">":
         raise PercepNetError("--format wav has no such samples: leave it out")
     tag = riff.FLOAT if raw.subtype == "FLOAT" else riff.PCM
-    block = channels * raw.width
-    form = tag.to_bytes(2, "little") + channels.to_bytes(2, "little") + info.sample_rate_hz.to_bytes(4, "little")
-    form += (info.sample_rate_hz * block).to_bytes(4, "little") + block.to_bytes(2, "little")
-    form += (8 * raw.width).to_bytes(2, "little")
+    form = riff.format_content(
+        tag, channels, info.sample_rate_hz, raw.width, info.channel_mask if channels == info.channels else None
+    )
+    chunks = [chunk_bytes(b"fmt ", form)]
+    chunks += [chunk_bytes(key.encode("latin-1"), content) for key, content in info.tags.raw]
     unknown = SIZE_UNKNOWN.to_bytes(4, "little")
-    return b"RIFF" + unknown + b"WAVEfmt " + (16).to_bytes(4, "little") + form + b"data" + unknown
+    return b"RIFF" + unknown + b"WAVE" + b"".join(chunks) + b"data" + unknown
 
 
 def _chunks(file: BinaryIO, raw: Raw, channels: int, limit: int | None, *, salvage: bool) -> Iterator[Samples]:

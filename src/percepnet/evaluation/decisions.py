@@ -64,7 +64,7 @@ def judge_decisions(folder: Path, register: Register, names: Sequence[str]) -> t
     errors: dict[str, list[np.ndarray]] = {name: [] for name in names}
     heard: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in names}
     pairs = find_pairs(folder)
-    failed = left_out(folder)
+    failed = left_out(folder, pairs_only=True)
     for pair in followed(pairs, len(pairs), "judging decisions"):
         try:
             clean, noisy = read_at_48k(pair)

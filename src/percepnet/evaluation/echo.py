@@ -7,7 +7,6 @@ are results of other programs, which are scored beside ours.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -105,35 +104,42 @@ def find_echo_clips(folder: Path) -> tuple[list[EchoClip], list[str]]:
     return clips, left_out
 
 
-def score_echo(clips: list[EchoClip], model: Model | str | None, left_out: list[str]) -> Iterator[EchoScores]:
+def score_echo(clips: list[EchoClip], model: Model | str | None) -> tuple[list[EchoScores], list[str]]:
     """Score the microphones as they are, ours with and without the far end, and what other programs made of them.
 
     Parameters
     ----------
     clips : list of EchoClip
     model : Model or str, optional
+
+    Returns
+    -------
+    rows : list of EchoScores
     left_out : list of str
-        Gets a sentence for each clip of which a recording cannot be read, or is not mono.
+        A sentence for each clip of which a recording cannot be read, or is not mono.
     """
+    rows, left_out = [], []
     for clip in followed(clips, len(clips), "scoring echo"):
         try:
-            near, rate_hz = read_mono(clip.microphone)
-            far = _beside(clip.far_end, near, rate_hz)
-            made = {system: _beside(path, near, rate_hz) for system, path in clip.others.items()}
+            rows += _scores(clip, model)
         except AudioError as error:
             left_out.append(str(error))
-            continue
-        results = {
-            UNPROCESSED: near,
-            OURS: _enhanced(near, far, rate_hz, model),
-            WITHOUT: _enhanced(near, None, rate_hz, model),
-            **made,
-        }
-        for system, y in results.items():
-            scores = aecmos(near, far, y, rate_hz, clip.scenario) | reduction(near, y)
-            if clip.scenario != "farend_singletalk":  # there is no speech that could be good
-                scores["dnsmos_ovrl"] = dnsmos(None, y, rate_hz)["dnsmos_ovrl"]
-            yield EchoScores(clip.name, clip.scenario, system, scores)
+    return rows, left_out
+
+
+def _scores(clip: EchoClip, model: Model | str | None) -> list[EchoScores]:
+    near, rate_hz = read_mono(clip.microphone)
+    far = _beside(clip.far_end, near, rate_hz)
+    results = {UNPROCESSED: near} | {system: _beside(path, near, rate_hz) for system, path in clip.others.items()}
+    results |= {OURS: _enhanced(near, far, rate_hz, model), WITHOUT: _enhanced(near, None, rate_hz, model)}
+    rows = []
+    for system in (UNPROCESSED, OURS, WITHOUT, *clip.others):
+        y = results[system]
+        scores = aecmos(near, far, y, rate_hz, clip.scenario) | reduction(near, y)
+        if clip.scenario != "farend_singletalk":  # there is no speech that could be good
+            scores["dnsmos_ovrl"] = dnsmos(None, y, rate_hz)["dnsmos_ovrl"]
+        rows.append(EchoScores(clip.name, clip.scenario, system, scores))
+    return rows
 
 
 def echo_table(rows: list[EchoScores]) -> list[str]:
@@ -165,7 +171,8 @@ def run_echo(folder: Path, *, model: str | None = None, as_json: bool = False) -
         If no recording, or the model or a package cannot be used.
     """
     clips, left_out = find_echo_clips(folder)
-    rows = list(score_echo(clips, model, left_out))
+    rows, more = score_echo(clips, model)
+    left_out += more
     if not rows:
         raise PercepNetError(left_out[0])
     if as_json:

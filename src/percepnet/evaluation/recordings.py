@@ -144,8 +144,16 @@ def find_recordings(folder: Path, *, with_clean: bool = True) -> list[Recording]
     return [Recording(name, file) for name, file in zip(names, found, strict=True)]
 
 
-def left_out(folder: Path, *, with_clean: bool = True) -> list[str]:
-    """What of a folder is not scored, a sentence each: the parameters are those of `find_recordings`."""
+def left_out(folder: Path, *, with_clean: bool = True, pairs_only: bool = False) -> list[str]:
+    """What of a folder is not scored, a sentence each.
+
+    Parameters
+    ----------
+    folder, with_clean
+        As for `find_recordings`.
+    pairs_only : bool
+        Noisy recordings without a clean one are not scored either, as those of `find_pairs`.
+    """
     if not with_clean:
         others = find_audio(folder).audio
         return [f"{path}: is not scored: {_UNREAD}" for path in others if path.suffix.lower() not in FORMATS]
@@ -159,8 +167,10 @@ def left_out(folder: Path, *, with_clean: bool = True) -> list[str]:
                 sentences.append(f"{path}: is not scored: {_UNREAD}")
             elif taken[path.stem] != path:
                 sentences.append(f"{path}: is not scored, as {taken[path.stem].name} has the same name: rename one")
-    alone = [path for name, path in names["clean"].items() if name not in names["noisy"]]
-    return sentences + [f"{path}: is not scored, as no recording in noisy/ has its name" for path in alone]
+    for kind, other in (("clean", "noisy"), *([("noisy", "clean")] if pairs_only else [])):
+        alone = [path for name, path in names[kind].items() if name not in names[other]]
+        sentences += [f"{path}: is not scored, as no recording in {other}/ has its name" for path in alone]
+    return sentences
 
 
 def read_recording(recording: Recording) -> tuple[Samples | None, Samples]:

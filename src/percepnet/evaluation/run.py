@@ -156,6 +156,8 @@ def run_robustness(
         cache=target.cache(cache),
         follow=partial(followed, title="scoring"),
     )
+    for sentence in left_out(folder, pairs_only=True):
+        complain(sentence)
     _say(result.skipped | result.failures)
     target.write(
         result.to_json,

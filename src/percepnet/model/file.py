@@ -266,6 +266,8 @@ def model_path(name_or_path: str | os.PathLike[str] | None) -> Path:
     """
     if name_or_path is None:
         name_or_path = DEFAULT_MODEL
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise ModelError(f"a model is a name or a path, not {type(name_or_path).__name__}")
     path = Path(name_or_path)
     if isinstance(name_or_path, str) and not path.suffix and path.name == name_or_path and not path.exists():
         path = _packaged(name_or_path)

@@ -83,10 +83,10 @@ def attach_wav(path: Path, tags: Tags, target: Path) -> bool:
             for name, start, length in own:
                 file.seek(start)
                 if start < layout.data_start:
-                    _write(out, name, file.read(length))
+                    out.write(chunk_bytes(name, file.read(length)))
             for key, content in chunks:
                 if key in _BEFORE_SOUND:
-                    _write(out, key.encode("latin-1"), content)
+                    out.write(chunk_bytes(key.encode("latin-1"), content))
             file.seek(layout.data_start - 8)
             length = layout.data_end - layout.data_start
             out.write(file.read(8))
@@ -94,7 +94,7 @@ def attach_wav(path: Path, tags: Tags, target: Path) -> bool:
             out.write(b"\0" * (length % 2))
             for key, content in chunks:
                 if key not in _BEFORE_SOUND:
-                    _write(out, key.encode("latin-1"), content)
+                    out.write(chunk_bytes(key.encode("latin-1"), content))
             whole = out.tell() - 8
             if head[:4] == b"RIFF":
                 out.seek(4)
@@ -130,9 +130,7 @@ def _from_others(tags: Tags) -> list[tuple[str, bytes]]:
     for name, value in tags.text:
         if name.upper() in names:
             content = value.encode() + b"\0"
-            info += (
-                names[name.upper()].encode() + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-            )
+            info += chunk_bytes(names[name.upper()].encode(), content)
     chunks = [("LIST", info)] if len(info) > 4 else []
     if tags.pictures or len(tags.text) > info.count(b"\0I"):
         block = id3_tags.build(tags)
@@ -151,8 +149,9 @@ def _info(content: bytes) -> list[tuple[str, str]]:
     return text
 
 
-def _write(out: BinaryIO, name: bytes, content: bytes) -> None:
-    out.write(name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2))
+def chunk_bytes(name: bytes, content: bytes) -> bytes:
+    """A chunk of a WAV file, with the byte that makes its length even."""
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
 def _copy(file: BinaryIO, out: BinaryIO, length: int) -> None:
