@@ -146,6 +146,26 @@ def test_copies_of_one_microphone_are_that_microphone(core):
     np.testing.assert_allclose(y, x[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("copies", [(1, 1), (1, -0.5), (1, 1, 1), (1, 1, 0, -0.5)])
+def test_copies_of_clean_speech_are_that_speech(core, copies):
+    x, rate_hz = soundfile.read("examples/clips/clean/sea_female.flac", dtype="float32")
+    assert rate_hz == RATE_HZ
+    x = np.stack([np.float32(weight) * x[: 3 * RATE_HZ] for weight in copies])
+    y = beamform(x, RATE_HZ, enhance=False)
+    assert si_sdr(x[0], y, RATE_HZ)["si_sdr_db"] > 40
+
+
+def test_what_cannot_be_set_is_refused_and_the_stream_goes_on():
+    x = sounds(2, 4800)
+    with Beamformer(RATE_HZ, 2, model=MODEL, enhance=False) as beamformer:
+        with pytest.raises(PercepNetError, match="goes with enhance=True"):
+            beamformer.attenuation_limit_db = 12
+        beamformer.attenuation_limit_db = None
+        with pytest.raises(PercepNetError, match="no far end: take the echo out of each microphone before"):
+            beamformer.process(x, x[0])
+        assert beamformer.process(x).shape == (1, 4800)
+
+
 def test_what_is_no_audio_is_refused_or_silent():
     x = sounds(2, 4800)
     x[1, 1000] = np.nan

@@ -187,6 +187,10 @@ def test_other_qualities_are_models(core, recording, quality):
 
 
 def test_what_cannot_be_is_refused():
+    with pytest.raises(PercepNetError, match=r"quality is \[\]: give fast, good, best"):
+        percepnet.Enhancer(quality=[])
+    with pytest.raises(percepnet.AudioError, match="a chunk of 7 samples: give a multiple of 480"):
+        percepnet.Enhancer(quality="best", block_samples=480).process(np.zeros(7, np.float32))
     with pytest.raises(PercepNetError, match=r"quality is 'better': give fast, good, best"):
         percepnet.enhance(np.zeros(100), 48_000, quality="better")
     with pytest.raises(PercepNetError, match="give one of them"):

@@ -1,6 +1,7 @@
 """Calls and bots: the shared adapter against `Enhancer`, and each framework's own machinery with our part in it."""
 
 import asyncio
+import threading
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 import percepnet
-from percepnet import PercepNetError
+from percepnet import AudioError, ModelError, PercepNetError
 from percepnet.integrations import FrameStream
 from test_layers import every_kind, random_model
 
@@ -100,7 +101,52 @@ def test_a_rate_that_cannot_be_passes_through_with_one_warning():
         np.testing.assert_array_equal(stream.process(x, 4000), x)
 
 
+def test_what_is_set_between_two_streams_is_checked_too():
+    stream = FrameStream("small")
+    for limit_db in ("20", -5):
+        with pytest.raises(PercepNetError, match="attenuation limit is"):
+            stream.attenuation_limit_db = limit_db
+    with pytest.raises(PercepNetError, match="enabled is 'no': give True or False"):
+        stream.enabled = "no"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stream.process(np.zeros(960, np.int16), 48000)
+    assert stream.latency_s > 0
+
+
+@pytest.mark.parametrize(("samples", "channels"), [(960, 0), (961, 2)])
+def test_channels_that_do_not_fit_the_frame(samples, channels):
+    with pytest.raises(AudioError, match=f"a frame of {samples} samples is not of {channels} channels"):
+        FrameStream("small").process(np.zeros(samples, np.int16), 48000, channels)
+
+
+def test_another_thread_may_ask_how_probable_speech_is():
+    stream, frame, failed = FrameStream("small"), np.zeros(48000, np.int16), []
+    assert stream.speech_probability is None
+    ends = threading.Event()
+
+    def ask():
+        while not ends.is_set():
+            try:
+                stream.speech_probability  # noqa: B018
+            except PercepNetError as error:
+                failed.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for _ in range(5):
+        stream.process(frame, 48000)
+    ends.set()
+    asking.join()
+    assert not failed
+    assert 0 <= stream.speech_probability <= 1
+    stream.close()
+    assert stream.speech_probability is None
+
+
 def test_wrong_settings_are_refused_before_the_call():
+    with pytest.raises(ModelError, match="model is a int"):
+        FrameStream(5)
     with pytest.raises(PercepNetError):
         FrameStream("small", attenuation_limit_db=-3)
     with pytest.raises(PercepNetError):
@@ -181,6 +227,31 @@ def test_an_opus_call_is_as_much_cleaner_as_a_file():
     assert in_file_db > 10
     assert gain_db == pytest.approx(in_file_db, abs=1.0)
     print(f"SNR: {gain_db:.1f} dB more at the receiver, {in_file_db:.1f} dB more in a file")
+
+
+def test_a_track_of_floats_may_change_its_layout():
+    pytest.importorskip("aiortc", reason="needs aiortc: pip install 'percepnet[aiortc]'")
+    from aiortc.mediastreams import AudioStreamTrack
+    from av import AudioFrame
+
+    from percepnet.integrations.aiortc import EnhancedTrack
+
+    class Source(AudioStreamTrack):
+        forms = iter([("mono", 48000), ("stereo", 48000), ("stereo", 16000), ("mono", 48000)])
+
+        async def recv(self):
+            layout, rate_hz = next(self.forms)
+            x = np.zeros((1 if layout == "mono" else 2, rate_hz // 50), np.float32)
+            frame = AudioFrame.from_ndarray(x, format="fltp", layout=layout)
+            frame.sample_rate = rate_hz
+            return frame
+
+    async def run():
+        track = EnhancedTrack(Source(), model="small")
+        return [await track.recv() for _ in range(4)]
+
+    found = [(frame.layout.name, frame.sample_rate, frame.samples) for frame in asyncio.run(run())]
+    assert found == [("mono", 48000, 960), ("stereo", 48000, 960), ("stereo", 16000, 320), ("mono", 48000, 960)]
 
 
 def through_opus(x):

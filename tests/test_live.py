@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -241,3 +242,91 @@ def test_recordings_never_replace_a_file(tmp_path):
     with pytest.raises(AudioError, match=r"\.wav or \.flac"):
         Recording(tmp_path / "raw.mp3", clean)
     assert raw.read_bytes() == b"mine"
+
+
+def test_recordings_where_nothing_can_be_written_are_refused_at_once(tmp_path, command):
+    done = command("live", "--out", "none", "--record", tmp_path / "nowhere/raw.wav", tmp_path / "clean.wav")
+    assert done.code == 2
+    assert "there is no folder" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+class Microphone:
+    """PortAudio with one microphone, which brings sound when it is told to."""
+
+    rate_hz = 48000
+    refuses = False
+    stream = None
+
+    class PortAudioError(Exception):
+        pass
+
+    def query_devices(self, choice=None, kind=None):
+        found = {"max_input_channels": 1, "index": 0, "name": "usb", "default_samplerate": self.rate_hz}
+        return [found] if kind is None else found
+
+    def check_input_settings(self, number, channels, dtype, samplerate):
+        if samplerate != self.rate_hz:
+            raise self.PortAudioError("Invalid sample rate")
+
+    def InputStream(self, *, callback, blocksize, **settings):
+        if self.refuses:
+            raise self.PortAudioError("Device unavailable")
+        self.stream = SimpleNamespace(active=True, callback=callback, size=blocksize, start=lambda: None)
+        self.stream.abort = self.stream.close = lambda **ignore: None
+        return self.stream
+
+    def bring(self, blocks):
+        times = SimpleNamespace(currentTime=0, inputBufferAdcTime=0)
+        for _ in range(blocks):
+            self.stream.callback(np.full((self.stream.size, 1), 0.1, np.float32), self.stream.size, times, "")
+
+    def _terminate(self):
+        pass
+
+    _initialize = _terminate
+
+
+@pytest.fixture
+def microphone(monkeypatch):
+    found = Microphone()
+    monkeypatch.setitem(sys.modules, "sounddevice", found)
+    return found
+
+
+def test_a_session_that_cannot_start_leaves_no_recording(microphone, tmp_path, command):
+    microphone.refuses = True
+    files = tmp_path / "raw.wav", tmp_path / "clean.wav"
+    done = command("live", "--model", "small", "--out", "none", "--record", *files, "--duration", "1")
+    assert done.code == 2
+    assert "Device unavailable" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_that_ends_early_says_so_and_fails(microphone, tmp_path, monkeypatch, command):
+    waits = []
+
+    def wait(view, seconds):
+        waits.append(view._session.status.message)
+        if len(waits) == 1:
+            microphone.bring(50)
+            microphone.stream.active, microphone.rate_hz = False, 16000
+        return len(waits) < 6
+
+    monkeypatch.setattr(View, "wait", wait)
+    files = tmp_path / "raw.wav", tmp_path / "clean.wav"
+    done = command("live", "--model", "small", "--out", "none", "--record", *files)
+    assert done.code == 2
+    assert "the devices are at 16000 Hz now, and the recording ends" in done.err
+    assert any("the recording ends" in message for message in waits)
+    assert [soundfile.info(path).frames for path in files] == [48000, 48000]  # what came until then, whole
+
+
+def test_a_recording_of_which_one_file_cannot_be_made_leaves_none(tmp_path):
+    raw, clean = tmp_path / "raw.wav", tmp_path / "clean.wav"
+    with Recording(raw, clean) as recording:
+        recording.prepare(48000, 1440)
+        clean.mkdir()
+        recording.start()
+    assert "cannot be written" in recording.error
+    assert not raw.exists()

@@ -1,6 +1,8 @@
 """The virtual microphone and loudspeakers on a PipeWire of their own, without hardware."""
 
 import json
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,7 +17,7 @@ if sys.platform != "linux":
 import percepnet
 from percepnet import PercepNetError
 from percepnet.live import autostart
-from percepnet.live.pipewire import MICROPHONE, SPEAKERS, Settings, filter_config
+from percepnet.live.pipewire import MICROPHONE, SPEAKERS, Settings, filter_config, settings_of
 from percepnet.plugins import LADSPA
 from sound_servers import pipewire
 
@@ -109,6 +111,60 @@ def test_what_the_other_side_says_is_enhanced_too(sound):
         assert "percepnet" not in server.run("pw-dump").stdout
 
 
+SYSTEMCTL = """#!/bin/sh
+case "$*" in *"enable --now"*)
+    setsid $(grep ^ExecStart= "$XDG_CONFIG_HOME/systemd/user/percepnet-mic.service" | cut -d= -f2-) >/dev/null 2>&1 &
+    sleep 2
+esac
+"""
+
+
+@needs_plugin
+def test_what_a_session_starts_is_seen_set_and_ended_like_what_start_starts():
+    with pipewire() as server:
+        systemctl = server.folder / "bin" / "systemctl"
+        systemctl.parent.mkdir()
+        systemctl.write_text(SYSTEMCTL)
+        systemctl.chmod(0o755)
+        server.environment["PATH"] = f"{systemctl.parent}{os.pathsep}{server.environment['PATH']}"
+        try:
+            options = ("--model", "small", "--attenuation-limit", "30")
+            assert "starts with your session" in server.run(*COMMAND, "install", *options).stdout
+            found = json.loads(server.run(*COMMAND, "status", "--json").stdout)
+            assert (found["model"], found["attenuation_limit_db"], found["bypass"]) == ("small", 30.0, False)
+            assert "runs already" in server.run(*COMMAND, "start", check=False).stderr
+
+            server.run(*COMMAND, "set", "--attenuation-limit", "12")
+            server.run(*COMMAND, "set", "--bypass")
+            found = json.loads(server.run(*COMMAND, "status", "--json").stdout)
+            assert (found["model"], found["attenuation_limit_db"], found["bypass"]) == ("small", 12.0, True)
+            assert "bypass" in server.run(*COMMAND, "status").stdout
+            nothing = server.run(*COMMAND, "set", check=False)
+            assert (nothing.returncode, "nothing to set" in nothing.stderr) == (2, True)
+
+            refused = server.run(*COMMAND, "install", "--model", "nofile.safetensors", check=False)
+            assert (refused.returncode, "no such model file" in refused.stderr) == (2, True)
+            assert json.loads(server.run(*COMMAND, "status", "--json").stdout)["pid"] == found["pid"]
+        finally:
+            ended = server.run(*COMMAND, "stop").stdout
+        assert "has ended" in ended
+        assert "does not run" in server.run(*COMMAND, "status").stdout
+        assert "percepnet" not in server.run("pw-dump").stdout
+
+
+@needs_plugin
+def test_without_systemd_install_starts_it_from_any_folder():
+    with pipewire() as server:
+        model = server.folder / "mine.safetensors"
+        shutil.copy(Path(percepnet.model.__file__).parent / "weights" / "small.safetensors", model)
+        server.run(*COMMAND, "start", "--model", "small")
+        server.run(*COMMAND, "install", "--model", model.name, cwd=server.folder)
+        assert json.loads(server.run(*COMMAND, "status", "--json").stdout)["model"] == str(model)
+        assert f"--model '{model}'" in (server.folder / "autostart/percepnet-mic.desktop").read_text()
+        assert "no longer starts" in server.run(*COMMAND, "uninstall").stdout
+        assert "does not run" in server.run(*COMMAND, "status").stdout
+
+
 @needs_plugin
 def test_without_pipewire_there_is_one_line():
     with pipewire() as server:
@@ -137,11 +193,14 @@ def test_the_configuration_names_plugin_model_and_device():
     chain = json.loads(filter_config(SPEAKERS, Settings()))["context.modules"][-1]["args"]
     assert chain["capture.props"]["media.class"] == "Audio/Sink"
     assert "target.object" not in chain["playback.props"]
+    for settings in (Settings("small", 20.0, "usb", monitor=True), Settings(), Settings("/m.safetensors")):
+        for kind in (MICROPHONE, SPEAKERS):
+            assert settings_of(filter_config(kind, settings), b"A=b\0PERCEPNET_MODEL=/m.safetensors\0") == settings
 
 
 def test_install_without_systemd_writes_an_entry_for_the_desktop(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(autostart, "_has_systemd", lambda: False)
+    monkeypatch.setattr(autostart, "has_systemd", lambda: False)
     path = autostart.install("percepnet_mic", "Title", "conf", {}, "--model 'small'")
     assert f"Exec={sys.executable} -m percepnet mic start --model 'small'" in path.read_text()
     assert autostart.uninstall("percepnet_mic")
@@ -151,7 +210,7 @@ def test_install_without_systemd_writes_an_entry_for_the_desktop(tmp_path, monke
 
 def test_install_with_systemd_writes_a_unit_and_enables_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(autostart, "_has_systemd", lambda: True)
+    monkeypatch.setattr(autostart, "has_systemd", lambda: True)
     asked = []
     monkeypatch.setattr(autostart, "_systemctl", lambda *arguments: asked.append(arguments))
     unit = autostart.install("percepnet_mic", "Title", "conf", {"PERCEPNET_MODEL": "/m"}, "")
@@ -159,6 +218,18 @@ def test_install_with_systemd_writes_a_unit_and_enables_it(tmp_path, monkeypatch
     assert 'Environment="PERCEPNET_MODEL=/m"' in unit.read_text()
     assert asked == [("daemon-reload",), ("enable", "--now", "percepnet-mic.service")]
     assert autostart.uninstall("percepnet_mic")
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_what_systemd_refuses_leaves_no_file(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PercepNetError("systemctl: failed")
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(autostart, "has_systemd", lambda: True)
+    monkeypatch.setattr(autostart, "_systemctl", refuse)
+    with pytest.raises(PercepNetError, match="failed"):
+        autostart.install("percepnet_mic", "Title", "conf", {}, "")
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import sys
+import threading
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,10 @@ pytest.importorskip("websockets", reason="the example of a server needs websocke
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "server"))
 
 from bank import Bank, Call, PercepNet
-from server import Server
+from server import MESSAGE_BYTES_MAX, Server
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 RATE_HZ = 48000
 
@@ -117,38 +120,188 @@ def test_beyond_its_capacity_calls_are_passed_through_in_time_and_come_back():
     bank.close()
 
 
-@pytest.mark.parametrize("form", ["s16le", "f32le", "opus"])
-def test_sound_goes_through_a_socket(model, form):
+class OneThread(Slow):
+    """Refuses whoever comes while another thread is in a call, as a batch does."""
+
+    def __init__(self):
+        super().__init__()
+        self.busy = threading.Lock()
+
+    def alone(self, what, *arguments):
+        if not self.busy.acquire(blocking=False):
+            raise percepnet.PercepNetError("at work in another thread")
+        try:
+            time.sleep(0.001)
+            return what(*arguments)
+        finally:
+            self.busy.release()
+
+    def add(self, rate_hz, channels):
+        return self.alone(super().add, rate_hz, channels)
+
+    def process(self, chunks):
+        return self.alone(super().process, chunks)
+
+
+def test_calls_that_join_disturb_nobody():
+    bank = Bank(OneThread())
+    heard = []
+    first = Call(RATE_HZ, 1, heard.append, lambda state: None)
+    bank.add(first)
+    for _ in range(100):
+        bank.put(first, np.zeros((1, 480), np.float32))
+        bank.add(Call(RATE_HZ, 1, lambda y: None, lambda state: None))
+    wait_for(lambda: not first.inbox)
+    heard.clear()
+    bank.put(first, np.zeros((1, 480), np.float32))
+    wait_for(lambda: heard)
+    bank.close()
+
+
+class Choosy(Slow):
+    """Takes no samples above 1, nor a whole batch with one of them."""
+
+    def process(self, chunks):
+        if any(np.any(x > 1) for x in chunks.values()):
+            raise RuntimeError("too loud")
+        return dict(chunks)
+
+
+def unsendable(y):
+    raise OSError("the socket is gone")
+
+
+@pytest.mark.parametrize(("send", "level", "why"), [(list, 2.0, "too loud"), (unsendable, 0.5, "the socket is gone")])
+def test_an_error_ends_only_the_call_that_it_belongs_to(send, level, why, caplog):
+    system = Choosy()
+    bank = Bank(system)
+    heard, failed = [], []
+    good = Call(RATE_HZ, 1, heard.append, lambda state: None, pytest.fail)
+    bad = Call(RATE_HZ, 1, send, lambda state: None, failed.append)
+    for call in (good, bad):
+        bank.add(call)
+    for number in range(5):
+        bank.put(good, np.full((1, 480), 0.1, np.float32))
+        bank.put(bad, np.full((1, 480), level, np.float32))
+        wait_for(lambda number=number: len(heard) > number)
+    bank.close()
+    assert failed == [why]
+    assert bad.ended
+    assert len(system.streams) == 1
+    assert [record for record in caplog.messages if why in record]
+    np.testing.assert_array_equal(np.concatenate(heard, axis=1), np.full((1, 2400), 0.1, np.float32))
+
+
+class Bypassed(PercepNet):
+    """What comes out is what went in, as late as ever: what is skipped or added is seen."""
+
+    def add(self, rate_hz, channels):
+        stream = super().add(rate_hz, channels)
+        stream.bypass = True
+        return stream
+
+
+@pytest.mark.parametrize(("rate_hz", "packet"), [(48000, 960), (48000, 500), (16000, 320), (11025, 220)])
+def test_changes_neither_skip_nor_add_sound(model, rate_hz, packet):
+    bank = Bank(Bypassed(model))
+    bank.close()  # rounds by hand, from here on
+    heard, states, sent = [], [], 0
+    call = Call(rate_hz, 1, lambda y: heard.append(y.copy()), states.append)
+    bank.add(call)
+    for share in (0.9, 0.1, 0.5):
+        for _ in range(20):
+            bank.put(call, np.arange(sent + 1, sent + packet + 1, dtype=np.float32)[None] / 1000)
+            sent += packet
+            bank._round()
+        bank.share, bank._decided = share, 0
+        bank._balance()
+    assert states == ["passed through", "enhanced"]
+    y = np.rint(1000 * np.concatenate(heard, axis=1)[0])
+    np.testing.assert_array_equal(y, np.arange(1, len(y) + 1).clip(call.latency_samples) - call.latency_samples)
+    assert 0 <= sent - len(y) < rate_hz / 25  # what is not there yet is less than a step
+
+
+@asynccontextmanager
+async def serving(model):
+    """The address of a server of one thread."""
+    bank = Bank(PercepNet(model))
+    handle = Server([bank]).handle
+    async with serve(handle, "127.0.0.1", 0, compression=None, max_size=MESSAGE_BYTES_MAX) as listening:
+        yield f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+    bank.close()
+
+
+async def answers(connection, enough):
+    """Messages of sound, until they are enough."""
+    got = []
+    while not enough(got):
+        answer = await asyncio.wait_for(connection.recv(), 30)
+        got += [answer] if isinstance(answer, bytes) else []
+    return got
+
+
+@pytest.mark.parametrize("query", ["format=s16le", "format=f32le", "format=opus", "format=opus&rate=16000"])
+def test_sound_goes_through_a_socket(model, query):
+    form = query.removeprefix("format=").partition("&")[0]
     if form == "opus":
         pytest.importorskip("av", reason="Opus needs percepnet[media]")
 
     async def talk():
-        bank = Bank(PercepNet(model))
-        server = Server([bank])
-        async with serve(server.handle, "127.0.0.1", 0, compression=None) as listening:
-            port = listening.sockets[0].getsockname()[1]
-            url = f"ws://127.0.0.1:{port}/"
-            async with connect(f"{url}?rate=48000&format={form}") as connection:
+        messages = packets(form)
+        async with serving(model) as url:
+            async with connect(f"{url}?{query}") as connection:
                 told = json.loads(await connection.recv())
-                messages = packets(form)
                 for message in messages:
                     await connection.send(message)
-                got = 0
-                while got < (len(messages) - 2 if form == "opus" else sum(map(len, messages))):
-                    answer = await asyncio.wait_for(connection.recv(), 30)
-                    if isinstance(answer, bytes):
-                        got += 1 if form == "opus" else len(answer)
+                if form == "opus":
+                    await answers(connection, lambda got: len(got) >= len(messages) - 2)
+                    with pytest.raises(asyncio.TimeoutError):  # and no more than were sent
+                        await answers_within(connection, 3)
+                else:
+                    await answers(connection, lambda got: sum(map(len, got)) >= sum(map(len, messages)))
             async with connect(f"{url}state") as connection:
                 state = json.loads(await connection.recv())
-            async with connect(f"{url}?rate=7") as connection:
-                with pytest.raises(Exception, match="cannot serve this"):
-                    await connection.recv()
-        bank.close()
         return told, state
+
+    async def answers_within(connection, count):
+        await asyncio.wait_for(answers(connection, lambda got: len(got) >= count), 1)
 
     told, state = asyncio.run(talk())
     assert told == {"state": "enhanced", "latency_samples": 1440}
     assert state["rounds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "message", "code", "reason"),
+    [
+        ("rate=7", None, 1008, "cannot serve this"),
+        ("format=mp3", None, 1008, "give s16le, f32le or opus"),
+        ("channels=3&format=opus", None, 1008, "1 or 2 channels"),
+        ("format=opus", b"\xff\x00garbage", 1007, "no packet of Opus"),
+        ("format=s16le", b"odd", 1007, "not such sound"),
+        ("format=s16le", bytes(MESSAGE_BYTES_MAX + 2), 1009, ""),
+    ],
+)
+def test_a_bad_client_is_told_and_nobody_else_notices(model, query, message, code, reason, caplog):
+    if "opus" in query:
+        pytest.importorskip("av", reason="Opus needs percepnet[media]")
+
+    async def talk():
+        async with serving(model) as url, connect(f"{url}?format=s16le") as other:
+            async with connect(f"{url}?{query}") as connection:
+                if message is not None:
+                    await connection.send(message)
+                with pytest.raises(ConnectionClosed) as refused:
+                    await answers(connection, lambda got: False)
+            for row in packets("s16le"):
+                await other.send(row)
+            await answers(other, lambda got: sum(map(len, got)) >= 20 * 1920)
+        return refused.value.rcvd
+
+    closed = asyncio.run(talk())
+    assert closed.code == code
+    assert reason in closed.reason
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def packets(form):

@@ -1,9 +1,11 @@
 """Many calls on one core: a thread with its own `percepnet.Batch`, which is given all that has come every 4 ms.
 
 It never falls behind. When a round takes too much of its time, the calls that came last are passed through, as late as
-ever, and told so; when there is room again, they are enhanced again.
+ever, and told so; when there is room again, they are enhanced again. An error ends the call that it belongs to.
 """
 
+import logging
+import math
 import threading
 import time
 from collections import deque
@@ -20,9 +22,12 @@ BUSY, IDLE = 0.75, 0.45  # shares of a round's time, averaged: above, a call is 
 PAUSE_S = 0.25  # between two such decisions
 AVERAGE = 0.1
 INBOX_S = 0.2  # of a call that sends faster than it speaks; more is not read from its socket
+RETURN_S = 0.1  # that a new stream hears before its first sample is given out, so that it does not begin in silence
+
+log = logging.getLogger("percepnet.server")
 
 
-@dataclass
+@dataclass(eq=False)
 class Call:
     """One call, between its socket and a bank.
 
@@ -32,22 +37,32 @@ class Call:
         Is given samples [shape=(channels, n)], from the bank's thread.
     say : function
         Is given a state, "enhanced" or "passed through", when it changes.
+    fail : function
+        Is given what went wrong, when an error has ended the call.
     """
 
     rate_hz: int
     channels: int
     send: Callable[[np.ndarray], None]
     say: Callable[[str], None]
+    fail: Callable[[str], None] = lambda why: None
     inbox: deque[np.ndarray] = field(default_factory=deque)
     waiting_samples: int = 0
     stream: Any = None
-    past: np.ndarray | None = None  # the newest samples, as many as the delay
+    past: np.ndarray = field(default_factory=lambda: np.zeros((1, 0), np.float32))  # the newest samples
     latency_samples: int = 0
+    owed_samples: int = 0  # taken, and not given back yet, as streams give out whole steps
     ended: bool = False
 
     @property
     def is_full(self) -> bool:
         return self.waiting_samples > INBOX_S * self.rate_hz
+
+    @property
+    def return_samples(self) -> int:
+        """Samples that a new stream is given first: whole steps, after which streams owe nothing."""
+        step = self.rate_hz // math.gcd(self.rate_hz, 100)
+        return -(-(self.latency_samples + round(RETURN_S * self.rate_hz)) // step) * step
 
 
 class PercepNet:
@@ -124,34 +139,43 @@ class Bank:
 
     def add(self, call: Call) -> None:
         """Begin to serve a call."""
-        stream = self.system.add(call.rate_hz, call.channels)
-        with self._lock:
-            call.stream = stream
-            call.latency_samples = self.system.latency_samples(stream)
-            call.past = np.zeros((call.channels, call.latency_samples), np.float32)
+        with self._lock:  # a batch belongs to one thread at a time
+            call.stream = self.system.add(call.rate_hz, call.channels)
+            call.latency_samples = self.system.latency_samples(call.stream)
+            call.past = np.zeros((call.channels, call.return_samples), np.float32)
             self.calls.append(call)
 
     def put(self, call: Call, x: np.ndarray) -> None:
         """Samples that came [shape=(channels, n)]."""
         with self._lock:
-            call.inbox.append(x)
-            call.waiting_samples += x.shape[1]
+            if not call.ended:
+                call.inbox.append(x)
+                call.waiting_samples += x.shape[1]
 
     def remove(self, call: Call) -> None:
         """End a call."""
         with self._lock:
-            if call in self.calls:
-                self.calls.remove(call)
-                call.ended = True
-            if call in self.passed:
-                self.passed.remove(call)
-            elif call.stream is not None:
-                self.system.remove(call.stream)
-            call.stream = None
+            self._remove(call)
 
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
+
+    def _remove(self, call: Call) -> None:
+        if call not in self.calls:
+            return
+        self.calls.remove(call)
+        call.ended = True
+        if call in self.passed:
+            self.passed.remove(call)
+        else:
+            self.system.remove(call.stream)
+        call.stream = None
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        log.error("a call of %d Hz has ended: %s: %s", call.rate_hz, type(error).__name__, error)
+        self._remove(call)
+        call.fail(str(error))
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -164,27 +188,55 @@ class Bank:
                 self.late += 1
                 due = max(due, time.monotonic() - 2 * ROUND_S)  # what is lost is not made up for
             started = time.monotonic()
-            self._round()
+            try:
+                self._round()
+            except Exception:  # the other calls go on
+                log.exception("a round has failed")
             self.rounds += 1
             self.share += AVERAGE * ((time.monotonic() - started) / ROUND_S - self.share)
-            self._balance()
+            try:
+                self._balance()
+            except Exception:
+                log.exception("a call stays as it is")
 
     def _round(self) -> None:
         with self._lock:
-            given = {}
+            given = []
             for call in self.calls:
                 if call.inbox:
-                    given[id(call)] = (call, np.concatenate(call.inbox, axis=1))
+                    given.append((call, np.concatenate(call.inbox, axis=1)))
                     call.inbox.clear()
                     call.waiting_samples = 0
-            passed = {id(call) for call in self.passed}
-            chunks = {call.stream: x for key, (call, x) in given.items() if key not in passed}
-            done = self.system.process(chunks) if chunks else {}
-            for key, (call, x) in given.items():
-                assert call.past is not None
-                both = np.concatenate((call.past, x), axis=1)
-                call.past = both[:, -call.latency_samples :]
-                call.send(both[:, : x.shape[1]] if key in passed else done[call.stream])
+            done = self._enhance([(call, x) for call, x in given if call not in self.passed])
+            for call, x in given:
+                if call.ended:
+                    continue
+                try:
+                    self._give(call, x, done.get(id(call)))
+                except Exception as error:
+                    self._fail(call, error)
+
+    def _enhance(self, given: list[tuple[Call, np.ndarray]]) -> dict[int, np.ndarray]:
+        """What comes of the calls' samples, by the identity of each call that has not ended by it."""
+        try:
+            done = self.system.process({call.stream: x for call, x in given}) if given else {}
+        except Exception as error:
+            if len(given) == 1:
+                self._fail(given[0][0], error)
+                return {}
+            # a batch that refuses goes on as if it had not been asked: who of them is to blame?
+            return {key: y for part in given for key, y in self._enhance([part]).items()}
+        return {id(call): done[call.stream] for call, _ in given}
+
+    def _give(self, call: Call, x: np.ndarray, enhanced: np.ndarray | None) -> None:
+        """Send what is ready, passed through if it is not enhanced, and keep the samples for later."""
+        both = np.concatenate((call.past, x), axis=1)
+        call.owed_samples += x.shape[1]
+        end = both.shape[1] - call.latency_samples
+        y = both[:, end - call.owed_samples : end] if enhanced is None else enhanced
+        call.owed_samples -= y.shape[1]
+        call.past = both[:, -call.return_samples :]
+        call.send(y)
 
     def _balance(self) -> None:
         now = time.monotonic()
@@ -192,18 +244,18 @@ class Bank:
             return
         with self._lock:
             enhanced = [call for call in self.calls if call not in self.passed]
+            back = next((call for call in self.passed if not call.owed_samples), None)
             if self.share > BUSY and enhanced:
+                self._decided = now
                 count = max(1, round(len(enhanced) * (1 - BUSY / self.share) / 2))
                 for call in enhanced[-count:]:
                     self.passed.append(call)
                     self.system.remove(call.stream)
                     call.stream = None
                     call.say("passed through")
-            elif self.share < IDLE and self.passed:
-                call = self.passed.pop(0)
-                call.stream = self.system.add(call.rate_hz, call.channels)
-                self.system.process({call.stream: call.past})  # so that it is as late as before
-                call.say("enhanced")
-            else:
-                return
-            self._decided = now
+            elif self.share < IDLE and back:
+                self._decided = now
+                back.stream = self.system.add(back.rate_hz, back.channels)
+                self.system.process({back.stream: back.past})  # so that it is as late as before
+                self.passed.remove(back)
+                back.say("enhanced")

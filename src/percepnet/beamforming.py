@@ -66,6 +66,7 @@ class Beamformer(LiveStream[ArrayStream]):
 
     _name = "beamformer"
     _ended = "this beamformer is closed: make another one"
+    _far_end_advice = "take the echo out of each microphone before, with an Enhancer that has one"
 
     def __init__(
         self,
@@ -94,8 +95,8 @@ class Beamformer(LiveStream[ArrayStream]):
         check_beamforming(quality)
         if not isinstance(enhance, bool):
             raise PercepNetError(f"enhance is {enhance!r}: give True or False")
-        if not enhance and settings.attenuation_limit_db is not None:
-            raise PercepNetError("an attenuation limit goes with enhance=True: there is nothing else to limit")
+        self._enhances = enhance
+        self._allow_limit(settings.attenuation_limit_db)
         self._engine = chosen_engine(engine)
         loaded = model_of(of_quality(quality, model))
         stream = array_stream(
@@ -119,6 +120,10 @@ class Beamformer(LiveStream[ArrayStream]):
     def latency_samples(self) -> int:
         """Delay of the output at the stream's rate: 10 ms more than the model's own; 40 ms at 48 kHz, 53 ms at 16."""
         return self._latency_samples
+
+    def _allow_limit(self, limit_db: float | None) -> None:
+        if not self._enhances and limit_db is not None:
+            raise PercepNetError("an attenuation limit goes with enhance=True: there is nothing else to limit")
 
     @property
     def reference_channel(self) -> int:

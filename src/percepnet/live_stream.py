@@ -78,13 +78,13 @@ class Settings:
         return cls(
             sample_rate=_in_range(sample_rate, "sample rate in Hz", SAMPLE_RATE_MIN_HZ, SAMPLE_RATE_MAX_HZ),
             channels=_in_range(channels, "number of channels", 1, CHANNELS_MAX),
-            link_channels=_flag(link_channels, "link_channels"),
-            comb_filter=_flag(comb_filter, "comb_filter"),
-            post_filter=_flag(post_filter, "post_filter"),
-            attenuation_limit_db=_limit(attenuation_limit_db),
+            link_channels=checked_flag(link_channels, "link_channels"),
+            comb_filter=checked_flag(comb_filter, "comb_filter"),
+            post_filter=checked_flag(post_filter, "post_filter"),
+            attenuation_limit_db=checked_limit(attenuation_limit_db),
             invalid=invalid,
             block_samples=_in_range(block_samples, "block_samples", 0, BLOCK_SAMPLES_MAX),
-            far_end=_flag(far_end, "far_end"),
+            far_end=checked_flag(far_end, "far_end"),
         )
 
 
@@ -105,6 +105,7 @@ class LiveStream(Generic[AnyStream]):
 
     _name = "stream"
     _ended = "this stream is closed: make another one"
+    _far_end_advice = "make it with far_end=True"
 
     def __init__(self, stream: AnyStream, model: Model, settings: Settings, lock: threading.Lock, owner: str) -> None:
         self._stream: AnyStream | None = stream
@@ -159,8 +160,13 @@ class LiveStream(Generic[AnyStream]):
     @attenuation_limit_db.setter
     def attenuation_limit_db(self, limit_db: float | None) -> None:
         self._present()
-        self._attenuation_limit_db = _limit(limit_db)
+        limit_db = checked_limit(limit_db)
+        self._allow_limit(limit_db)
+        self._attenuation_limit_db = limit_db
         self._changed = True
+
+    def _allow_limit(self, limit_db: float | None) -> None:
+        """Raise PercepNetError for a limit that this kind of stream has no use for."""
 
     @property
     def bypass(self) -> bool:
@@ -173,7 +179,7 @@ class LiveStream(Generic[AnyStream]):
     @bypass.setter
     def bypass(self, bypass: bool) -> None:
         self._present()
-        self._bypass = _flag(bypass, "bypass")
+        self._bypass = checked_flag(bypass, "bypass")
         self._changed = True
 
     @property
@@ -248,6 +254,8 @@ class LiveStream(Generic[AnyStream]):
                 f"a chunk of shape {array.shape} has {x.shape[0]} channels, and the {self._name} has {self.channels}: "
                 f"give ({self.channels}, samples)"
             )
+        if (block := self._settings.block_samples) and x.shape[1] % block:
+            raise AudioError(f"a chunk of {x.shape[1]} samples: give a multiple of {block}")
         far = self._far_of(inputs, x)
         if self._settings.invalid == RAISE:
             self._check_finite(x)
@@ -274,7 +282,7 @@ class LiveStream(Generic[AnyStream]):
                 "arrays"
             )
         if not self._settings.far_end:
-            raise PercepNetError(f"the {self._name} has no far end: make it with far_end=True")
+            raise PercepNetError(f"the {self._name} has no far end: {self._far_end_advice}")
         far = to_samples(as_array(inputs))
         if far.shape != (1, x.shape[1]):
             raise AudioError(
@@ -311,13 +319,15 @@ def _in_range(value: SupportsIndex, name: str, low: int, high: int) -> int:
     return number
 
 
-def _flag(value: object, name: str) -> bool:
+def checked_flag(value: object, name: str) -> bool:
+    """A setting that is on or off; PercepNetError for anything else."""
     if not isinstance(value, (bool, np.bool_)):
         raise PercepNetError(f"{name} is {value!r}: give True or False")
     return bool(value)
 
 
-def _limit(value: object) -> float | None:
+def checked_limit(value: object) -> float | None:
+    """The most by which anything is attenuated, in dB, or None for no limit; PercepNetError for what is neither."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

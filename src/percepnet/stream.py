@@ -254,7 +254,7 @@ def model_of(model: ModelLike) -> Model:
 
 def check_quality(quality: str, model: ModelLike = None) -> None:
     """Raise PercepNetError for a quality that there is not, or that is given beside a model."""
-    if quality not in QUALITIES:
+    if not isinstance(quality, str) or quality not in QUALITIES:
         raise PercepNetError(f"quality is {quality!r}: give {', '.join(QUALITIES)}")
     if model is not None:
         raise PercepNetError("a quality is given, and a model: give one of them")

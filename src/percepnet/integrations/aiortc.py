@@ -48,6 +48,7 @@ class EnhancedTrack(HasFrameStream, MediaStreamTrack):
         self.track = track
         self.stream = FrameStream(model, attenuation_limit_db=attenuation_limit_db, post_filter=post_filter)
         self._to_s16: AudioResampler | None = None
+        self._form: tuple[str, str, int] | None = None
 
     async def recv(self) -> AudioFrame:
         """The next frame.
@@ -81,6 +82,7 @@ class EnhancedTrack(HasFrameStream, MediaStreamTrack):
         """With 16-bit samples that alternate, as WebRTC has them; files and devices may have others."""
         if frame.format.name == "s16":
             return frame
-        if self._to_s16 is None:
-            self._to_s16 = AudioResampler(format="s16")
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._to_s16 is None or form != self._form:  # one takes frames of one form alone
+            self._to_s16, self._form = AudioResampler(format="s16"), form
         return self._to_s16.resample(frame)[0]

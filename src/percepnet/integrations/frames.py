@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from percepnet.errors import PercepNetError
-from percepnet.model import Model, shared_model
+from percepnet.errors import AudioError, PercepNetError
+from percepnet.live_stream import checked_flag, checked_limit
+from percepnet.model import Model
 from percepnet.params import FRAMES_PER_SECOND
-from percepnet.stream import Enhancer, ModelLike
+from percepnet.stream import Enhancer, ModelLike, model_of
 
 Int16 = npt.NDArray[np.int16]
 
@@ -56,12 +57,13 @@ class FrameStream:
         link_channels: bool = True,
         enabled: bool = True,
     ) -> None:
-        self.model: Model = model if isinstance(model, Model) else shared_model(model)
-        self._limit_db = attenuation_limit_db
+        self.model: Model = model_of(model)
+        self._limit_db = checked_limit(attenuation_limit_db)
         self._settings: dict[str, Any] = {
             "post_filter": post_filter, "comb_filter": comb_filter, "link_channels": link_channels
         }  # fmt: skip
-        self._enabled = bool(enabled)
+        self._enabled = checked_flag(enabled, "enabled")
+        self._probability: float | None = None
         self._enhancer: Enhancer | None = None
         self._form: tuple[int, int] | None = None  # rate and channels that the enhancer was asked for
         self._block_samples = 0
@@ -74,7 +76,7 @@ class FrameStream:
 
     @enabled.setter
     def enabled(self, enabled: bool) -> None:
-        self._enabled = bool(enabled)
+        self._enabled = checked_flag(enabled, "enabled")
         if self._enhancer is not None:
             self._enhancer.bypass = not self._enabled
 
@@ -85,9 +87,9 @@ class FrameStream:
 
     @attenuation_limit_db.setter
     def attenuation_limit_db(self, limit_db: float | None) -> None:
+        self._limit_db = checked_limit(limit_db)
         if self._enhancer is not None:
-            self._enhancer.attenuation_limit_db = limit_db
-        self._limit_db = limit_db
+            self._enhancer.attenuation_limit_db = self._limit_db
 
     @property
     def latency_s(self) -> float:
@@ -96,8 +98,11 @@ class FrameStream:
 
     @property
     def speech_probability(self) -> float | None:
-        """Probability that the last frame was speech; None before it, or if the model does not say."""
-        return self._enhancer.speech_probability if self._enhancer else None
+        """Probability that the last frame was speech; None before it, or if the model does not say.
+
+        It can be asked for from any thread, while another one is in a call.
+        """
+        return self._probability
 
     def process(self, frame: Int16, sample_rate: int, channels: int = 1) -> Int16:
         """Enhance the next frame.
@@ -112,21 +117,30 @@ class FrameStream:
         Returns
         -------
         np.ndarray [shape=(samples * channels,), dtype=int16]
+
+        Raises
+        ------
+        AudioError
+            For a number of channels that does not fit the frame.
         """
+        if channels < 1 or frame.size % channels:
+            raise AudioError(f"a frame of {frame.size} samples is not of {channels} channels: give each its samples")
         enhancer = self._enhancer_for(frame.size // channels, sample_rate, channels)
         if enhancer is None:
             return frame
         if channels == 1:  # most calls, for which there is a quick way
-            return enhancer.process(frame)
-        x = frame.reshape(-1, channels).T
-        y: Int16 = np.ascontiguousarray(enhancer.process(np.ascontiguousarray(x)).T).reshape(-1)
+            y: Int16 = enhancer.process(frame)
+        else:
+            x = np.ascontiguousarray(frame.reshape(-1, channels).T)
+            y = np.ascontiguousarray(enhancer.process(x).T).reshape(-1)
+        self._probability = enhancer.speech_probability
         return y
 
     def close(self) -> None:
         """Give the memory back; the next frame opens it again."""
         if self._enhancer is not None:
             self._enhancer.close()
-        self._enhancer, self._form = None, None
+        self._enhancer, self._form, self._probability = None, None, None
 
     def _enhancer_for(self, samples: int, sample_rate: int, channels: int) -> Enhancer | None:
         fits = not self._block_samples or samples % self._block_samples == 0

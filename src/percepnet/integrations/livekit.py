@@ -1,4 +1,4 @@
-"""livekit: a frame processor for what an agent hears. See docs/bots.md, and examples/livekit_agent.py."""
+"""livekit: a frame processor for what an agent hears. See docs/bots.md, and examples/livekit_stream.py."""
 
 import numpy as np
 

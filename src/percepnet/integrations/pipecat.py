@@ -83,7 +83,8 @@ class PercepNetFilter(HasFrameStream, BaseAudioFilter):
 class PercepNetVAD(VADAnalyzer):
     """Voice activity from the network that enhances, at no cost of its own.
 
-    For the transport that has the filter as its `audio_in_filter`: there each chunk is filtered before it is analysed.
+    Where pipecat analyses: in a `VADProcessor` or a user aggregator behind the transport that has the filter as its
+    `audio_in_filter`, or in that transport, up to pipecat 0. Its answer is of the chunk that was filtered last.
 
     Parameters
     ----------
@@ -107,5 +108,5 @@ class PercepNetVAD(VADAnalyzer):
         return self.sample_rate // FRAMES_PER_SECOND
 
     def voice_confidence(self, buffer: bytes) -> float:
-        """What the network said of the chunk that the filter has just had."""
+        """What the network said of the chunk that the filter had last; pipecat asks in a thread of its own."""
         return self._source.speech_probability or 0.0

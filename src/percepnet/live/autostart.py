@@ -52,7 +52,7 @@ def install(name: str, title: str, config: str, environment: dict[str, str], opt
     home = _config_home()
     conf, unit, desktop = _places(name)
     try:
-        if not _has_systemd():
+        if not has_systemd():
             desktop.parent.mkdir(parents=True, exist_ok=True)
             desktop.write_text(DESKTOP.format(title=title, python=sys.executable, options=options))
             return desktop
@@ -64,8 +64,13 @@ def install(name: str, title: str, config: str, environment: dict[str, str], opt
         unit.write_text(UNIT.format(title=title, environment=lines, pipewire=pipewire, config=conf))
     except OSError as error:
         raise PercepNetError(f"{home}: cannot be written ({error.strerror})") from error
-    for arguments in (("daemon-reload",), ("enable", "--now", unit.name)):
-        _systemctl(*arguments)
+    try:
+        for arguments in (("daemon-reload",), ("enable", "--now", unit.name)):
+            _systemctl(*arguments)
+    except PercepNetError:
+        for path in (conf, unit):
+            path.unlink()
+        raise
     return unit
 
 
@@ -73,11 +78,16 @@ def uninstall(name: str) -> bool:
     """Undo it; whether there was anything."""
     places = [path for path in _places(name) if path.exists()]
     unit = _places(name)[1]
-    if unit.exists() and _has_systemd():
+    if unit.exists() and has_systemd():
         _systemctl("disable", "--now", unit.name)
     for path in places:
         path.unlink()
     return bool(places)
+
+
+def config_path(name: str) -> Path:
+    """The configuration with which systemd starts a virtual device."""
+    return _places(name)[0]
 
 
 def _config_home() -> Path:
@@ -94,7 +104,8 @@ def _places(name: str) -> tuple[Path, Path, Path]:
     )
 
 
-def _has_systemd() -> bool:
+def has_systemd() -> bool:
+    """Whether systemd starts the programs of this user."""
     if shutil.which("systemctl") is None:
         return False
     done = subprocess.run(["systemctl", "--user", "show-environment"], capture_output=True, check=False)

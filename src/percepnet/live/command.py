@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from percepnet.errors import AudioError
 from percepnet.live.devices import device_list
 from percepnet.live.recording import Recording
 from percepnet.live.session import BUFFER_S, Session, Status
@@ -74,6 +75,8 @@ def live(
             f"processor {100 * figures['processor_running']:.1f} %",
             file=sys.stderr,
         )
+    if recording is not None and recording.error:
+        raise AudioError(recording.error)
 
 
 def _figures(status: Status, started_cpu_s: float) -> dict[str, Any]:

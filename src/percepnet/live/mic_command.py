@@ -1,10 +1,13 @@
 """`percepnet mic`: a virtual microphone, and virtual loudspeakers for what the other side says."""
 
 import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from percepnet.errors import PercepNetError
 from percepnet.live import autostart
 from percepnet.live.pipewire import (
     MICROPHONE,
@@ -41,10 +44,10 @@ def _kind(speakers: bool) -> Kind:
 
 
 def _settings(model: str, limit: float | None, device: str | None, monitor: bool) -> Settings:
-    settings = Settings(model, limit, device, monitor)
     if model_environment(model):
         load_model(model)  # a file that is no model is refused here, and not in silence
-    return settings
+        model = str(Path(model).resolve())  # a session starts in another folder
+    return Settings(model, limit, device, monitor)
 
 
 @mic.command()
@@ -82,7 +85,7 @@ def status(
         print(f"{kind.title} does not run.")
     else:
         limit_db = found["attenuation_limit_db"]
-        limit = "no limit" if limit_db is None else f"at most {limit_db:g} dB"
+        limit = "bypass" if found["bypass"] else "no limit" if limit_db is None else f"at most {limit_db:g} dB"
         use = "somebody listens" if found["state"] == "running" else "nobody listens"
         print(f"{kind.title} runs: model {found['model']}, {limit}; {use}; {found['cpu_s']:.1f} s of processor so far.")
 
@@ -109,13 +112,16 @@ def install(
 ) -> None:
     """Let it start with every session of yours, and now."""
     kind = _kind(speakers)
-    VirtualDevice(kind).stop()
+    virtual = VirtualDevice(kind)
     settings = _settings(model, attenuation_limit, device, monitor)
-    options = [f"--model '{model}'"]
+    options = [f"--model '{settings.model}'"]
     options += [f"--attenuation-limit {attenuation_limit}"] if attenuation_limit is not None else []
     options += [f"--device '{device}'"] if device is not None else []
     options += ["--monitor"] * monitor + ["--speakers"] * speakers
-    config, environment = filter_config(kind, settings), model_environment(model)
+    config, environment = filter_config(kind, settings), model_environment(settings.model)
+    virtual.stop()  # only what can be replaced is ended
+    if not autostart.has_systemd():  # which would start it
+        virtual.start(settings)
     path = autostart.install(kind.name, kind.title, config, environment, " ".join(options))
     print(f"wrote {path}: {kind.title} starts with your session. percepnet mic uninstall undoes it.")
 
@@ -124,4 +130,8 @@ def install(
 def uninstall(speakers: Speakers = False) -> None:
     """Undo install."""
     kind = _kind(speakers)
-    print(f"{kind.title} {'no longer starts' if autostart.uninstall(kind.name) else 'was not installed'}.")
+    installed = autostart.uninstall(kind.name)
+    if installed:
+        with suppress(PercepNetError):  # without PipeWire nothing runs
+            VirtualDevice(kind).stop()
+    print(f"{kind.title} {'no longer starts' if installed else 'was not installed'}.")

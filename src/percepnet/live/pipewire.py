@@ -3,6 +3,7 @@
 No root and no restart are needed. The process sleeps while nobody listens.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from percepnet.errors import PercepNetError
+from percepnet.live import autostart
 from percepnet.plugins import ladspa_path
 
 STARTED_S = 10.0
@@ -114,7 +116,7 @@ class VirtualDevice:
             process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._state.write_text(json.dumps({"pid": process.pid, **asdict(settings)}))
+        self._state.write_text(json.dumps({"pid": process.pid}))
         if not _until(lambda: process.poll() is not None or self._node(self.kind.name) is not None, STARTED_S):
             self.stop()
             raise PercepNetError(f"{self.kind.title} did not appear within {STARTED_S:.0f} s: {self._last_words()}")
@@ -129,7 +131,7 @@ class VirtualDevice:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
-                if _until(lambda: not _is_filter(pid), ENDED_S):
+                if _until(lambda: self._config_of(pid) is None, ENDED_S):
                     break
         self._forget()
         self._log.unlink(missing_ok=True)
@@ -138,12 +140,14 @@ class VirtualDevice:
         return pid is not None
 
     def status(self) -> dict[str, Any] | None:
-        """What it does, or None if it does not run: settings, `pid`, `state`, and `cpu_s` that it has used."""
+        """What it does, or None if it does not run: settings, `bypass`, `pid`, `state`, and `cpu_s` so far."""
         pid = self.pid()
-        if pid is None:
+        config = None if pid is None else self._config_of(pid)
+        if pid is None or config is None:
             return None
         node = self._node(self.kind.name)
-        state = {**json.loads(self._state.read_text())}
+        made = settings_of(config.read_text(), Path(f"/proc/{pid}/environ").read_bytes())
+        state = {"pid": pid, **asdict(made), "bypass": False, **self._changes(pid)}
         state["state"] = node["info"]["state"] if node else "starting"
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         state["cpu_s"] = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
@@ -155,28 +159,53 @@ class VirtualDevice:
         Raises
         ------
         PercepNetError
-            If it does not run.
+            If it does not run, or if nothing is to be changed.
         """
-        if self.pid() is None:
+        if attenuation_limit_db is None and bypass is None:
+            raise PercepNetError("there is nothing to set: give --attenuation-limit, --bypass or --no-bypass")
+        pid = self.pid()
+        if pid is None:
             raise PercepNetError(f"{self.kind.title} does not run: percepnet mic start starts it")
-        changes: dict[str, float] = {}
+        ports: dict[str, float] = {}
+        changes: dict[str, Any] = {}
         if attenuation_limit_db is not None:
-            changes[LIMIT_PORT] = min(attenuation_limit_db, NO_LIMIT_DB)
+            ports[LIMIT_PORT] = min(attenuation_limit_db, NO_LIMIT_DB)
+            changes["attenuation_limit_db"] = _limit_of(ports[LIMIT_PORT])
         if bypass is not None:
-            changes[BYPASS_PORT] = float(bypass)
-        parameters = " ".join(f'"{port}" {value:.1f}' for port, value in changes.items())
-        for name in (self.kind.name, self.kind.inner):  # which of them has the controls depends on PipeWire's version
-            node = self._node(name)
-            if node:
-                _pw("pw-cli", "set-param", str(node["id"]), "Props", f"{{ params = [ {parameters} ] }}")
+            ports[BYPASS_PORT] = float(bypass)
+            changes["bypass"] = bypass
+        parameters = " ".join(f'"{port}" {value:.1f}' for port, value in ports.items())
+        # which of its two nodes has the controls depends on PipeWire's version
+        nodes = [node for name in (self.kind.name, self.kind.inner) if (node := self._node(name))]
+        if not nodes:
+            raise PercepNetError(f"{self.kind.title} is not there yet: try again in a moment")
+        for node in nodes:
+            _pw("pw-cli", "set-param", str(node["id"]), "Props", f"{{ params = [ {parameters} ] }}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._state.write_text(json.dumps({"pid": pid, **self._changes(pid), **changes}))
 
     def pid(self) -> int | None:
-        """Of the process, if it runs."""
+        """Of the process, if it runs, whether `start` or the session started it."""
+        numbers = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+        return next((pid for pid in numbers if self._config_of(pid) is not None), None)
+
+    def _config_of(self, pid: int) -> Path | None:
+        """The configuration that a process was started with, if it is this device: numbers of processes come again."""
         try:
-            pid = int(json.loads(self._state.read_text())["pid"])
-        except (OSError, ValueError, KeyError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
             return None
-        return pid if _is_filter(pid) else None
+        configs = (self._config, autostart.config_path(self.kind.name))
+        given = [Path(os.fsdecode(word)) for option, word in itertools.pairwise(words) if option == b"-c"]
+        return next((config for config in configs if config in given), None)
+
+    def _changes(self, pid: int) -> dict[str, Any]:
+        """What was set since the process began."""
+        try:
+            state: dict[str, Any] = json.loads(self._state.read_text())
+        except (OSError, ValueError):
+            return {}
+        return state if state.pop("pid", None) == pid else {}
 
     def _node(self, name: str) -> dict[str, Any] | None:
         return next((node for node in _nodes() if node["info"]["props"].get("node.name") == name), None)
@@ -252,6 +281,23 @@ def filter_config(kind: Kind, settings: Settings) -> str:
     return json.dumps(sections, indent=2)  # which PipeWire reads as well as its own form
 
 
+def settings_of(config: str, environment: bytes) -> Settings:
+    """The settings that `filter_config` was given, from its text and the environment of the process."""
+    chain = json.loads(config)["context.modules"][-1]["args"]
+    controls = chain["filter.graph"]["nodes"][0]["control"]
+    ends = [chain["capture.props"], chain["playback.props"]]
+    inner = next(end for end in ends if "media.class" not in end)
+    names = {number: name for name, number in reversed(MODELS.items())}
+    variables = dict(line.partition(b"=")[::2] for line in environment.split(b"\0"))
+    model = names.get(int(controls["Model"])) or os.fsdecode(variables.get(b"PERCEPNET_MODEL", b"a file"))
+    limit_db = _limit_of(controls["Attenuation Limit (dB)"])
+    return Settings(model, limit_db, inner.get("target.object"), inner.get("stream.capture.sink", False))
+
+
+def _limit_of(port: float) -> float | None:
+    return None if port >= NO_LIMIT_DB else port
+
+
 def _nodes() -> list[dict[str, Any]]:
     found = json.loads(_pw("pw-dump") or "[]")
     return [x for x in found if x.get("type") == "PipeWire:Interface:Node" and x.get("info", {}).get("props")]
@@ -271,15 +317,3 @@ def _until(holds: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def _is_filter(pid: int) -> bool:
-    """Whether a process is there and is one of ours, for numbers of processes come again."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z" and b"percepnet_" in command

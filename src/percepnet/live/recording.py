@@ -1,5 +1,6 @@
 """Two files beside a live stream: what came in and what went out, aligned to the sample."""
 
+import os
 import queue
 import threading
 from pathlib import Path
@@ -22,7 +23,7 @@ class Recording:
     Raises
     ------
     AudioError
-        If one is there already, or has another suffix.
+        If one is there already, has another suffix, or lies where nothing can be written.
     """
 
     def __init__(self, raw: Path, clean: Path) -> None:
@@ -31,22 +32,29 @@ class Recording:
                 raise AudioError(f"{path}: recordings are {' or '.join(SUBTYPES)} files")
             if path.exists():
                 raise AudioError(f"{path}: exists: give another name")
+            if not path.parent.is_dir():
+                raise AudioError(f"{path}: there is no folder {path.parent}: make it, or give another name")
+            if not os.access(path.parent, os.W_OK):
+                raise AudioError(f"{path}: the folder {path.parent} cannot be written to: give another name")
         if raw.absolute() == clean.absolute():
             raise AudioError(f"{raw}: give two different files to --record")
         self._paths = (raw, clean)
         self._blocks: queue.SimpleQueue[tuple[AnySamples, AnySamples] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._skip = 0
+        self._rate_hz = self._skip = 0
         self.error: str | None = None
 
-    def start(self, rate_hz: int, latency_samples: int) -> None:
-        """Begin; after a change of devices it goes on, if the rate is the same."""
-        if self._thread is None:
+    def prepare(self, rate_hz: int, latency_samples: int) -> None:
+        """For sound of a rate, and of a delay; after a change of devices it goes on, if the rate is the same."""
+        if not self._rate_hz:
             self._rate_hz, self._skip = rate_hz, latency_samples
-            self._thread = threading.Thread(target=self._write, name="recording", daemon=True)
-            self._thread.start()
         elif rate_hz != self._rate_hz:
             self.error = f"the devices are at {rate_hz} Hz now, and the recording ends: it is at {self._rate_hz} Hz"
+
+    def start(self) -> None:
+        """Write from here on: files appear only once the devices are open."""
+        self._thread = threading.Thread(target=self._write, name="recording", daemon=True)
+        self._thread.start()
 
     def add(self, raw: AnySamples, clean: AnySamples) -> None:
         """The next samples; called from the audio thread, and never waits."""
@@ -66,12 +74,15 @@ class Recording:
     def _write(self) -> None:
         import soundfile
 
+        files: list[soundfile.SoundFile] = []
         try:
-            files = [
-                soundfile.SoundFile(path, "w", self._rate_hz, 1, SUBTYPES[path.suffix.lower()]) for path in self._paths
-            ]
+            for path in self._paths:
+                files.append(soundfile.SoundFile(path, "w", self._rate_hz, 1, SUBTYPES[path.suffix.lower()]))
         except (OSError, soundfile.SoundFileError) as error:
             self.error = f"the recording cannot be written: {error}"
+            for file, path in zip(files, self._paths, strict=False):
+                file.close()
+                path.unlink()
             return
         with files[0], files[1]:
             while (block := self._blocks.get()) is not None:

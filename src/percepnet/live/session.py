@@ -159,14 +159,17 @@ class Session:
         duration_s : float or None
         """
         ends_s = None if duration_s is None else time.monotonic() + duration_s
+        said: str | None = None
+        if self._recording is not None:
+            self._recording.start()
         try:
             while wait(0.25) and (ends_s is None or time.monotonic() < ends_s):
-                if self._recording is not None and self._recording.error and not self.status.message:
-                    self.status.message = self._recording.error
                 if self._is_gone():
                     self._reopen(wait, ends_s)
                     if not self._streams:  # ended while it waited
                         break
+                if self._recording is not None and self._recording.error != said:  # after all else that is said
+                    self.status.message = said = self._recording.error or ""
         finally:
             self._close()
             self._finish_recording()
@@ -211,6 +214,7 @@ class Session:
     def _prepare(self, rate_hz: int, block: int) -> None:
         status = self.status
         if self._enhancer is None or self._enhancer.sample_rate != rate_hz:
+            self._finish_recording()  # which is of one rate
             self._enhancer = Enhancer(
                 rate_hz,
                 model=self._model,
@@ -233,7 +237,7 @@ class Session:
         self._beginning = {IN, OUT}
         self._drivers = {kind: SlowMean(round(DRIVER_S * rate_hz / together)) for kind in (IN, OUT)}
         if self._recording is not None:
-            self._recording.start(rate_hz, self._enhancer.latency_samples)
+            self._recording.prepare(rate_hz, self._enhancer.latency_samples)
 
     def _reopen(self, wait: Callable[[float], bool], ends_s: float | None) -> None:
         status = self.status

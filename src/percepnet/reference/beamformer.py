@@ -40,6 +40,7 @@ SPEECH_EXPONENT = 4.0  # of gains, which are amplitudes: speech is learnt where 
 NOISE_EXPONENT = 2.0
 TRADE_OFF = 6.0  # mu: how much noise is worth in speech distortion
 LOADING = 1e-5  # of each microphone's noise: below the noise of the microphones themselves
+SPEECH_LOADING = np.float32(1e-6)  # of the microphones' mean: copies of one, without noise, are one equation many times
 FLOOR = np.float32(1e-9)  # power of a bin, below that of 16 bits' last one
 TRUSTED_FRAMES = 1.0  # of speech and of noise, at which filter and reference microphone have equal shares
 LISTENERS_MAX = 4  # microphones that the network hears, each by itself
@@ -218,7 +219,9 @@ class Beamformer:
         powers = np.diagonal(noise, axis1=1, axis2=2).real
         noise = noise + (np.float32(LOADING) * powers + FLOOR)[:, :, None] * eye
         wanted = self._wanted()
-        found = self._design(self._speech[due] + FLOOR * eye, noise, wanted)
+        speech = self._speech[due]
+        loading = SPEECH_LOADING * np.trace(speech, axis1=1, axis2=2).real / np.float32(self.channels) + FLOOR
+        found = self._design(speech + loading[:, None, None] * eye, noise, wanted)
         heard = np.minimum(self._speech_frames[due], self._noise_frames[due])
         trust = (heard / (heard + np.float32(TRUSTED_FRAMES)))[:, None]
         if self._check.has_looked:  # after 750 ms: no broken microphone gets into a filter before
