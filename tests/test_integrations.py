@@ -231,6 +231,8 @@ def test_an_opus_call_is_as_much_cleaner_as_a_file():
 
 def test_a_track_of_floats_may_change_its_layout():
     pytest.importorskip("aiortc", reason="needs aiortc: pip install 'percepnet[aiortc]'")
+    from fractions import Fraction
+
     from aiortc.mediastreams import AudioStreamTrack
     from av import AudioFrame
 
@@ -243,7 +245,7 @@ def test_a_track_of_floats_may_change_its_layout():
             layout, rate_hz = next(self.forms)
             x = np.zeros((1 if layout == "mono" else 2, rate_hz // 50), np.float32)
             frame = AudioFrame.from_ndarray(x, format="fltp", layout=layout)
-            frame.sample_rate = rate_hz
+            frame.sample_rate, frame.pts, frame.time_base = rate_hz, 0, Fraction(1, rate_hz)
             return frame
 
     async def run():
