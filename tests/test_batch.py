@@ -229,6 +229,33 @@ def test_telephones_and_studios_in_one_call():
     assert {part.shape for part in found[0]} == {(1, 160)}
 
 
+@pytest.mark.parametrize("rate_hz", [48000, 16000])
+def test_an_idle_stream_is_the_input_and_comes_back(rate_hz):
+    hop, x = rate_hz // 100, noise(0, rate_hz * 2, 0.1).astype(np.float32)
+    model = random_model(1, preset="small")
+    batch = Batch(model)
+    stream, other = batch.add(rate_hz), batch.add(rate_hz)
+    late = stream.latency_samples
+    given = []
+    for number in range(200):
+        stream.idle = 30 <= number < 100
+        part = x[number * hop : (number + 1) * hop]
+        done = batch.process({stream: part, other: part})
+        given.append(done[stream])
+        assert (stream.speech_probability is None) == (31 <= number < 100)
+    y = np.concatenate(given)
+    dry, wet = np.pad(x, (late, 0))[: len(y)], percepnet.Enhancer(rate_hz, model=model).process(x)
+    change, awake = 30 * hop, 150 * hop
+    np.testing.assert_array_equal(y[:change], wet[:change])
+    np.testing.assert_array_equal(y[change + hop : awake], dry[change + hop : awake])
+    assert np.mean((y[awake + hop :] - dry[awake + hop :]) ** 2) > 1e-5
+    with pytest.raises(PercepNetError, match="idle is 1: give True or False"):
+        stream.idle = 1
+    batch.remove(stream)
+    with pytest.raises(PercepNetError, match="removed from its batch"):
+        stream.idle = False
+
+
 def test_one_stream_is_bypassed_and_flushed_by_itself():
     x = voice(12)
     batch = Batch(random_model(12))

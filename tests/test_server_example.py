@@ -66,7 +66,7 @@ class Slow:
     pause_s = 0.004
 
     def __init__(self):
-        self.streams = set()
+        self.streams, self.passing = set(), set()
 
     def add(self, rate_hz, channels):
         stream = object()
@@ -76,12 +76,15 @@ class Slow:
     def remove(self, stream):
         self.streams.remove(stream)
 
+    def pass_through(self, stream, passes):
+        (self.passing.add if passes else self.passing.remove)(stream)
+
     def latency_samples(self, stream):
         return 100
 
     def process(self, chunks):
-        time.sleep(self.pause_s * len(chunks))
-        return {stream: np.full_like(x, 9.0) for stream, x in chunks.items()}
+        time.sleep(self.pause_s * len(set(chunks) - self.passing))
+        return {stream: x if stream in self.passing else np.full_like(x, 9.0) for stream, x in chunks.items()}
 
 
 def test_beyond_its_capacity_calls_are_passed_through_in_time_and_come_back():

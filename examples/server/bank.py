@@ -5,7 +5,6 @@ ever, and told so; when there is room again, they are enhanced again. An error e
 """
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -22,7 +21,7 @@ BUSY, IDLE = 0.75, 0.45  # shares of a round's time, averaged: above, a call is 
 PAUSE_S = 0.25  # between two such decisions
 AVERAGE = 0.1
 INBOX_S = 0.2  # of a call that sends faster than it speaks; more is not read from its socket
-RETURN_S = 0.1  # that a new stream hears before its first sample is given out, so that it does not begin in silence
+RNNOISE_SAMPLES = 1440  # that its output is late
 
 log = logging.getLogger("percepnet.server")
 
@@ -49,20 +48,12 @@ class Call:
     inbox: deque[np.ndarray] = field(default_factory=deque)
     waiting_samples: int = 0
     stream: Any = None
-    past: np.ndarray = field(default_factory=lambda: np.zeros((1, 0), np.float32))  # the newest samples
     latency_samples: int = 0
-    owed_samples: int = 0  # taken, and not given back yet, as streams give out whole steps
     ended: bool = False
 
     @property
     def is_full(self) -> bool:
         return self.waiting_samples > INBOX_S * self.rate_hz
-
-    @property
-    def return_samples(self) -> int:
-        """Samples that a new stream is given first: whole steps, after which streams owe nothing."""
-        step = self.rate_hz // math.gcd(self.rate_hz, 100)
-        return -(-(self.latency_samples + round(RETURN_S * self.rate_hz)) // step) * step
 
 
 class PercepNet:
@@ -76,6 +67,10 @@ class PercepNet:
 
     def remove(self, stream: Any) -> None:
         self._batch.remove(stream)
+
+    def pass_through(self, stream: Any, passes: bool) -> None:
+        """Whether it gives back what came, as late as ever, at hardly any cost."""
+        stream.idle = passes
 
     def process(self, chunks: dict[Any, np.ndarray]) -> dict[Any, np.ndarray]:
         return self._batch.process(chunks)
@@ -95,26 +90,36 @@ class RNNoise:
     def add(self, rate_hz: int, channels: int) -> Any:
         if (rate_hz, channels) != (48000, 1):
             raise percepnet.PercepNetError("RNNoise takes one channel of 48 kHz")
-        return _State(self._rnnoise.create())
+        return _State(self._rnnoise.create(), np.zeros((1, RNNOISE_SAMPLES), np.float32))
 
     def remove(self, stream: Any) -> None:
         self._rnnoise.destroy(stream.state)
 
+    def pass_through(self, stream: Any, passes: bool) -> None:
+        stream.passes = passes
+
     def process(self, chunks: dict[Any, np.ndarray]) -> dict[Any, np.ndarray]:
         done = {}
         for stream, x in chunks.items():
+            both = np.concatenate((stream.past, x), axis=1)
+            stream.past = both[:, x.shape[1] :]
+            if stream.passes:
+                done[stream] = both[:, : x.shape[1]]
+                continue
             frames = np.split((x[0] * 32767).astype(np.int16), x.shape[1] // 480)
             y = [self._rnnoise.process_mono_frame(stream.state, frame)[0] for frame in frames]
             done[stream] = np.concatenate(y)[None].astype(np.float32) / 32768
         return done
 
     def latency_samples(self, stream: Any) -> int:
-        return 1440
+        return RNNOISE_SAMPLES
 
 
 @dataclass(eq=False)
 class _State:
     state: Any
+    past: np.ndarray
+    passes: bool = False
 
 
 class Bank:
@@ -142,7 +147,6 @@ class Bank:
         with self._lock:  # a batch belongs to one thread at a time
             call.stream = self.system.add(call.rate_hz, call.channels)
             call.latency_samples = self.system.latency_samples(call.stream)
-            call.past = np.zeros((call.channels, call.return_samples), np.float32)
             self.calls.append(call)
 
     def put(self, call: Call, x: np.ndarray) -> None:
@@ -168,8 +172,7 @@ class Bank:
         call.ended = True
         if call in self.passed:
             self.passed.remove(call)
-        else:
-            self.system.remove(call.stream)
+        self.system.remove(call.stream)
         call.stream = None
 
     def _fail(self, call: Call, error: Exception) -> None:
@@ -207,36 +210,23 @@ class Bank:
                     given.append((call, np.concatenate(call.inbox, axis=1)))
                     call.inbox.clear()
                     call.waiting_samples = 0
-            done = self._enhance([(call, x) for call, x in given if call not in self.passed])
-            for call, x in given:
-                if call.ended:
-                    continue
+            for call, y in self._enhance(given):
                 try:
-                    self._give(call, x, done.get(id(call)))
+                    call.send(y)
                 except Exception as error:
                     self._fail(call, error)
 
-    def _enhance(self, given: list[tuple[Call, np.ndarray]]) -> dict[int, np.ndarray]:
-        """What comes of the calls' samples, by the identity of each call that has not ended by it."""
+    def _enhance(self, given: list[tuple[Call, np.ndarray]]) -> list[tuple[Call, np.ndarray]]:
+        """What comes of the calls' samples, of each call that has not ended by it."""
         try:
             done = self.system.process({call.stream: x for call, x in given}) if given else {}
         except Exception as error:
             if len(given) == 1:
                 self._fail(given[0][0], error)
-                return {}
+                return []
             # a batch that refuses goes on as if it had not been asked: who of them is to blame?
-            return {key: y for part in given for key, y in self._enhance([part]).items()}
-        return {id(call): done[call.stream] for call, _ in given}
-
-    def _give(self, call: Call, x: np.ndarray, enhanced: np.ndarray | None) -> None:
-        """Send what is ready, passed through if it is not enhanced, and keep the samples for later."""
-        both = np.concatenate((call.past, x), axis=1)
-        call.owed_samples += x.shape[1]
-        end = both.shape[1] - call.latency_samples
-        y = both[:, end - call.owed_samples : end] if enhanced is None else enhanced
-        call.owed_samples -= y.shape[1]
-        call.past = both[:, -call.return_samples :]
-        call.send(y)
+            return [done for part in given for done in self._enhance([part])]
+        return [(call, done[call.stream]) for call, _ in given]
 
     def _balance(self) -> None:
         now = time.monotonic()
@@ -244,18 +234,16 @@ class Bank:
             return
         with self._lock:
             enhanced = [call for call in self.calls if call not in self.passed]
-            back = next((call for call in self.passed if not call.owed_samples), None)
             if self.share > BUSY and enhanced:
-                self._decided = now
                 count = max(1, round(len(enhanced) * (1 - BUSY / self.share) / 2))
                 for call in enhanced[-count:]:
                     self.passed.append(call)
-                    self.system.remove(call.stream)
-                    call.stream = None
+                    self.system.pass_through(call.stream, True)
                     call.say("passed through")
-            elif self.share < IDLE and back:
-                self._decided = now
-                back.stream = self.system.add(back.rate_hz, back.channels)
-                self.system.process({back.stream: back.past})  # so that it is as late as before
-                self.passed.remove(back)
-                back.say("enhanced")
+            elif self.share < IDLE and self.passed:
+                call = self.passed.pop(0)
+                self.system.pass_through(call.stream, False)
+                call.say("enhanced")
+            else:
+                return
+            self._decided = now

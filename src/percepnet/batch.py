@@ -8,7 +8,7 @@ from percepnet import native
 from percepnet.alone import alone
 from percepnet.arrays import AnySamples
 from percepnet.errors import PercepNetError
-from percepnet.live_stream import Inputs, LiveStream, Settings
+from percepnet.live_stream import Inputs, LiveStream, Settings, checked_flag
 from percepnet.model import Model, residual_for
 from percepnet.params import SAMPLE_RATE_HZ
 from percepnet.stream import ModelLike, model_of
@@ -25,11 +25,33 @@ class BatchStream(LiveStream[native.Stream]):
         super().__init__(stream, model, settings, lock, "this batch")
         self._inside = inside
         self._memory_bytes = stream.memory_bytes
+        self._idle = False
 
     @property
     def memory_bytes(self) -> int:
         """What this stream takes of memory, besides what all streams of the model share."""
         return self._memory_bytes
+
+    @property
+    def idle(self) -> bool:
+        """Whether the output is the input, as of `bypass`, at hardly any cost: for a machine that cannot keep up.
+
+        Nothing is decided meanwhile. It can be set while the stream runs, from any thread: the next call of `process`
+        goes over to it in 10 ms. The way back begins anew: the output stays the input for half a second more.
+        """
+        return self._idle
+
+    @idle.setter
+    def idle(self, idle: bool) -> None:
+        self._present()
+        self._idle = checked_flag(idle, "idle")
+        self._changed = True
+
+    def _up_to_date(self) -> native.Stream:
+        stream = super()._up_to_date()
+        if stream.idle != self._idle:
+            stream.idle = self._idle
+        return stream
 
     def process(self, chunk: AnySamples, inputs: Inputs = None) -> AnySamples:
         """The next chunk of this stream alone, as `percepnet.Enhancer.process`.

@@ -130,6 +130,7 @@ class Stream:
         self.channels = channels
         self._limit_db = attenuation_limit_db
         self._bypass = bypass
+        self._idle = False
         self._block_hops = block_hops
         self._second_thread = False
         self._core = library()
@@ -191,6 +192,17 @@ class Stream:
         with self._handle() as handle:
             self._core.percepnet_stream_set_bypass(handle, bypass)
             self._bypass = bypass
+
+    @property
+    def idle(self) -> bool:
+        """Whether the output is the input, and nothing is decided; can be changed while the stream runs."""
+        return self._idle
+
+    @idle.setter
+    def idle(self, idle: bool) -> None:
+        with self._handle() as handle:
+            self._core.percepnet_stream_set_idle(handle, idle)
+            self._idle = idle
 
     def process(self, x: AnySamples, far: AnySamples | None = None) -> AnySamples:
         """Take the next samples in, and give back those that are ready.

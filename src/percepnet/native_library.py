@@ -130,6 +130,7 @@ def library() -> ctypes.CDLL:
         ("stream_reset", None, [handle]),
         ("stream_set_attenuation_limit", None, [handle, ctypes.c_float]),
         ("stream_set_bypass", None, [handle, ctypes.c_int32]),
+        ("stream_set_idle", None, [handle, ctypes.c_int32]),
         ("stream_refused_hops", number, [handle]),
         ("stream_speech_probability", ctypes.c_float, [handle]),
         ("stream_inspect", None, [handle, pointer(FrameView)]),
