@@ -14,8 +14,11 @@ void door_init(door *d, int32_t rate_hz, int channels, int far_end) {
 
 /* Without it, or where it does not go with the model, what is left of an echo stays. */
 static percepnet_stream *create(door *d, percepnet_options *options, percepnet_error *error) {
-    percepnet_error ignored;
-    d->residual = d->far_end ? model_acquire(MODEL_RESIDUAL, &ignored) : NULL;
+    percepnet_error missing;
+    d->residual = d->far_end ? model_acquire(MODEL_RESIDUAL, &missing) : NULL;
+    if (d->far_end && !d->residual) {
+        fprintf(stderr, "percepnet: what is left of an echo stays: %s\n", missing.message);
+    }
     options->residual = d->residual;
     percepnet_stream *stream = percepnet_stream_create(d->model, options, error);
     if (!stream && d->residual) {

@@ -1,14 +1,13 @@
 /** A call of two peers in one page. */
 
 import { Binaries, ProcessedStream, processStream } from "../src/index.js";
-import { complain, part, powerOf, Switch } from "./dom.js";
-import { LiveSource, openExample, openMicrophone } from "./source.js";
+import { complain, oneAtATime, part, powerOf, Switch } from "./dom.js";
+import { LiveSource, openSource } from "./source.js";
 
 const POLL_MS = 700;
 const METER_FLOOR_DB = -70;
 
 interface Call {
-    context: AudioContext;
     source: LiveSource;
     processed: ProcessedStream;
     peers: [RTCPeerConnection, RTCPeerConnection];
@@ -35,40 +34,49 @@ export class CallPanel {
         part<HTMLInputElement>("call-listen").addEventListener("change", () => this.listen());
     }
 
-    private async toggle(isExample: boolean): Promise<void> {
+    private readonly toggle = oneAtATime(async (isExample: boolean) => {
         try {
             await (this.call ? this.stop() : this.start(isExample));
         } catch (refused) {
             complain(refused instanceof Error ? refused.message : String(refused));
         }
-    }
+    });
 
     private async start(isExample: boolean): Promise<void> {
         const binaries = await this.binaries();
-        const context = new AudioContext({ sampleRate: 48000 });
-        await context.resume();
-        const source = isExample ? await openExample(context, this.example()) : await openMicrophone();
-        const processed = await processStream(source.stream, binaries, {
-            context,
-            onerror: (error) => complain(`${error.message}: the call goes on unprocessed.`),
-        });
-        processed.enabled = this.enabled.isOn;
-        const { peers, remote } = await connect(processed.stream);
-        const player = new Audio();
-        player.srcObject = remote;
-        const analysers: Call["analysers"] = [new AnalyserNode(context), new AnalyserNode(context)];
-        [source.stream, remote].forEach((mediaStream, i) =>
-            new MediaStreamAudioSourceNode(context, { mediaStream }).connect(analysers[i]!));
-        this.call = { context, source, processed, peers, player, analysers };
+        const source = await openSource(isExample, this.example);
+        try {
+            this.call = await this.dial(source, binaries);
+        } finally {
+            if (!this.call) {
+                await source.end();
+            }
+        }
+        this.call.processed.enabled = this.enabled.isOn;
         part<HTMLInputElement>("call-listen").checked = isExample;
         this.listen();
-        await player.play().catch(() => undefined);
+        await this.call.player.play().catch(() => undefined);
         part("call-start").textContent = "Hang up";
         part("call-example").hidden = true;
         part("call-wire").classList.add("on");
         this.last = { bytes: 0, time: 0, delay: 0, emitted: 0 };
         this.follow();
         void this.poll();
+    }
+
+    private async dial(source: LiveSource, binaries: Binaries): Promise<Call> {
+        const { context } = source;
+        const processed = await processStream(source.stream, binaries, {
+            context,
+            onerror: (error) => complain(`${error.message}: the call goes on unprocessed.`),
+        });
+        const { peers, remote } = await connect(processed.stream);
+        const player = new Audio();
+        player.srcObject = remote;
+        const analysers: Call["analysers"] = [new AnalyserNode(context), new AnalyserNode(context)];
+        [source.stream, remote].forEach((mediaStream, i) =>
+            new MediaStreamAudioSourceNode(context, { mediaStream }).connect(analysers[i]!));
+        return { source, processed, peers, player, analysers };
     }
 
     private listen(): void {
@@ -132,8 +140,7 @@ export class CallPanel {
             call.player.srcObject = null;
             call.peers.forEach((peer) => peer.close());
             await call.processed.destroy();
-            call.source.end();
-            await call.context.close();
+            await call.source.end();
         }
     }
 }

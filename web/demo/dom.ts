@@ -37,6 +37,22 @@ export class Switch {
     }
 }
 
+/** While it runs, further calls do nothing: a second click while the browser asks for the microphone is none. */
+export function oneAtATime<A extends unknown[]>(run: (...given: A) => Promise<void>): (...given: A) => Promise<void> {
+    let isRunning = false;
+    return async (...given) => {
+        if (isRunning) {
+            return;
+        }
+        isRunning = true;
+        try {
+            await run(...given);
+        } finally {
+            isRunning = false;
+        }
+    };
+}
+
 export function complain(words: string): void {
     const box = part("problem");
     box.textContent = words;

@@ -1,8 +1,8 @@
 /** The microphone, live: spectrograms of what goes in and comes out. */
 
-import { Binaries, ProcessedStream, processStream } from "../src/index.js";
-import { complain, decibels, part, powerOf, Switch } from "./dom.js";
-import { LiveSource, openExample, openMicrophone } from "./source.js";
+import { Binaries, PercepNetNode, ProcessedStream, processStream } from "../src/index.js";
+import { complain, decibels, oneAtATime, part, powerOf, Switch } from "./dom.js";
+import { LiveSource, openSource } from "./source.js";
 import { LiveSpectrogram } from "./spectrogram.js";
 
 const NONE_DB = 60;
@@ -11,7 +11,6 @@ const POLL_MS = 400;
 const PIXELS_PER_S = 110;
 
 interface Running {
-    context: AudioContext;
     source: LiveSource;
     processed: ProcessedStream;
     monitor: GainNode;
@@ -56,7 +55,7 @@ export class LivePanel {
         out.classList.toggle("heard", this.enabled.isOn);
     }
 
-    private async toggle(isExample: boolean): Promise<void> {
+    private readonly toggle = oneAtATime(async (isExample: boolean) => {
         if (this.running) {
             await this.stop();
             return;
@@ -66,24 +65,46 @@ export class LivePanel {
         } catch (refused) {
             part("microphone-about").textContent = refused instanceof Error ? refused.message : String(refused);
         }
-    }
+    });
 
     private async start(isExample: boolean): Promise<void> {
         const binaries = await this.binaries();
-        const context = new AudioContext({ sampleRate: 48000, latencyHint: "interactive" });
-        await context.resume();
-        const source = isExample ? await openExample(context, this.example()) : await openMicrophone();
+        const source = await openSource(isExample, this.example);
+        try {
+            this.running = await this.run(source, binaries);
+        } finally {
+            if (!this.running) {
+                await source.end();
+            }
+        }
+        if (!this.running) {
+            return;
+        }
+        this.running.processed.enabled = this.enabled.isOn;
+        part<HTMLInputElement>("microphone-listen").checked = isExample;
+        this.listen();
+        this.limit();
+        part("microphone-about").textContent =
+            isExample ? "The example, over and over." : "Speak. Nothing is sent anywhere.";
+        part("microphone-start").textContent = "Stop";
+        part("microphone-example").hidden = true;
+        this.lastStats = { spentMs: 0, seconds: 0 };
+        this.follow();
+        void this.poll();
+    }
+
+    /** null: it cannot be processed, and the page has said why. */
+    private async run(source: LiveSource, binaries: Binaries): Promise<Running | null> {
         const about = part("microphone-about");
         const processed = await processStream(source.stream, binaries, {
-            context,
+            context: source.context,
             speechProbability: true,
             onerror: (error) => complain(`${error.message}: the sound passes unprocessed.`),
             onended: () => void this.stop().then(() => (about.textContent = "The microphone was unplugged.")),
         });
         const { node } = processed;
         if (!node) {
-            source.end();
-            return;
+            return null;
         }
         node.onoverload = (event) => {
             about.textContent = event.detail.model
@@ -95,21 +116,11 @@ export class LivePanel {
             part("live-speech-box").hidden = false;
             part("live-speech").textContent = `${Math.round(100 * event.detail.probability)} %`;
         };
-        this.running = this.connect(context, source, processed);
-        processed.enabled = this.enabled.isOn;
-        part<HTMLInputElement>("microphone-listen").checked = isExample;
-        this.listen();
-        this.limit();
-        about.textContent = isExample ? "The example, over and over." : "Speak. Nothing is sent anywhere.";
-        part("microphone-start").textContent = "Stop";
-        part("microphone-example").hidden = true;
-        this.lastStats = { spentMs: 0, seconds: 0 };
-        this.follow();
-        void this.poll();
+        return this.connect(source, processed, node);
     }
 
-    private connect(context: AudioContext, source: LiveSource, processed: ProcessedStream): Running {
-        const node = processed.node!;
+    private connect(source: LiveSource, processed: ProcessedStream, node: PercepNetNode): Running {
+        const { context } = source;
         const input = new MediaStreamAudioSourceNode(context, { mediaStream: source.stream });
         const analysers: Running["analysers"] = [new AnalyserNode(context), new AnalyserNode(context)];
         const monitor = new GainNode(context, { gain: 0 });
@@ -119,13 +130,13 @@ export class LivePanel {
             new LiveSpectrogram(this.canvases[0]!, analysers[0]),
             new LiveSpectrogram(this.canvases[1]!, analysers[1]),
         ];
-        return { context, source, processed, monitor, analysers, pictures };
+        return { source, processed, monitor, analysers, pictures };
     }
 
     private listen(): void {
         const { running } = this;
         running?.monitor.gain.setTargetAtTime(
-            Number(part<HTMLInputElement>("microphone-listen").checked), running.context.currentTime, 0.02,
+            Number(part<HTMLInputElement>("microphone-listen").checked), running.source.context.currentTime, 0.02,
         );
     }
 
@@ -180,8 +191,7 @@ export class LivePanel {
         }
         if (running) {
             await running.processed.destroy();
-            running.source.end();
-            await running.context.close();
+            await running.source.end();
         }
     }
 }

@@ -2,13 +2,35 @@
 
 const QUIET = { echoCancellation: true, noiseSuppression: false, autoGainControl: false };
 
-export interface LiveSource {
+interface Sound {
     stream: MediaStream;
-    isExample: boolean;
     end(): void;
 }
 
-export async function openMicrophone(): Promise<LiveSource> {
+export interface LiveSource {
+    context: AudioContext;
+    stream: MediaStream;
+    end(): Promise<void>;
+}
+
+/** A source in a context of its own; one that cannot be opened leaves none behind. */
+export async function openSource(isExample: boolean, example: () => Promise<Blob>): Promise<LiveSource> {
+    const context = new AudioContext({ sampleRate: 48000, latencyHint: "interactive" });
+    try {
+        await context.resume();
+        const { stream, end } = isExample ? await openExample(context, example()) : await openMicrophone();
+        const endAll = async () => {
+            end();
+            await context.close();
+        };
+        return { context, stream, end: endAll };
+    } catch (refused) {
+        await context.close();
+        throw refused;
+    }
+}
+
+async function openMicrophone(): Promise<Sound> {
     let stream: MediaStream;
     try {
         stream = await navigator.mediaDevices.getUserMedia({ audio: QUIET });
@@ -21,14 +43,14 @@ export async function openMicrophone(): Promise<LiveSource> {
         };
         throw new Error(words[name] ?? `The microphone cannot be opened: ${String(refused)}`);
     }
-    return { stream, isExample: false, end: () => stream.getTracks().forEach((track) => track.stop()) };
+    return { stream, end: () => stream.getTracks().forEach((track) => track.stop()) };
 }
 
-export async function openExample(context: AudioContext, example: Promise<Blob>): Promise<LiveSource> {
+async function openExample(context: AudioContext, example: Promise<Blob>): Promise<Sound> {
     const buffer = await context.decodeAudioData(await (await example).arrayBuffer());
     const source = new AudioBufferSourceNode(context, { buffer, loop: true });
     const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
     source.connect(destination);
     source.start();
-    return { stream: destination.stream, isExample: true, end: () => source.stop() };
+    return { stream: destination.stream, end: () => source.stop() };
 }

@@ -1,5 +1,6 @@
 /** Fetching what runs: the library, and models. */
 
+import { unlessAborted } from "./abort.js";
 import { PercepNetError, wordsOf } from "./errors.js";
 import { EngineWorker } from "./engine_worker.js";
 import type { MemoryImage, ModelBytes } from "./messages.js";
@@ -52,7 +53,24 @@ const MODEL_NAMES = ["small", "default"];
 /** Files of the package percepnet-echo. */
 const OF_FAR_END = /\/(percepnet-echo[^/]*\.wasm|residual\.safetensors)$/;
 
-const fetched = new Map<string, Promise<ArrayBuffer>>();
+/** A file that several callers may wait for. */
+interface Download {
+    bytes: Promise<ArrayBuffer>;
+    callers: number;
+    controller: AbortController;
+}
+
+const downloads = new Map<string, Download>();
+
+/** What nodes, streams and recordings are made with has to be binaries, and not a promise of them. */
+export function checkBinaries(binaries: Binaries, farEnd: unknown): void {
+    if (!binaries?.wasm?.byteLength || !binaries.models?.length) {
+        throw new PercepNetError("binaries are what loadPercepNet resolves to: await it first");
+    }
+    if (farEnd && !binaries.residual) {
+        throw new PercepNetError("these binaries have no far end: load them with loadPercepNet({ farEnd: true })");
+    }
+}
 
 /** Fetch the library and a model, each once, and measure what it costs on this device.
 
@@ -172,25 +190,30 @@ function ownFolder(): string {
     return here.slice(0, here.lastIndexOf("/") + 1);
 }
 
+/** One download for all callers, whose signals are their own: it ends when the last one has left. */
 function fetchOnce(address: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-    let bytes = fetched.get(address);
-    if (!bytes) {
-        bytes = fetchBytes(address, signal);
-        fetched.set(address, bytes);
-        // what failed may be there at the next try
-        bytes.catch(() => fetched.delete(address));
-    }
-    return bytes;
+    const controller = new AbortController();
+    const begin = () => ({ bytes: fetchBytes(address, controller.signal), callers: 0, controller });
+    const download = downloads.get(address) ?? begin();
+    downloads.set(address, download);
+    download.callers++;
+    const mine = unlessAborted(download.bytes, signal);
+    mine.catch(() => {
+        download.callers--;
+        if (!download.callers) {
+            download.controller.abort();
+            // what failed may be there at the next try
+            downloads.delete(address);
+        }
+    });
+    return mine;
 }
 
-async function fetchBytes(address: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+async function fetchBytes(address: string, signal: AbortSignal): Promise<ArrayBuffer> {
     let response: Response;
     try {
-        response = await fetch(address, { signal: signal ?? null });
+        response = await fetch(address, { signal });
     } catch (refused) {
-        if (signal?.aborted) {
-            throw refused;
-        }
         throw new PercepNetError(`${address} cannot be fetched: ${wordsOf(refused)}`);
     }
     if (!response.ok) {
@@ -201,7 +224,9 @@ async function fetchBytes(address: string, signal?: AbortSignal): Promise<ArrayB
             `${address} answers ${response.status}: copy the files of the package ${owner} there, or say where they are (${names})`,
         );
     }
-    const bytes = await response.arrayBuffer();
+    const bytes = await response.arrayBuffer().catch((refused: unknown) => {
+        throw new PercepNetError(`${address} was cut short on its way: try again (${wordsOf(refused)})`);
+    });
     if (/text\/html/.test(response.headers.get("content-type") ?? "")) {
         throw new PercepNetError(`${address} is a web page: the server has no such file, and sends its start page instead`);
     }

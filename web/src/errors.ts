@@ -7,5 +7,3 @@ export class PercepNetError extends Error {
 export function wordsOf(thrown: unknown): string {
     return thrown instanceof Error ? thrown.message : String(thrown);
 }
-
-export const NO_FAR_END = "these binaries have no far end: load them with loadPercepNet({ farEnd: true })";

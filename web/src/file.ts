@@ -1,8 +1,9 @@
 /** Recordings: in a worker, as fast as the machine can. */
 
-import type { Binaries } from "./binaries.js";
+import { unlessAborted } from "./abort.js";
+import { Binaries, checkBinaries } from "./binaries.js";
 import { EngineWorker } from "./engine_worker.js";
-import { NO_FAR_END, PercepNetError, wordsOf } from "./errors.js";
+import { PercepNetError, wordsOf } from "./errors.js";
 
 const RATE_HZ = 48000;
 
@@ -40,14 +41,9 @@ export async function enhanceSamples(
 ): Promise<Float32Array[]> {
     const { attenuationLimit, farEnd, onProgress, signal } = options;
     signal?.throwIfAborted();
-    if (farEnd && !binaries.residual) {
-        throw new PercepNetError(NO_FAR_END);
-    }
+    checkBinaries(binaries, farEnd);
     const worker = new EngineWorker(binaries.worklet);
     const copies = channels.map((channel) => channel.slice());
-    const aborted = new Promise<never>((_, reject) => {
-        signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    });
     try {
         const order = {
             wasm: binaries.wasm,
@@ -59,7 +55,7 @@ export async function enhanceSamples(
             attenuationLimitDb: attenuationLimit ?? -1,
         };
         const enhanced = worker.enhance(order, copies.map((copy) => copy.buffer), onProgress);
-        return await Promise.race([enhanced, aborted]);
+        return await unlessAborted(enhanced, signal);
     } finally {
         worker.end();
     }

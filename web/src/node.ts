@@ -1,7 +1,7 @@
 /** Live audio in a Web Audio graph. */
 
-import type { Binaries } from "./binaries.js";
-import { NO_FAR_END, PercepNetError, wordsOf } from "./errors.js";
+import { Binaries, checkBinaries } from "./binaries.js";
+import { PercepNetError, wordsOf } from "./errors.js";
 import type { FromProcessor, ProcessorOptions, Stats, ToProcessor } from "./messages.js";
 import { whyUnsupported } from "./support.js";
 
@@ -91,7 +91,9 @@ export class PercepNetNode extends Base {
     private heard: string | null = null;
     private instructions = "";
     private settle!: { resolve(): void; reject(error: Error): void };
-    private statsWaiting: ((stats: Stats) => void)[] = [];
+    private statsWaiting: { resolve(stats: Stats): void; reject(error: Error): void }[] = [];
+    /** Why the audio thread answers no more; null: it does. */
+    private gone: PercepNetError | null = null;
 
     /** Needs the worklet's module: `addPercepNetModule(context, binaries.worklet)` before, or `create`, which does both. */
     constructor(context: BaseAudioContext, binaries: Binaries, options: NodeOptions = {}) {
@@ -111,12 +113,17 @@ export class PercepNetNode extends Base {
     private readonly noticeDeath = (event: Event) => {
         if (!(event instanceof CustomEvent)) {
             const words = (event as ErrorEvent).message;
-            this.fail(`the audio thread has stopped the node${words ? ` (${words})` : ""}: make another one`);
+            const why = words ? ` (${words})` : "";
+            const gone = new PercepNetError(`the audio thread has stopped the node${why}: make another one`);
+            this.gone = gone;
+            this.statsWaiting.splice(0).forEach(({ reject }) => reject(gone));
+            this.fail(gone);
         }
     };
 
     /** The worklet's module and a node, when it is ready. Rejects with a `PercepNetError`. */
     static async create(context: BaseAudioContext, binaries: Binaries, options: NodeOptions = {}): Promise<PercepNetNode> {
+        check(context, binaries, options);
         await addPercepNetModule(context, binaries.worklet);
         const node = new PercepNetNode(context, binaries, options);
         await node.ready;
@@ -162,13 +169,13 @@ export class PercepNetNode extends Base {
         this.order({ type: "reset" });
     }
 
-    /** What the audio thread has done so far. */
+    /** What the audio thread has done so far. Rejects where that thread is gone. */
     stats(): Promise<Stats> {
-        if (this.now === "closed") {
-            return Promise.reject(new PercepNetError("the node is closed"));
+        if (this.gone) {
+            return Promise.reject(this.gone);
         }
-        return new Promise((resolve) => {
-            this.statsWaiting.push(resolve);
+        return new Promise((resolve, reject) => {
+            this.statsWaiting.push({ resolve, reject });
             this.order({ type: "stats" });
         });
     }
@@ -177,6 +184,7 @@ export class PercepNetNode extends Base {
     close(): void {
         this.disconnect();
         this.order({ type: "close" });
+        this.gone = new PercepNetError("the node is closed");
         this.settle.reject(new PercepNetError("the node was closed"));
         this.change("closed");
     }
@@ -201,7 +209,7 @@ export class PercepNetNode extends Base {
                 this.setLatency(message.latencySamples);
                 break;
             case "error":
-                this.fail(message.message);
+                this.fail(new PercepNetError(message.message));
                 break;
             case "overload":
                 this.heard = message.model ?? this.heard;
@@ -218,7 +226,7 @@ export class PercepNetNode extends Base {
                     this.onspeechprobability);
                 break;
             case "stats":
-                this.statsWaiting.shift()?.(message);
+                this.statsWaiting.shift()?.resolve(message);
         }
     }
 
@@ -236,13 +244,12 @@ export class PercepNetNode extends Base {
         }
     }
 
-    private fail(words: string): void {
-        const error = new PercepNetError(words);
+    private fail(error: PercepNetError): void {
         this.setLatency(0);
         this.change("failed");
         this.settle.reject(error);
         if (this.tell("error", error, this.onerror)) {
-            console.warn(`percepnet: ${words}; the sound passes unprocessed`);
+            console.warn(`percepnet: ${error.message}; the sound passes unprocessed`);
         }
     }
 
@@ -265,11 +272,8 @@ export interface PercepNetNode {
 }
 
 function nodeOptions(context: BaseAudioContext, binaries: Binaries, options: NodeOptions): AudioWorkletNodeOptions {
+    check(context, binaries, options);
     const { channels = 1, enabled = true, attenuationLimit = LIMIT_NONE_DB, farEnd = false } = options;
-    check(context, binaries, channels, attenuationLimit);
-    if (farEnd && !binaries.residual) {
-        throw new PercepNetError(NO_FAR_END);
-    }
     const processorOptions: ProcessorOptions = {
         wasm: binaries.wasm,
         // what an image has in it need not go to the audio thread as well
@@ -299,7 +303,8 @@ function isOffline(context: BaseAudioContext): boolean {
     return typeof OfflineAudioContext === "function" && context instanceof OfflineAudioContext;
 }
 
-function check(context: BaseAudioContext, binaries: Binaries, channels: number, attenuationLimit: number): void {
+function check(context: BaseAudioContext, binaries: Binaries, options: NodeOptions): void {
+    const { channels = 1, attenuationLimit = LIMIT_NONE_DB, farEnd } = options;
     const lacking = whyUnsupported();
     if (lacking) {
         throw new PercepNetError(lacking);
@@ -307,9 +312,7 @@ function check(context: BaseAudioContext, binaries: Binaries, channels: number, 
     if (context.state === "closed") {
         throw new PercepNetError("the context is closed: make the node in one that runs");
     }
-    if (!binaries?.wasm?.byteLength || !binaries.models?.length) {
-        throw new PercepNetError("binaries are what loadPercepNet resolves to: await it first");
-    }
+    checkBinaries(binaries, farEnd);
     if (channels !== 1 && channels !== 2) {
         throw new PercepNetError(`channels is ${String(channels)}: give 1 or 2`);
     }

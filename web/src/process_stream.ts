@@ -153,15 +153,17 @@ export class ProcessedStream {
         }
     }
 
-    /** Go on with another microphone: the processed track, and so the call, stay as they are. */
+    /** Go on with another microphone: the processed track, and so the call, stay as they are. Where the browser refuses
+        it, this throws, and the one before goes on. */
     replaceTrack(track: MediaStreamTrack): void {
-        if (this.isDestroyed || !this.node || !this.context) {
+        if (this.isDestroyed || !this.node || !this.context || this.context.state === "closed") {
             throw new PercepNetError("nothing is processed any more: make the stream anew");
         }
         if (track.kind !== "audio" || track.readyState === "ended") {
             throw new PercepNetError("this is no audio track that goes on");
         }
-        const { source } = connectSource(track, this.context);
+        const refusal = "this microphone does not fit the audio context of the one before: make the stream anew";
+        const source = sourceIn(this.context, new MediaStream([track]), refusal);
         this.input.removeEventListener("ended", this.noticeEnd);
         this.source?.disconnect();
         this.input = track;
@@ -180,11 +182,7 @@ export class ProcessedStream {
         this.farSource?.disconnect();
         this.farSource = null;
         if (stream && this.node && this.context && !this.isDestroyed) {
-            try {
-                this.farSource = this.context.createMediaStreamSource(stream);
-            } catch (refused) {
-                throw new PercepNetError(`the far end cannot be heard in the microphone's context: ${wordsOf(refused)}`);
-            }
+            this.farSource = sourceIn(this.context, stream, "the far end cannot be heard in the microphone's context");
             this.farSource.connect(this.node, 0, 1);
         }
     }
@@ -217,6 +215,15 @@ interface Connected {
     context: AudioContext;
 }
 
+/** In a context that is there already. Some versions of Firefox connect no source of another rate. */
+function sourceIn(context: AudioContext, stream: MediaStream, refusal: string): MediaStreamAudioSourceNode {
+    try {
+        return context.createMediaStreamSource(stream);
+    } catch (refused) {
+        throw new PercepNetError(`${refusal} (${wordsOf(refused)})`);
+    }
+}
+
 /** At 48 kHz where the browser converts the microphone; else at the microphone's rate, which the library converts. */
 function connectSource(track: MediaStreamTrack, given?: AudioContext): Connected {
     const stream = new MediaStream([track]);
@@ -224,7 +231,8 @@ function connectSource(track: MediaStreamTrack, given?: AudioContext): Connected
         if (given.state === "closed") {
             throw new PercepNetError("the audio context is closed: give one that runs");
         }
-        return { source: given.createMediaStreamSource(stream), context: given };
+        const refusal = "the microphone does not fit the audio context: give none, or one of the microphone's rate";
+        return { source: sourceIn(given, stream, refusal), context: given };
     }
     const rates = [RATE_HZ, track.getSettings().sampleRate, undefined];
     for (const sampleRate of rates) {
@@ -233,7 +241,6 @@ function connectSource(track: MediaStreamTrack, given?: AudioContext): Connected
             return { source: context.createMediaStreamSource(stream), context };
         } catch (refused) {
             void context.close();
-            // Firefox connects no microphone to a context of another rate
             if (sampleRate === undefined || (refused as DOMException).name !== "NotSupportedError") {
                 throw refused;
             }

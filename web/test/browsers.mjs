@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
@@ -25,12 +25,14 @@ export function whyNot() {
     return program && existsSync(program) ? false : `needs ${program ?? BROWSER}`;
 }
 
-/** Folders by the first part of the path; `/strict/…` is the same without leave to compile WebAssembly. */
+/** Folders by the first part of the path; `/strict/…` is the same without leave to compile WebAssembly, and `/cut/…`
+    breaks off in the middle of a file. */
 export function serve(folders) {
     const server = http.createServer((request, response) => {
         let path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
         const isStrict = path.startsWith("/strict/");
-        path = isStrict ? path.slice("/strict".length) : path;
+        const isCut = path.startsWith("/cut/");
+        path = path.replace(/^\/(strict|cut)\//, "/");
         const [, first, ...rest] = path.split("/");
         const file = folders[first] && join(folders[first], ...rest);
         if (!file || !existsSync(file) || !statSync(file).isFile()) {
@@ -42,7 +44,13 @@ export function serve(folders) {
             "Content-Type": TYPES[extname(file)] ?? "application/octet-stream",
             "Content-Security-Policy": isStrict ? POLICY_WITHOUT_WASM : POLICY,
             "Cache-Control": "no-store",
+            "Content-Length": statSync(file).size,
         });
+        if (isCut) {
+            const content = readFileSync(file);
+            response.write(content.subarray(0, content.length / 2), () => response.destroy());
+            return;
+        }
         createReadStream(file).pipe(response);
     });
     return new Promise((resolve) => {

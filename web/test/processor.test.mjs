@@ -197,6 +197,19 @@ function play(processor, clock, seconds, late) {
     return y.slice(from).every((sample, n) => sample === x[from + n - late]);
 }
 
+for (const enabled of [true, false]) {
+    test(`switched ${enabled ? "off" : "on"} before it is ready: so it is from the first sample`, () => {
+        const { start, goOn, order, posted, clock } = scope();
+        clock.costMs = 1;
+        const processor = start({ enabled }, 10); // it warms up
+        assert.equal(last(posted, "ready"), undefined);
+        order({ type: "enabled", enabled: !enabled });
+        goOn();
+        clock.costMs = 0;
+        assert.equal(play(processor, clock, 0.1, last(posted, "ready").latencySamples), enabled);
+    });
+}
+
 test("too slow a device: the input passes, later it is tried again, and it recovers", () => {
     const { start, posted, clock } = scope();
     const processor = start();

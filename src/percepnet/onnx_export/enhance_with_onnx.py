@@ -89,10 +89,17 @@ def enhance(x: np.ndarray, network: OnnxNetwork) -> np.ndarray:
 def main() -> None:
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
-    x, rate_hz = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
+    graph = Path(sys.argv[3]) if len(sys.argv) == 4 else Path(__file__).with_name("network_float32.onnx")
+    if not graph.is_file():
+        sys.exit(f"{graph}: no such graph: percepnet export --onnx writes it")
+    try:
+        x, rate_hz = soundfile.read(sys.argv[1], dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        sys.exit(f"{sys.argv[1]}: cannot be read ({error})")
+    if not len(x):
+        sys.exit(f"{sys.argv[1]} has no sound")
     if rate_hz != SAMPLE_RATE_HZ:
         sys.exit(f"{sys.argv[1]} is at {rate_hz} Hz: convert it to {SAMPLE_RATE_HZ} Hz first")
-    graph = Path(sys.argv[3]) if len(sys.argv) == 4 else Path(__file__).with_name("network_float32.onnx")
     channels = [enhance(channel, OnnxNetwork(graph)) for channel in x.T]
     soundfile.write(sys.argv[2], np.stack(channels, axis=1), rate_hz, subtype="FLOAT")
 

@@ -23,7 +23,7 @@ export class PercepNetTrackProcessor {
 
     constructor(
         private readonly binaries: Binaries,
-        private readonly options: StreamOptions = {},
+        private options: StreamOptions = {},
     ) {}
 
     /** The node, for its events, its limit and its delay. */
@@ -31,11 +31,13 @@ export class PercepNetTrackProcessor {
         return this.processed?.node ?? null;
     }
 
+    /** Kept over restarts, as the limit of the node is. */
     get enabled(): boolean {
-        return this.processed?.enabled ?? false;
+        return this.node?.enabled ?? this.options.enabled ?? true;
     }
 
     set enabled(enabled: boolean) {
+        this.options = { ...this.options, enabled };
         if (this.processed) {
             this.processed.enabled = enabled;
         }
@@ -48,9 +50,11 @@ export class PercepNetTrackProcessor {
         }
         await this.destroy();
         const context = options.audioContext ?? this.options.context;
-        const given = context ? { ...this.options, context } : this.options;
-        this.processed = await processStream(new MediaStream([options.track]), this.binaries, given);
+        const stream = new MediaStream([options.track]);
+        this.processed = await processStream(stream, this.binaries, { ...this.options, context });
         this.processedTrack = this.processed.track;
+        // it may have been switched meanwhile
+        this.processed.enabled = this.options.enabled ?? true;
         if (this.far) {
             this.processed.setFarEnd(this.far);
         }
@@ -65,7 +69,10 @@ export class PercepNetTrackProcessor {
     restart = (options: LiveKitAudioOptions): Promise<void> => this.init(options);
 
     destroy = async (): Promise<void> => {
-        const { processed } = this;
+        const { processed, node } = this;
+        if (node) {
+            this.options = { ...this.options, enabled: node.enabled, attenuationLimit: node.attenuationLimit.value };
+        }
         this.processed = null;
         delete this.processedTrack;
         await processed?.destroy();

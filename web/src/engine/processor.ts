@@ -123,6 +123,8 @@ export function registerPercepNet(): void {
                 yield;
             }
             ladder.endWarmUp();
+            // it may have been switched meanwhile; the limit comes with every call
+            ladder.setBypass(!this.enabled);
             this.ladder = ladder;
             // the bytes are in the library now
             this.options.models = [];

@@ -7,6 +7,7 @@ import { differing } from "./differing.js";
 
 const { addPercepNetModule, enhanceSamples, loadPercepNet, PercepNetNode, processStream } = percepnet;
 const BASE = new URL("../dist/", import.meta.url).href;
+const DYING = new URL("dying.js", import.meta.url).href;
 const RECORDER = new URL("recorder.js", import.meta.url).href;
 const QUIET = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
@@ -206,6 +207,6 @@ async function call({ isReal, seconds, rate = 48000 }) {
 
 Object.assign(window, {
     percepnet, addPercepNetModule, enhanceSamples, loadPercepNet, PercepNetNode, processStream, PercepNetTrackProcessor,
-    PercepNetAudioProcessor, BASE, load, words, bits, farBits, call, callWith, fileStream, microphone, record, wait, floats, power,
-    differing, delayOf, isReady: true,
+    PercepNetAudioProcessor, BASE, DYING, load, words, bits, farBits, call, callWith, fileStream, microphone, record,
+    wait, floats, power, differing, delayOf, isReady: true,
 });
